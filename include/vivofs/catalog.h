@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* include/vivofs/catalog.h -- what exists, as shown; the user of SQLite.
+ *
+ * One catalog per (source, profile digest, key id), WAL, 0600. DESIGN C6. Values are
+ * as shown; locators (originals) are sealed and looked up by HMAC. A series keeps
+ * the attributes of its first member, the sorted tags that vary among its members,
+ * and each instance its difference; so a query decides most series without
+ * looking at one instance. Row numbers are never used again. */
+#ifndef VIVOFS_CATALOG_H
+#define VIVOFS_CATALOG_H
+
+#include "vivofs/model.h"
+#include "vivofs/query.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vivo_catalog; /* thread-safe: a small pool of reader connections, one writer */
+typedef int64_t vivo_row; /* 0 = no row; with VIVO_LEVEL_NONE the archive itself */
+
+struct vivo_catalog_config {
+    const char *path;          /* NULL = a private temporary one */
+    const uint8_t *seal_key;   /* 32 bytes: locators are AES-256-GCM sealed; NULL =
+                                  kept plain (nothing is de-identified) */
+    const uint8_t *lookup_key; /* 32 bytes, NULL with seal_key */
+};
+/* -EIO: cannot be opened. A damaged or older-schema database is moved aside (".bad")
+ * and begun anew, with a warning in the log. */
+int vivo_catalog_open(const struct vivo_catalog_config *cfg, struct vivo_catalog **out,
+                      struct vivo_err *err);
+void vivo_catalog_close(struct vivo_catalog *c);
+
+/* Grows with every commit that changes what is shown. */
+uint64_t vivo_catalog_generation(struct vivo_catalog *c);
+
+/* ---- reading --------------------------------------------------------------------- */
+
+struct vivo_entry { /* borrowed for the callback unless copied; no pointers but name */
+    vivo_row row, parent;
+    enum vivo_level level;
+    const char *name; /* unique in its parent */
+    uint64_t size;    /* INSTANCE: bytes; an estimate (never 0) unless size_exact */
+    bool size_exact;
+    uint32_t version; /* INSTANCE: counts changes of its bytes */
+    int refusal;      /* INSTANCE: enum vivo_refusal, 0 = released */
+    int64_t mtime;    /* Unix seconds: the study's date as shown, else 2000-01-01 */
+    bool listed;      /* its children are known */
+    bool headers;     /* SERIES, INSTANCE: whole headers are known */
+};
+/* Non-zero ends the iteration and is returned. */
+typedef int vivo_entry_fn(void *ctx, const struct vivo_entry *e);
+
+struct vivo_selection;
+
+/* The child of (level, parent) named so (exact, else the one with the same _<u>):
+ * 0 and fn called once; -ENOENT. With `sel`, only if it is selected. */
+int vivo_catalog_find(struct vivo_catalog *c, enum vivo_level level, vivo_row parent,
+                      const struct vivo_selection *sel, const char *name,
+                      vivo_entry_fn *fn, void *ctx, struct vivo_err *err);
+/* The children of (level, parent) in order of name. */
+int vivo_catalog_children(struct vivo_catalog *c, enum vivo_level level,
+                          vivo_row parent, const struct vivo_selection *sel,
+                          vivo_entry_fn *fn, void *ctx, struct vivo_err *err);
+/* One thing by row: -ENOENT when gone. level NONE: only `listed` is set. */
+int vivo_catalog_get(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                     vivo_entry_fn *fn, void *ctx, struct vivo_err *err);
+/* Its locator (unsealed) or, for an instance with copies, the first; NUL-terminated.
+ * version: NULL or gets the source's version stamp. -ENOENT when it has none. */
+int vivo_catalog_locator(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                         struct vivo_buf *locator, struct vivo_buf *version,
+                         struct vivo_err *err);
+/* Its attributes as shown (instance: merged with its series'). */
+int vivo_catalog_attrs(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                       struct vivo_buf *out, struct vivo_err *err);
+
+struct vivo_counts {
+    uint64_t collections, patients, studies, series, instances, bytes, refused, at_risk,
+        others;
+};
+/* Below (level, row), of what is selected; only what opens (refused ones are in
+ * .refused only). */
+int vivo_catalog_count(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                       const struct vivo_selection *sel, struct vivo_counts *out,
+                       struct vivo_err *err);
+/* Path of names from the collection down, '/'-separated, for messages and exports. */
+int vivo_catalog_path(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                      struct vivo_buf *out, struct vivo_err *err);
+/* Refused instances below (level, row). */
+int vivo_catalog_refused(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                         vivo_entry_fn *fn, void *ctx, struct vivo_err *err);
+
+/* ---- queries -----------------------------------------------------------------------
+ */
+
+/* What has to be learned before the selection is complete. */
+struct vivo_pending {
+    enum vivo_level level;
+    vivo_row row;
+    bool headers; /* true: headers of this series; false: children of this node */
+};
+
+/* Evaluates a query over everything below (level, row): SQL on the typed columns
+ * narrows, vivo_query_eval decides what is left. The result is a compact object,
+ * immutable, reference-counted, of this catalog's generation. 0 even when something
+ * is pending: look at vivo_selection_pending. */
+int vivo_catalog_select(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                        const struct vivo_query *q, struct vivo_selection **out,
+                        struct vivo_err *err);
+struct vivo_selection *vivo_selection_ref(struct vivo_selection *s);
+void vivo_selection_unref(struct vivo_selection *s);
+const struct vivo_pending *vivo_selection_pending(const struct vivo_selection *s,
+                                                  size_t *n);
+uint64_t vivo_selection_generation(const struct vivo_selection *s);
+/* Distinct values, as shown, of an attribute below (level, row), in order of UTF-8
+ * bytes; for facets. value NULL = missing. */
+typedef int vivo_value_fn(void *ctx, const char *value, uint64_t instances);
+int vivo_catalog_values(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                        const struct vivo_selection *sel, uint32_t tag,
+                        vivo_value_fn *fn, void *ctx, struct vivo_err *err);
+
+/* ---- writing
+ * ------------------------------------------------------------------------- */
+
+/* A listing being taken in: of the children of (level, row). Puts go through it; one
+ * thread at a time. What of this parent was neither put nor known by the end is
+ * gone, and empty ancestors with it. Committed in batches, but shown (listed) only at
+ * the end; after a crash the half-listed parent is simply not listed. */
+struct vivo_listing;
+int vivo_catalog_list_begin(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                            struct vivo_listing **out, struct vivo_err *err);
+/* True, and it stays, when an object (or other file) with this locator and version is
+ * known. May be called from several threads. */
+bool vivo_listing_known(struct vivo_listing *l, const char *locator,
+                        const char *version);
+
+enum vivo_copy { VIVO_COPY_ASK, VIVO_COPY_SAME, VIVO_COPY_DIFFERENT };
+
+struct vivo_put { /* a record as shown */
+    enum vivo_level level;
+    const char *locator;    /* original; sealed */
+    const char *collection; /* as shown; NULL = "all" */
+    const char *version;
+    uint64_t size;
+    bool size_exact;
+    struct vivo_attrs attrs;
+    bool headers;
+    int refusal;
+    bool at_risk;
+    const char *uid;     /* INSTANCE without SOPInstanceUID: a digest of its content */
+    enum vivo_copy copy; /* what to do when another object has its SOP Instance UID:
+                            ASK = put nothing, return -EEXIST and the other's row */
+};
+/* 0 and *row; -EEXIST as above. The same locator again replaces what it was. */
+int vivo_listing_put(struct vivo_listing *l, const struct vivo_put *put, vivo_row *row,
+                     struct vivo_err *err);
+/* A file that is no object (other = counted only). */
+int vivo_listing_other(struct vivo_listing *l, const char *locator, const char *version,
+                       struct vivo_err *err);
+/* complete: the parent is listed as of now and what was not seen is removed;
+ * otherwise everything seen stays and nothing is removed. Frees l. */
+int vivo_listing_end(struct vivo_listing *l, bool complete, struct vivo_err *err);
+
+/* Headers of a series learned later: like a listing of the series with headers set. */
+
+/* The size learned at open. */
+int vivo_catalog_set_size(struct vivo_catalog *c, vivo_row instance, uint64_t size,
+                          struct vivo_err *err);
+/* The object's bytes are not what they were: new version, header, size. */
+int vivo_catalog_replace(struct vivo_catalog *c, vivo_row instance,
+                         const struct vivo_put *put, struct vivo_err *err);
+/* Refused at open though listing did not know. */
+int vivo_catalog_set_refusal(struct vivo_catalog *c, vivo_row instance, int refusal,
+                             struct vivo_err *err);
+
+#endif

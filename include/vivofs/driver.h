@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* include/vivofs/driver.h -- what an archive must be able to do.
+ *
+ * A driver is one file, src/drivers/<id>.c, one line in drivers.def and one test;
+ * src/drivers/README.md is the manual. It is written in plain blocking style and
+ * called on its archive's job threads only, several at once, through the
+ * vivo_archive_* functions, which check the contract, trace and count. It
+ * speaks of originals; everything above it sees them only as shown. */
+#ifndef VIVOFS_DRIVER_H
+#define VIVOFS_DRIVER_H
+
+#include "vivofs/model.h"
+#include "vivofs/net.h"
+#include "vivofs/op.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct vivo_driver;
+
+struct vivo_archive_config {
+    const char *source;   /* as typed: folder or URL */
+    struct vivo_net *net; /* NULL for local drivers */
+    const char *bearer;   /* token, or NULL */
+    int64_t timeout_ms;   /* of one request */
+};
+
+/* Base of every open archive; drivers embed it as first member. */
+struct vivo_archive {
+    const struct vivo_driver *driver;
+    struct vivo_net *net;                  /* borrowed */
+    atomic_uint_least64_t requests, bytes; /* counted by the wrappers and drivers */
+};
+
+/* Receives what a driver lists. */
+struct vivo_intake {
+    /* A thing exists. Non-zero ends the listing and is returned. Thread-safe. */
+    int (*record)(struct vivo_intake *self, const struct vivo_record *rec,
+                  struct vivo_err *err);
+    /* Is the object with this locator and version known already? Then it need not be
+     * read again; it counts as recorded. NULL = nothing is known. */
+    bool (*known)(struct vivo_intake *self, const char *locator, const char *version);
+    /* Something exists that is no DICOM object, or cannot be read: counted. */
+    void (*other)(struct vivo_intake *self, const char *locator, const char *version);
+};
+
+/* Receives the bytes of one object. */
+struct vivo_delivery {
+    struct vivo_sink sink; /* bytes in order */
+    /* Local drivers: gives away a descriptor instead of bytes. */
+    int (*descriptor)(struct vivo_delivery *self, int fd, struct vivo_err *err);
+};
+
+enum vivo_driver_cap {
+    VIVO_CAP_LOCAL =
+        1 << 0, /* no network: fetch may run on any thread, sizes are free */
+    VIVO_CAP_HEADERS = 1 << 1, /* headers() exists */
+    VIVO_CAP_WATCH = 1 << 2,   /* watch() exists */
+};
+
+/* Driver vtable. NULL where optional. */
+struct vivo_driver {
+    const char *name;    /* "dicomweb" */
+    const char *summary; /* one line */
+    /* URL schemes, space-separated ("dicomweb+http dicomweb+https"); "" = a path. */
+    const char *schemes;
+    unsigned caps; /* enum vivo_driver_cap */
+    /* Levels whose children list() must be asked for, as bits 1 << VIVO_LEVEL_…; 1 <<
+     * VIVO_LEVEL_NONE is the top. dir: the top only (one call gives all). dicomweb:
+     * top (studies), study (series), series (instances). */
+    unsigned lists;
+    /* Tags its listing carries at each level (0-terminated; NULL = whole headers):
+     * names are made of these and never change after a fetch. */
+    const uint32_t *listed;
+
+    /* Makes *out. Checks that the source exists as far as that needs no network;
+     * may read the network only in probe(). */
+    int (*open)(const struct vivo_archive_config *cfg, struct vivo_archive **out,
+                struct vivo_err *err);
+    void (*close)(struct vivo_archive *self);
+    /* Optional: is it what the URL says it is? -EIO "answers HTML, not …". */
+    int (*probe)(struct vivo_archive *self, struct vivo_op *op);
+
+    /* Emits every child of `parent` (a locator that it gave; NULL = the top), complete
+     * or an error. A record may be of any level below; its ancestors are taken from
+     * its attributes. A record without attributes has its header read by flow
+     * (VIVO_CAP_LOCAL) or through headers(). */
+    int (*list)(struct vivo_archive *self, enum vivo_level level, const char *parent,
+                struct vivo_intake *in, struct vivo_op *op);
+
+    /* Delivers all bytes of the object, exactly, or an error: never a short file. */
+    int (*fetch)(struct vivo_archive *self, const char *locator,
+                 struct vivo_delivery *to, struct vivo_op *op);
+
+    /* Optional: whole headers of all instances below a series, as records at
+     * VIVO_LEVEL_INSTANCE with .headers set, without their pixels. */
+    int (*headers)(struct vivo_archive *self, const char *series_locator,
+                   struct vivo_intake *in, struct vivo_op *op);
+
+    /* Optional, VIVO_CAP_WATCH: blocks until the source has changed since the call
+     * began, or the op is cancelled (-EINTR). 0 = something changed. */
+    int (*watch)(struct vivo_archive *self, struct vivo_op *op);
+};
+
+/* Finds the driver by scheme and opens it. -EINVAL: no driver for this source
+ * (message lists the schemes). *out: caller closes. */
+int vivo_archive_open(const struct vivo_archive_config *cfg, struct vivo_archive **out,
+                      struct vivo_err *err);
+void vivo_archive_close(struct vivo_archive *a);
+int vivo_archive_probe(struct vivo_archive *a, struct vivo_op *op);
+int vivo_archive_list(struct vivo_archive *a, enum vivo_level level, const char *parent,
+                      struct vivo_intake *in, struct vivo_op *op);
+int vivo_archive_fetch(struct vivo_archive *a, const char *locator,
+                       struct vivo_delivery *to, struct vivo_op *op);
+int vivo_archive_headers(struct vivo_archive *a, const char *series_locator,
+                         struct vivo_intake *in, struct vivo_op *op);
+int vivo_archive_watch(struct vivo_archive *a, struct vivo_op *op);
+const struct vivo_driver *const *vivo_driver_table(size_t *count);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* include/vivofs/flow.h -- the two journeys of the house, scan and fetch, for one
+ * archive of the mount.
+ *
+ *   scan:   driver.list -> header -> deid -> catalog
+ *   fetch:  catalog -> store hit? -> driver.fetch -> deid -> store -> view
+ *
+ * Functions that take an op answer at once from catalog or store; otherwise they join
+ * the flight that learns what is missing (one per listing or object), see op.h. */
+#ifndef VIVOFS_FLOW_H
+#define VIVOFS_FLOW_H
+
+#include "vivofs/catalog.h"
+#include "vivofs/deid.h"
+#include "vivofs/driver.h"
+#include "vivofs/op.h"
+#include "vivofs/store.h"
+#include "vivofs/view.h"
+
+struct vivo_flow; /* thread-safe */
+
+struct vivo_flow_config {
+    const char *name;             /* of the archive directory, safe */
+    struct vivo_archive *archive; /* ownership passes on success */
+    const struct vivo_deid *deid; /* borrowed */
+    struct vivo_store *store;     /* borrowed; NULL = none (local, or no cache) */
+    const char *catalog_path;     /* NULL = temporary */
+    unsigned jobs;                /* job threads; 0 = 4 */
+    int64_t timeout_ms; /* of a flight while the archive is silent; 0 = 30 s */
+    int64_t refresh_s;  /* re-list remote levels older than this; 0 = 3600 */
+    bool offline;       /* answer from catalog and store only */
+    /* Called, from a job thread, after what is shown has changed. */
+    void (*changed)(void *ctx);
+    void *ctx;
+};
+int vivo_flow_open(const struct vivo_flow_config *cfg, struct vivo_flow **out,
+                   struct vivo_err *err);
+/* Starts the background check (and watching) of a catalog that was listed before,
+ * and the first listing otherwise. After the fork. */
+int vivo_flow_start(struct vivo_flow *f, struct vivo_err *err);
+/* Cancels flights, waits for jobs, closes archive and catalog. */
+void vivo_flow_close(struct vivo_flow *f);
+
+const char *vivo_flow_name(const struct vivo_flow *f);
+struct vivo_catalog *vivo_flow_catalog(struct vivo_flow *f);
+const struct vivo_deid *vivo_flow_deid(const struct vivo_flow *f);
+
+/* The children of (level, row) are in the catalog, complete as of the last check. */
+int vivo_flow_list(struct vivo_flow *f, enum vivo_level level, vivo_row row,
+                   struct vivo_op *op);
+
+/* All levels below (level, row) down to the series' instances are listed (find). Not
+ * needed for the ordinary walk. */
+int vivo_flow_select(struct vivo_flow *f, enum vivo_level level, vivo_row row,
+                     const struct vivo_query *q, struct vivo_selection **out,
+                     struct vivo_op *op);
+
+/* The whole object, de-identified. Its size is exact and in the catalog afterwards.
+ * -EPERM policy; -EBADMSG; -ENOENT gone; -EIO …. Caller unrefs. */
+int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **out,
+                     struct vivo_op *op);
+
+/* Takes a parked op off its flight: its landed() is then called with EINTR (unless it
+ * was landing already). A flight that nobody waits for is cancelled. */
+void vivo_flow_interrupt(struct vivo_op *op);
+
+/* Lists again from the top, in the background. */
+void vivo_flow_refresh(struct vivo_flow *f);
+
+enum vivo_health {
+    VIVO_HEALTH_NONE,
+    VIVO_HEALTH_OK,
+    VIVO_HEALTH_SCANNING,
+    VIVO_HEALTH_FAILING
+};
+struct vivo_flow_status {
+    enum vivo_health health;
+    char last_error[VIVO_ERR_TEXT];
+    int64_t last_error_time, last_check;   /* Unix seconds; 0 = never */
+    uint64_t scan_seen, scan_read;         /* objects of the listing under way */
+    uint64_t requests, bytes;              /* to and from the archive */
+    uint64_t store_hits, fetches, flights; /* flights = in the air now */
+    struct vivo_counts counts;
+};
+/* Never waits. */
+void vivo_flow_status(struct vivo_flow *f, struct vivo_flow_status *out);
+/* Objects being fetched or listed now, as JSON objects, comma-separated. */
+int vivo_flow_flights_json(struct vivo_flow *f, struct vivo_buf *out);
+
+#endif

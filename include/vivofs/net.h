@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* include/vivofs/net.h -- HTTP(S), over one libcurl multi handle on one thread.
+ *
+ * HTTP/1.1, pooled connections, low-speed abort, jittered back-off, Retry-After,
+ * per-host limits; redirects never carry credentials to another host; every reply
+ * is bounded. DESIGN C7. */
+#ifndef VIVOFS_NET_H
+#define VIVOFS_NET_H
+
+#include "vivofs/buf.h"
+#include "vivofs/op.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vivo_net; /* thread-safe; made after the process has forked */
+
+struct vivo_net_config {
+    unsigned max_connections; /* in all; 0 = 64 */
+    unsigned per_host;        /* 0 = 8 */
+    int64_t timeout_ms;       /* silence after which a request is ETIMEDOUT; 0 = 30 s */
+    unsigned retries;         /* of 429, 500, 502, 503, 504 and failed connects */
+    const char *proxy;        /* NULL = as the environment says */
+    const char *cafile;       /* NULL = the system's */
+    const char *netrc;        /* path (curl's syntax), or NULL. Readable by others:
+                                 -EPERM at vivo_net_new */
+};
+int vivo_net_new(const struct vivo_net_config *cfg, struct vivo_net **out,
+                 struct vivo_err *err);
+void vivo_net_free(struct vivo_net *n); /* ends what is under way with -EINTR */
+
+/* Where a body goes; called on the net thread, must not block long. Non-zero ends
+ * the transfer with it. */
+struct vivo_sink {
+    int (*write)(struct vivo_sink *self, const void *data, size_t len,
+                 struct vivo_err *err);
+    /* A retry starts over: forget what was written. NULL = cannot, so no retry
+     * once bytes have come. */
+    int (*restart)(struct vivo_sink *self, struct vivo_err *err);
+};
+/* A sink into a buffer; full = -EIO "reply longer than …". */
+struct vivo_buf_sink {
+    struct vivo_sink base;
+    struct vivo_buf *buf;
+};
+void vivo_buf_sink_init(struct vivo_buf_sink *s, struct vivo_buf *buf);
+
+struct vivo_net_request {
+    const char *method;         /* NULL = GET */
+    const char *url;            /* no userinfo: that is -EINVAL */
+    const char *accept;         /* NULL = any */
+    const char *const *headers; /* "Name: value", NULL-terminated; or NULL */
+    const void *body;           /* of POST; borrowed until the call returns */
+    size_t body_len;
+    const char *bearer;              /* token, or NULL */
+    uint64_t range_first, range_len; /* bytes; range_len 0 = whole body */
+    uint64_t max_bytes;              /* of the reply; 0 = 64 MiB */
+    bool close_ends; /* a body ended by close is not a cut one (caller checks) */
+};
+
+struct vivo_net_reply {
+    int status;
+    char content_type[256];
+    char etag[128];
+    char warning[128];      /* Warning header */
+    int64_t content_length; /* as announced; -1 = not */
+    uint64_t received;      /* bytes of body */
+};
+
+/* Sends, waits, retries. 0 for 2xx. 401, 403 = -EACCES; 404, 410 = -ENOENT; other
+ * statuses, a cut body, a failed connection = -EIO; silence = -ETIMEDOUT; cancelled
+ * = -EINTR; the reply is filled as far as known in every case. op->err names host,
+ * redacted path and cause. On an error status the body goes nowhere. */
+int vivo_net_fetch(struct vivo_net *n, const struct vivo_net_request *rq,
+                   struct vivo_sink *body, struct vivo_net_reply *out,
+                   struct vivo_op *op);
+
+/* For messages: scheme, host and path without userinfo and query; parts that look
+ * like UIDs or longer than 24 characters become "…". Always fits. */
+void vivo_url_redact(const char *url, char *out, size_t cap);
+
+struct vivo_net_counters {
+    uint64_t requests, bytes, retries, failures;
+};
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* include/vivofs/query.h -- the expression in a magic directory's name.
+ *
+ * Grammar, comparison and levels: DESIGN A5. The AST is open on purpose: parser,
+ * printer, matcher and the catalog's compiler walk it. */
+#ifndef VIVOFS_QUERY_H
+#define VIVOFS_QUERY_H
+
+#include "vivofs/buf.h"
+#include "vivofs/dcm.h"
+#include "vivofs/model.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum vivo_query_kind {
+    VIVO_QUERY_NONE,
+    VIVO_QUERY_AND,   /* a, b */
+    VIVO_QUERY_OR,    /* a, b */
+    VIVO_QUERY_NOT,   /* a */
+    VIVO_QUERY_LEVEL, /* a, level: patient(a), study(a), series(a) */
+    VIVO_QUERY_CMP,   /* path, cmp, values[0] */
+    VIVO_QUERY_IN,    /* path, values[0..nvalues) */
+    VIVO_QUERY_RANGE, /* path, values[0] and/or values[1]; text NULL = open end; both
+                         ends included; from "between" and ".." */
+    VIVO_QUERY_HAS,   /* path; missing = NOT HAS */
+    VIVO_QUERY_ANY,   /* values[0]: substring in the seven attributes */
+};
+
+enum vivo_query_cmp {
+    VIVO_CMP_NONE,
+    VIVO_CMP_EQ, /* with * and ? when the VR is text and the value was not quoted … */
+    VIVO_CMP_NE,
+    VIVO_CMP_LT,
+    VIVO_CMP_LE,
+    VIVO_CMP_GT,
+    VIVO_CMP_GE,
+    VIVO_CMP_RE,   /* ~ : POSIX ERE, unanchored, caseless, at most 256 bytes */
+    VIVO_CMP_LIKE, /* * and ? */
+};
+
+/* How values compare; from the VR of the last attribute of the path. */
+enum vivo_query_class {
+    VIVO_CLASS_NONE,
+    VIVO_CLASS_TEXT,
+    VIVO_CLASS_NUMBER,
+    VIVO_CLASS_DATE,
+    VIVO_CLASS_TIME,
+    VIVO_CLASS_DATETIME,
+    VIVO_CLASS_AGE,
+    VIVO_CLASS_UID,
+    VIVO_CLASS_NAME,    /* PN */
+    VIVO_CLASS_UNKNOWN, /* private of unknown VR: number if both sides are */
+};
+
+struct vivo_query_value {
+    const char *text; /* UTF-8 NFC, unescaped; NUL-terminated */
+    double lo, hi;    /* NUMBER: both the number (FL: rounded to float32). DATE, TIME,
+                         DATETIME, AGE: the closed interval that the text covers at the
+                         precision written, in days / seconds / seconds / days. */
+    bool quoted;
+};
+
+/* One step of attr.attr.attr. */
+struct vivo_query_step {
+    uint32_t tag;        /* 0 with `virtual` set */
+    const char *creator; /* private: (gggg,"CREATOR",ee); else NULL */
+    const char *keyword; /* canonical spelling, or gggg,eeee form */
+    unsigned index;      /* A[n], 1-based; 0 = any */
+};
+
+struct vivo_query_path {
+    const struct vivo_query_step *steps;
+    size_t nsteps;            /* >= 1 */
+    bool any_depth;           /* *.Keyword */
+    const char *virtual_name; /* "InstanceCount" …; steps is then empty */
+    char vr[3];
+    enum vivo_query_class cls;
+};
+
+struct vivo_query_node {
+    enum vivo_query_kind kind;
+    const struct vivo_query_node *a, *b;
+    enum vivo_level level;
+    struct vivo_query_path path;
+    enum vivo_query_cmp cmp;
+    const struct vivo_query_value *values;
+    size_t nvalues;
+    size_t column;  /* 0-based byte of the name where it stands */
+    void *compiled; /* regex_t of VIVO_CMP_RE, made by the parser; else NULL */
+};
+
+struct vivo_query; /* immutable after parsing; reference-counted, thread-safe */
+
+/* What the parser may not know by itself. */
+struct vivo_query_rules {
+    /* NULL, or returns the option word that would show a hidden attribute, NULL if
+     * it is not hidden (vivo_deid_hides). Hidden ones are an error naming it. */
+    const char *(*hides)(void *ctx, uint32_t tag, const char *creator);
+    void *ctx;
+};
+
+/* Why a text is no query: sentence, column, suggestion. */
+struct vivo_query_error {
+    size_t column;  /* 0-based byte offset in the text as typed */
+    char text[256]; /* "unknown attribute Modalty" */
+    char hint[128]; /* "did you mean Modality?" or "" */
+};
+
+/* `name`: a path component, %-escapes still in it. 0 and *out (caller unrefs); -EINVAL
+ * with *qe filled; -ENOENT: not an expression at all (no operator character and no
+ * operator word, or begins with '.'). */
+int vivo_query_parse(const char *name, const struct vivo_query_rules *rules,
+                     struct vivo_query **out, struct vivo_query_error *qe);
+/* a and b; either may be NULL; both stay the caller's. */
+int vivo_query_and(struct vivo_query *a, struct vivo_query *b, struct vivo_query **out);
+struct vivo_query *vivo_query_ref(struct vivo_query *q);
+void vivo_query_unref(struct vivo_query *q);
+const struct vivo_query_node *vivo_query_root(const struct vivo_query *q);
+
+/* Canonical spelling, %-escaped as a path component: parse(print(q)) equals q, and
+ * print is idempotent. Borrowed from q. */
+const char *vivo_query_text(const struct vivo_query *q);
+
+/* The contents of `.error`: message, the text, a caret under the column, the hint. */
+int vivo_query_error_text(const char *name, const struct vivo_query_error *qe,
+                          struct vivo_buf *out);
+
+/* ---- matching -------------------------------------------------------------------- */
+
+enum vivo_truth { VIVO_FALSE, VIVO_TRUE, VIVO_UNKNOWN };
+
+/* Where attributes come from: Kleene's three values, so that the same code decides
+ * a whole series from what its instances have in common. */
+struct vivo_query_source {
+    struct vivo_attrs attrs; /* series: common ones; instance: all */
+    struct vivo_attrs over;  /* instance: its difference (VR "--" = absent); or empty */
+    const uint32_t *varying; /* ascending tags that are not the same in all members;
+                                NULL for one instance */
+    size_t nvarying;
+    bool headers; /* false: attributes that are absent are unknown, not absent */
+    /* Answers patient(E), study(E), series(E) for this object; NULL = unknown. */
+    enum vivo_truth (*level)(void *ctx, const struct vivo_query_node *node);
+    void *ctx;
+};
+enum vivo_truth vivo_query_eval(const struct vivo_query_node *n,
+                                const struct vivo_query_source *src);
+
+/* The plain reference semantics over complete objects, used as oracle: does member
+ * `self` of `all` match? group[level](i) gives the patient, study, series number of
+ * object i. Slow on purpose and written without vivo_query_eval's shortcuts. */
+struct vivo_query_object {
+    struct vivo_attrs attrs;
+    int64_t patient, study, series;
+};
+bool vivo_query_matches(const struct vivo_query *q, const struct vivo_query_object *all,
+                        size_t n, size_t self);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* include/vivofs/store.h -- finished (de-identified) objects on local disk.
+ *
+ * DESIGN C5. Entry = file below DIR/objects/xx/, found by key; LRU, quota and
+ * minimum free space in DIR/index.db (SQLite is the catalog's library; the store
+ * keeps its own small index, see src/store/README.md). Two mounts may share DIR. */
+#ifndef VIVOFS_STORE_H
+#define VIVOFS_STORE_H
+
+#include "vivofs/hash.h"
+#include "vivofs/view.h"
+
+#include <stdint.h>
+
+struct vivo_store; /* thread-safe */
+
+/* SHA-256 over source, object, source version, profile digest, key id: a changed
+ * profile is another key, so nothing is ever invalidated. */
+struct vivo_store_key {
+    uint8_t digest[VIVO_DIGEST_LEN];
+};
+
+struct vivo_store_config {
+    const char *dir;    /* NULL = memory only (memfd), for cache=memory */
+    uint64_t max_bytes; /* quota; least recently used go first */
+    uint64_t min_free;  /* bytes to leave free on the file system */
+};
+
+struct vivo_store_stats {
+    uint64_t bytes, entries, hits, misses, evicted, quarantined;
+};
+
+int vivo_store_open(const struct vivo_store_config *cfg, struct vivo_store **out,
+                    struct vivo_err *err);
+void vivo_store_close(struct vivo_store *s); /* NULL is fine */
+
+/* A view of the whole object, or -ENOENT. Blocks are checked against their sums the
+ * first time they are read after opening: a torn file is quarantined, reads give
+ * -EIO, and the next get is -ENOENT. The view stays valid if the entry is evicted. */
+int vivo_store_get(struct vivo_store *s, const struct vivo_store_key *key,
+                   struct vivo_view **out, struct vivo_err *err);
+
+/* Copies a view in: temporary file, verify length, sums, rename; the fsync is
+ * grouped and off this path. On success *out is a view of the stored copy. -ENOSPC
+ * when there is no room even after trimming: the caller goes on with its own view. */
+int vivo_store_put(struct vivo_store *s, const struct vivo_store_key *key,
+                   const struct vivo_view *view, struct vivo_view **out,
+                   struct vivo_err *err);
+
+/* Forgets one entry. 0 or -ENOENT. */
+int vivo_store_forget(struct vivo_store *s, const struct vivo_store_key *key);
+void vivo_store_stats(struct vivo_store *s, struct vivo_store_stats *out);
+/* Directory for nameless files beside the store, or NULL (memory). */
+const char *vivo_store_dir(const struct vivo_store *s);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* include/vivofs/view.h -- a file is a list of segments: bytes in memory, or a
+ * range of one source descriptor. De-identifying leaves the pixels where they
+ * are; a view puts the new header in front of them without copying. */
+#ifndef VIVOFS_VIEW_H
+#define VIVOFS_VIEW_H
+
+#include "vivofs/base.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Which bytes a descriptor held. A source rewritten in place has another one. */
+struct vivo_identity {
+    uint64_t dev, ino, size;
+    int64_t mtime_ns, ctime_ns;
+};
+/* From fstat. 0 or -EIO. */
+int vivo_identity_of(int fd, struct vivo_identity *out, struct vivo_err *err);
+bool vivo_identity_equal(const struct vivo_identity *a, const struct vivo_identity *b);
+
+struct vivo_view; /* reference-counted; thread-safe once it is built */
+
+/* Takes ownership of fd on success (-1: a view of memory only). `id` is the
+ * identity taken before the header was read; it is compared after every pread,
+ * before bytes are given out. NULL = the descriptor is ours alone, no check. */
+int vivo_view_new(int fd, const struct vivo_identity *id, struct vivo_view **out,
+                  struct vivo_err *err);
+/* Building, single-threaded; bytes are copied. Adjacent ranges are joined. */
+int vivo_view_add_memory(struct vivo_view *v, const void *data, size_t len);
+int vivo_view_add_range(struct vivo_view *v, uint64_t off, uint64_t len);
+
+struct vivo_view *vivo_view_ref(struct vivo_view *v);
+void vivo_view_unref(struct vivo_view *v); /* NULL is fine */
+
+uint64_t vivo_view_size(const struct vivo_view *v); /* bytes, exact */
+size_t vivo_view_memory(const struct vivo_view *v); /* bytes held in memory */
+/* True when the whole view is one range starting at 0 of its descriptor and the
+ * descriptor may be read directly. */
+bool vivo_view_is_plain(const struct vivo_view *v, int *fd);
+
+/* All of [off, off+len) that lies inside the view, or an error: the count, 0 at
+ * and after the end; -EIO when the source was changed or cut. */
+ssize_t vivo_view_pread(const struct vivo_view *v, void *buf, size_t len, uint64_t off,
+                        struct vivo_err *err);
+/* -EIO when the source is no longer the one the view was made from. */
+int vivo_view_check(const struct vivo_view *v, struct vivo_err *err);
+
+static inline void vivo_view_unref_p(struct vivo_view **v)
+{
+    vivo_view_unref(*v);
+}
+
+#endif
