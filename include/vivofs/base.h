@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define VIVO_PRINTF(f, a) __attribute__((format(printf, f, a)))
@@ -24,16 +25,18 @@
 /* Ownership leaves the variable visibly: *out = VIVO_STEAL(view); */
 static inline void *vivo_steal_pointer(void *pp)
 {
-    void **ref = pp;
-    void *p = *ref;
-    *ref = NULL;
+    void *p;
+    memcpy(&p, pp, sizeof p); /* any pointer type: no aliasing through void ** */
+    memset(pp, 0, sizeof p);
     return p;
 }
 #define VIVO_STEAL(p) ((__typeof__(p))vivo_steal_pointer(&(p)))
 
 static inline void vivo_free_p(void *pp)
 {
-    free(*(void **)pp);
+    void *p;
+    memcpy(&p, pp, sizeof p);
+    free(p);
 }
 static inline void vivo_close_p(const int *fd)
 {
