@@ -29,14 +29,14 @@ enum vivo_query_kind {
 
 enum vivo_query_cmp {
     VIVO_CMP_NONE,
-    VIVO_CMP_EQ, /* with * and ? when the VR is text and the value was not quoted … */
+    VIVO_CMP_EQ, /* with * and ? when the value has a pattern */
     VIVO_CMP_NE,
     VIVO_CMP_LT,
     VIVO_CMP_LE,
     VIVO_CMP_GT,
     VIVO_CMP_GE,
     VIVO_CMP_RE,   /* ~ : POSIX ERE, unanchored, caseless, at most 256 bytes */
-    VIVO_CMP_LIKE, /* * and ? */
+    VIVO_CMP_LIKE, /* * and ? on the text of numbers, dates …; on text it is EQ */
 };
 
 /* How values compare; from the VR of the last attribute of the path. */
@@ -54,11 +54,18 @@ enum vivo_query_class {
 };
 
 struct vivo_query_value {
-    const char *text; /* UTF-8 NFC, unescaped; NUL-terminated */
-    double lo, hi;    /* NUMBER: both the number (FL: rounded to float32). DATE, TIME,
-                         DATETIME, AGE: the closed interval that the text covers at the
-                         precision written, in days / seconds / seconds / days. */
-    bool quoted;
+    const char *text;    /* UTF-8 NFC, unescaped, trimmed; numbers, dates, times, ages
+                            and UIDs in their one canonical spelling */
+    const char *folded;  /* text in simple case folding; what text is compared with */
+    const char *pattern; /* NULL = no wildcard; else folded, with * and ?, and a \\
+                            before every *, ? and \\ that means itself */
+    const char *typed;   /* pattern before folding, for the printer; else NULL */
+    double lo, hi; /* NUMBER: both the number (FL: rounded to float32). DATE, TIME,
+                      DATETIME, AGE: the closed interval that the text covers at the
+                      precision written, in days / seconds / seconds / days.
+                      UNKNOWN: the number, or NAN. */
+    double zone;   /* DATETIME: seconds east of UTC, when zoned */
+    bool zoned;
 };
 
 /* One step of attr.attr.attr. */
@@ -86,9 +93,15 @@ struct vivo_query_node {
     enum vivo_query_cmp cmp;
     const struct vivo_query_value *values;
     size_t nvalues;
-    size_t column;  /* 0-based byte of the name where it stands */
-    void *compiled; /* regex_t of VIVO_CMP_RE, made by the parser; else NULL */
+    size_t column;     /* 0-based byte of the name where it stands */
+    unsigned any_mask; /* ANY: bit i = vivo_query_any_tags[i] is not hidden */
+    void *compiled;    /* regex_t of VIVO_CMP_RE, made by the parser; else NULL */
 };
+
+#define VIVO_QUERY_ANY_N 7
+extern const uint32_t vivo_query_any_tags[VIVO_QUERY_ANY_N];
+
+#define VIVO_QUERY_NAME_MAX 1024 /* bytes of a name */
 
 struct vivo_query; /* immutable after parsing; reference-counted, thread-safe */
 
