@@ -47,7 +47,8 @@ struct vivo_intake {
 /* Receives the bytes of one object. */
 struct vivo_delivery {
     struct vivo_sink sink; /* bytes in order */
-    /* Local drivers: gives away a descriptor instead of bytes. */
+    /* Local drivers: gives away a descriptor instead of bytes. The receiver owns fd
+     * on success, the driver closes it on failure. NULL = wants bytes. */
     int (*descriptor)(struct vivo_delivery *self, int fd, struct vivo_err *err);
 };
 
