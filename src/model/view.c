@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/model/view.c -- a file as segments of memory and ranges of a descriptor.
+ *
+ * A read is whole or an error. When the view was made with an identity, fstat is
+ * compared after the bytes were copied and before they are given out: a source
+ * that is rewritten in place must never lend new bytes to an old header. */
+#include "vivofs/view.h"
+
+#include "vivofs/error.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct segment {
+    uint64_t start; /* first byte of it in the view */
+    uint64_t len;
+    uint64_t off; /* into the descriptor, or into memory */
+    bool memory;
+};
+
+struct vivo_view {
+    atomic_uint refs;
+    int fd;
+    bool checked;
+    struct vivo_identity id;
+    struct segment *segments; /* ascending, without gaps */
+    size_t n, cap;
+    uint8_t *memory; /* of all memory segments, in order */
+    size_t memory_len, memory_cap;
+    uint64_t size;
+};
+
+static int64_t nanoseconds(struct timespec t)
+{
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int vivo_identity_of(int fd, struct vivo_identity *out, struct vivo_err *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return vivo_fail(err, EIO, "source: cannot stat: errno %d", errno);
+    *out = (struct vivo_identity){
+        .dev = st.st_dev,
+        .ino = st.st_ino,
+        .size = (uint64_t)st.st_size,
+        .mtime_ns = nanoseconds(st.st_mtim),
+        .ctime_ns = nanoseconds(st.st_ctim),
+    };
+    return 0;
+}
+
+bool vivo_identity_equal(const struct vivo_identity *a, const struct vivo_identity *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
+
+/* ---- building ---------------------------------------------------------------- */
+
+int vivo_view_new(int fd, const struct vivo_identity *id, struct vivo_view **out,
+                  struct vivo_err *err)
+{
+    struct vivo_view *v = calloc(1, sizeof *v);
+    if (!v)
+        return vivo_fail(err, ENOMEM, "view: out of memory");
+    atomic_init(&v->refs, 1);
+    v->fd = fd;
+    if (id && fd >= 0) {
+        v->checked = true;
+        v->id = *id;
+    }
+    *out = v;
+    return 0;
+}
+
+static int grow(void **p, size_t *cap, size_t need, size_t size)
+{
+    if (need <= *cap)
+        return 0;
+    size_t n = *cap ? *cap : 4;
+    while (n < need) {
+        if (n > SIZE_MAX / 2 / size)
+            return -ENOMEM;
+        n *= 2;
+    }
+    void *q = realloc(*p, n * size);
+    if (!q)
+        return -ENOMEM;
+    *p = q;
+    *cap = n;
+    return 0;
+}
+
+static int add(struct vivo_view *v, bool memory, uint64_t off, uint64_t len)
+{
+    if (len > (uint64_t)INT64_MAX - v->size)
+        return -EINVAL;
+    struct segment *last = v->n ? &v->segments[v->n - 1] : NULL;
+    if (last && last->memory == memory && last->off + last->len == off) {
+        last->len += len;
+    } else {
+        void *p = v->segments;
+        int rc = grow(&p, &v->cap, v->n + 1, sizeof *v->segments);
+        v->segments = p;
+        if (rc < 0)
+            return rc;
+        v->segments[v->n++] = (struct segment){v->size, len, off, memory};
+    }
+    v->size += len;
+    return 0;
+}
+
+int vivo_view_add_memory(struct vivo_view *v, const void *data, size_t len)
+{
+    if (len == 0)
+        return 0;
+    if (len > SIZE_MAX - v->memory_len)
+        return -ENOMEM;
+    void *p = v->memory;
+    int rc = grow(&p, &v->memory_cap, v->memory_len + len, 1);
+    v->memory = p;
+    if (rc < 0)
+        return rc;
+    memcpy(v->memory + v->memory_len, data, len);
+    rc = add(v, true, v->memory_len, len);
+    if (rc == 0)
+        v->memory_len += len;
+    return rc;
+}
+
+int vivo_view_add_range(struct vivo_view *v, uint64_t off, uint64_t len)
+{
+    if (len == 0)
+        return 0;
+    if (v->fd < 0 || off > (uint64_t)INT64_MAX || len > (uint64_t)INT64_MAX - off)
+        return -EINVAL;
+    return add(v, false, off, len);
+}
+
+struct vivo_view *vivo_view_ref(struct vivo_view *v)
+{
+    atomic_fetch_add_explicit(&v->refs, 1, memory_order_relaxed);
+    return v;
+}
+
+void vivo_view_unref(struct vivo_view *v)
+{
+    if (!v || atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (v->fd >= 0)
+        close(v->fd);
+    free(v->segments);
+    free(v->memory);
+    free(v);
+}
+
+uint64_t vivo_view_size(const struct vivo_view *v)
+{
+    return v->size;
+}
+
+size_t vivo_view_memory(const struct vivo_view *v)
+{
+    return v->memory_len;
+}
+
+bool vivo_view_is_plain(const struct vivo_view *v, int *fd)
+{
+    if (v->n != 1 || v->segments[0].memory || v->segments[0].off != 0)
+        return false;
+    *fd = v->fd;
+    return true;
+}
+
+/* ---- reading ----------------------------------------------------------------- */
+
+int vivo_view_check(const struct vivo_view *v, struct vivo_err *err)
+{
+    if (!v->checked)
+        return 0;
+    struct vivo_identity now;
+    int rc = vivo_identity_of(v->fd, &now, err);
+    if (rc < 0)
+        return rc;
+    if (!vivo_identity_equal(&now, &v->id))
+        return vivo_fail(err, EIO, "source: changed since its header was read");
+    return 0;
+}
+
+static int read_range(int fd, uint8_t *buf, size_t len, uint64_t off,
+                      struct vivo_err *err)
+{
+    while (len > 0) {
+        ssize_t n = pread(fd, buf, len, (off_t)off);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return vivo_fail(err, EIO, "source: read failed: errno %d", errno);
+        if (n == 0)
+            return vivo_fail(err, EIO, "source: ends before the range it should hold");
+        buf += n;
+        len -= (size_t)n;
+        off += (uint64_t)n;
+    }
+    return 0;
+}
+
+/* The segment that holds byte off, which is inside the view. */
+static size_t segment_at(const struct vivo_view *v, uint64_t off)
+{
+    size_t lo = 0;
+    size_t hi = v->n;
+    while (hi - lo > 1) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (v->segments[mid].start <= off)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+ssize_t vivo_view_pread(const struct vivo_view *v, void *buf, size_t len, uint64_t off,
+                        struct vivo_err *err)
+{
+    if (off >= v->size)
+        return 0;
+    if (len > v->size - off)
+        len = (size_t)(v->size - off);
+    if (len > SSIZE_MAX)
+        len = SSIZE_MAX;
+    uint8_t *to = buf;
+    size_t left = len;
+    for (size_t i = segment_at(v, off); left > 0; i++) {
+        assert(i < v->n);
+        const struct segment *s = &v->segments[i];
+        uint64_t skip = off - s->start;
+        size_t n = (size_t)VIVO_MIN((uint64_t)left, s->len - skip);
+        if (s->memory) {
+            memcpy(to, v->memory + s->off + skip, n);
+        } else {
+            int rc = read_range(v->fd, to, n, s->off + skip, err);
+            if (rc < 0)
+                return rc;
+        }
+        to += n;
+        off += n;
+        left -= n;
+    }
+    int rc = vivo_view_check(v, err);
+    return rc < 0 ? rc : (ssize_t)len;
+}
