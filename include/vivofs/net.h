@@ -65,12 +65,16 @@ struct vivo_net_reply {
     char warning[128];      /* Warning header */
     int64_t content_length; /* as announced; -1 = not */
     uint64_t received;      /* bytes of body */
+    bool by_close; /* no length, not chunked: the body ends with the connection */
 };
 
 /* Sends, waits, retries. 0 for 2xx. 401, 403 = -EACCES; 404, 410 = -ENOENT; other
  * statuses, a cut body, a failed connection = -EIO; silence = -ETIMEDOUT; cancelled
- * = -EINTR; the reply is filled as far as known in every case. op->err names host,
- * redacted path and cause. On an error status the body goes nowhere. */
+ * = -EINTR; the reply is filled as far as known in every case, and all but
+ * `received` before the first byte goes to the body. op->err names host, redacted
+ * path and cause. On an error status the body goes nowhere. A range asked for may be
+ * answered with 200 and everything: look at out->status. body may be NULL. Redirects
+ * are followed for GET and HEAD within http and https, never down to http. */
 int vivo_net_fetch(struct vivo_net *n, const struct vivo_net_request *rq,
                    struct vivo_sink *body, struct vivo_net_reply *out,
                    struct vivo_op *op);
@@ -82,5 +86,6 @@ void vivo_url_redact(const char *url, char *out, size_t cap);
 struct vivo_net_counters {
     uint64_t requests, bytes, retries, failures;
 };
+void vivo_net_count(struct vivo_net *n, struct vivo_net_counters *out);
 
 #endif

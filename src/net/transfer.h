@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/net/transfer.h -- one HTTP exchange: one easy handle, one reply.
+ *
+ * Made and read by the calling thread, run by the net thread. Between being queued
+ * and `done` it belongs to the net thread, except for what the mutex guards. */
+#ifndef VIVOFS_NET_TRANSFER_H
+#define VIVOFS_NET_TRANSFER_H
+
+#include "vivofs/net.h"
+
+#include <pthread.h>
+
+#define DETAIL_MAX 256 /* CURL_ERROR_SIZE */
+#define ORIGIN_MAX 320 /* "https://" + host name + port */
+
+struct curl_slist;
+
+/* What is the same for every exchange of a net: copies of its configuration. */
+struct settings {
+    long connect_ms;
+    int64_t silence_ms;
+    char *proxy, *cafile, *netrc;
+};
+
+/* One exchange as asked for: a request after redirects. */
+struct exchange {
+    const struct vivo_net_request *rq;
+    const char *url;
+    const char *method;
+    bool same_origin; /* false: redirected elsewhere, so no credentials */
+};
+
+struct transfer {
+    void *easy; /* CURL * */
+    struct curl_slist *headers;
+    const struct vivo_net_request *rq;
+    struct vivo_sink *sink;
+    struct vivo_net_reply *reply; /* the caller's */
+    char origin[ORIGIN_MAX];
+    int64_t silence_ms;
+    int64_t last_ms;     /* when anything was last sent or received */
+    int64_t seen;        /* bytes both ways at last_ms */
+    bool chunked;        /* Transfer-Encoding tells where the body ends */
+    bool ranged;         /* Content-Range begins where it was asked to */
+    bool delivered;      /* bytes went to the sink */
+    bool silent;         /* ended because nothing came any more */
+    int rc;              /* of the sink or a limit; then err is set */
+    struct vivo_err err; /* written by the net thread until done */
+    int code;            /* CURLcode */
+    int64_t retry_after; /* seconds; 0 = not said */
+    char *redirect;      /* absolute URL of a 3xx, or NULL; owned */
+    char detail[DETAIL_MAX];
+
+    pthread_cond_t ended;
+    struct transfer *next; /* queue or running list; guarded by the net's mutex */
+    bool abandon;          /* guarded by mutex: the caller wants it to end */
+    bool done;             /* guarded by mutex */
+};
+
+/* Fills t for one exchange. -EINVAL, -ENOMEM. */
+int vivo_transfer_init(struct transfer *t, const struct settings *s,
+                       const struct exchange *x, struct vivo_sink *sink,
+                       struct vivo_net_reply *reply, struct vivo_err *err);
+void vivo_transfer_fini(struct transfer *t);
+
+/* On the net thread, after curl has finished with it. */
+void vivo_transfer_end(struct transfer *t, int code);
+/* On the net thread: has it been silent for too long? */
+bool vivo_transfer_is_silent(struct transfer *t, int64_t now_ms);
+
+/* The verdict over a finished exchange: 0 or the negative errno with *err set,
+ * text without host and path. *again: may be tried again. */
+int vivo_transfer_verdict(const struct transfer *t, bool *again, struct vivo_err *err);
+
+/* ---- url.c ------------------------------------------------------------------------
+ */
+
+/* Splits off "scheme://host:port" (default ports left out, lower case). -EINVAL: not
+ * http(s), userinfo, or no URL at all. */
+int vivo_url_origin(const char *url, char out[ORIGIN_MAX], struct vivo_err *err);
+/* "host:port: GET /path" for messages, path redacted. */
+void vivo_url_label(const char *method, const char *url, char *out, size_t cap);
+
+#endif
