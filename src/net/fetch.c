@@ -183,10 +183,10 @@ int vivo_net_fetch(struct vivo_net *n, const struct vivo_net_request *rq,
     if (!vivo_net_enter(n))
         return vivo_fail(&op->err, EINTR, "ended: the mount is going away");
     int rc = fetch(n, rq, body, out, op);
-    vivo_net_leave(n);
+    atomic_fetch_add(&n->failures, rc != 0);
+    vivo_net_leave(n); /* n may be gone now */
     if (rc == 0)
         return 0;
-    atomic_fetch_add(&n->failures, 1);
     char label[160];
     vivo_url_label(rq->method ? rq->method : "GET", rq->url, label, sizeof label);
     return vivo_fail_in(&op->err, "%s", label);
