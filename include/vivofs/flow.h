@@ -49,10 +49,10 @@ const struct vivo_deid *vivo_flow_deid(const struct vivo_flow *f);
 int vivo_flow_list(struct vivo_flow *f, enum vivo_level level, vivo_row row,
                    struct vivo_op *op);
 
-/* All levels below (level, row) down to the series' instances are listed (find). Not
- * needed for the ordinary walk. */
+/* What is selected below (level, row), complete: what the catalog does not know yet is
+ * asked of the archive. Caller unrefs. */
 int vivo_flow_select(struct vivo_flow *f, enum vivo_level level, vivo_row row,
-                     const struct vivo_query *q, struct vivo_selection **out,
+                     struct vivo_query *q, struct vivo_selection **out,
                      struct vivo_op *op);
 
 /* The whole object, de-identified. Its size is exact and in the catalog afterwards.

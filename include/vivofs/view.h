@@ -17,6 +17,9 @@ struct vivo_identity {
 };
 /* From fstat. 0 or -EIO. */
 int vivo_identity_of(int fd, struct vivo_identity *out, struct vivo_err *err);
+#define VIVO_STAMP_MAX 96
+/* The identity as text: the version stamp of local objects. Opaque but for equality. */
+void vivo_identity_stamp(const struct vivo_identity *id, char out[VIVO_STAMP_MAX]);
 bool vivo_identity_equal(const struct vivo_identity *a, const struct vivo_identity *b);
 
 struct vivo_view; /* reference-counted; thread-safe once it is built */

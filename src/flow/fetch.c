@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/flow/fetch.c -- the second journey: catalog -> store hit? -> driver.fetch ->
+ * deid -> store -> view. */
+#include "internal.h"
+
+#include "vivofs/file.h"
+#include "vivofs/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- what was opened last ----------------------------------------------------------
+ */
+
+static struct vivo_view *recent_get(struct vivo_flow *f, vivo_row row)
+{
+    struct vivo_view *view = NULL;
+    pthread_mutex_lock(&f->mutex);
+    for (size_t i = 0; i < RECENT_VIEWS && !view; i++) {
+        if (f->recent[i].row != row)
+            continue;
+        f->recent[i].used = ++f->clock;
+        view = vivo_view_ref(f->recent[i].view);
+    }
+    pthread_mutex_unlock(&f->mutex);
+    return view;
+}
+
+/* Puts a view in place of the row's former one or of the least used; NULL drops. */
+static void recent_set(struct vivo_flow *f, vivo_row row, struct vivo_view *view)
+{
+    pthread_mutex_lock(&f->mutex);
+    struct recent_view *slot = NULL;
+    for (size_t i = 0; i < RECENT_VIEWS; i++) {
+        struct recent_view *r = &f->recent[i];
+        if (r->row == row) {
+            slot = r;
+            break;
+        }
+        if (!slot || r->used < slot->used)
+            slot = r;
+    }
+    struct vivo_view *old = NULL;
+    if (view || slot->row == row) {
+        old = slot->view;
+        slot->view = view ? vivo_view_ref(view) : NULL;
+        slot->row = view ? row : 0;
+        slot->used = view ? ++f->clock : 0;
+    }
+    pthread_mutex_unlock(&f->mutex);
+    vivo_view_unref(old);
+}
+
+/* ---- local objects
+ * -------------------------------------------------------------------- */
+
+static int copy_entry(void *ctx, const struct vivo_entry *e)
+{
+    struct vivo_entry *out = ctx;
+    *out = *e;
+    out->name = NULL;
+    return 0;
+}
+
+static int refuse(struct vivo_flow *f, vivo_row row, int refusal, struct vivo_err *err)
+{
+    return vivo_fail(err, EPERM, "%s #%lld: policy refuses to release it (%s)", f->name,
+                     (long long)row, vivo_refusal_code((enum vivo_refusal)refusal));
+}
+
+/* The file is not what was listed: the catalog learns it, as another version, and the
+ * new bytes are what is opened. Takes fd over. */
+static int open_changed(struct vivo_flow *f, vivo_row row, int fd, const char *locator,
+                        const char *stamp, struct vivo_view **out, struct vivo_op *op)
+{
+    struct object_put o;
+    int rc = object_read(f, fd, locator, stamp, &o, &op->err);
+    if (rc)
+        return rc;
+    rc = vivo_catalog_replace(f->catalog, row, &o.put, &op->err);
+    if (!rc && o.put.refusal)
+        rc = refuse(f, row, o.put.refusal, &op->err);
+    if (!rc)
+        *out = vivo_view_ref(o.view);
+    object_put_free(&o);
+    flow_changed(f);
+    return rc;
+}
+
+static int open_local(struct vivo_flow *f, const struct vivo_entry *e,
+                      struct vivo_view **out, struct vivo_op *op)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf version;
+    vivo_buf_init(&locator, 64 * 1024);
+    vivo_buf_init(&version, 256);
+    int rc = vivo_catalog_locator(f->catalog, VIVO_LEVEL_INSTANCE, e->row, &locator,
+                                  &version, &op->err);
+    if (rc)
+        return rc;
+    int fd = object_descriptor(f, (char *)locator.data, op);
+    if (fd < 0)
+        return fd;
+    struct vivo_identity id;
+    char stamp[VIVO_STAMP_MAX];
+    rc = vivo_identity_of(fd, &id, &op->err);
+    if (rc) {
+        close(fd);
+        return rc;
+    }
+    vivo_identity_stamp(&id, stamp);
+    if (version.len && strcmp(stamp, (char *)version.data) != 0)
+        return open_changed(f, e->row, fd, (char *)locator.data, stamp, out, op);
+    struct vivo_deid_report report = {0};
+    rc = vivo_deid_object(f->deid, fd, &id, id.size, out, NULL, &report, &op->err);
+    if (rc)
+        close(fd);
+    return rc;
+}
+
+/* ---- remote objects
+ * --------------------------------------------------------------------- */
+
+/* The bytes as the archive sends them, in a file without a name. */
+struct raw_delivery {
+    struct vivo_delivery delivery; /* first: the sink is the first member of this */
+    struct vivo_flight *flight;
+    int fd;
+    uint64_t size;
+};
+
+static int raw_write(struct vivo_sink *self, const void *data, size_t len,
+                     struct vivo_err *err)
+{
+    struct raw_delivery *r = (struct raw_delivery *)self;
+    int rc = vivo_pwrite_full(r->fd, data, len, r->size, err);
+    r->size += rc ? 0 : len;
+    flight_progress(r->flight, len);
+    return rc;
+}
+
+static int raw_restart(struct vivo_sink *self, struct vivo_err *err)
+{
+    struct raw_delivery *r = (struct raw_delivery *)self;
+    r->size = 0;
+    if (ftruncate(r->fd, 0))
+        return vivo_fail(err, EIO, "a temporary file cannot be cut");
+    return 0;
+}
+
+static int no_descriptor(struct vivo_delivery *self, int fd, struct vivo_err *err)
+{
+    (void)self;
+    close(fd);
+    return vivo_fail(err, EIO, "a remote driver delivered a descriptor");
+}
+
+static int make_store_key(struct vivo_flow *f, vivo_row row, struct vivo_store_key *key,
+                          struct vivo_buf *locator, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf version;
+    vivo_buf_init(&version, 4096);
+    int rc = vivo_catalog_locator(f->catalog, VIVO_LEVEL_INSTANCE, row, locator,
+                                  &version, err);
+    if (rc)
+        return rc;
+    struct vivo_sha256 *sha = vivo_sha256_begin();
+    if (!sha)
+        return vivo_fail(err, ENOMEM, "out of memory");
+    vivo_sha256_add(sha, f->archive->source_id, sizeof f->archive->source_id);
+    vivo_sha256_add(sha, locator->data, locator->len + 1);
+    if (version.len)
+        vivo_sha256_add(sha, version.data, version.len);
+    vivo_sha256_add(sha, vivo_deid_digest(f->deid), VIVO_DIGEST_LEN);
+    vivo_sha256_end(sha, key->digest);
+    /* With a key the name of an entry tells nothing of the original. */
+    const struct vivo_key *secret = vivo_deid_key(f->deid);
+    if (secret)
+        vivo_key_derive(secret, "store-name", key->digest, VIVO_DIGEST_LEN,
+                        key->digest);
+    return 0;
+}
+
+static int learn(struct vivo_flow *f, vivo_row row, struct vivo_view *view,
+                 struct vivo_err *err)
+{
+    recent_set(f, row, view);
+    return vivo_catalog_set_size(f->catalog, row, vivo_view_size(view), err);
+}
+
+/* De-identifies what came and puts it into the store; without room there, the view
+ * over the nameless file serves as well. */
+static int finish_raw(struct vivo_flight *flight, struct raw_delivery *raw,
+                      const struct vivo_store_key *key)
+{
+    struct vivo_flow *f = flight->flow;
+    struct vivo_op *op = &flight->op;
+    struct vivo_deid_report report = {0};
+    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = NULL;
+    int rc = vivo_deid_object(f->deid, raw->fd, NULL, raw->size, &view, NULL, &report,
+                              &op->err);
+    if (rc == -EPERM)
+        vivo_catalog_set_refusal(f->catalog, flight->key.row, (int)report.refusal,
+                                 NULL);
+    if (rc)
+        return rc;
+    raw->fd = -1;
+    if (f->store) {
+        struct vivo_view *stored = NULL;
+        struct vivo_err why = {0};
+        if (vivo_store_put(f->store, key, view, &stored, &why)) {
+            vivo_log(VIVO_LOG_WARN, "flow.fetch", "%s #%lld: not kept: %s", f->name,
+                     (long long)flight->key.row, why.text);
+        } else {
+            vivo_view_unref(view);
+            view = stored;
+        }
+    }
+    return learn(f, flight->key.row, view, &op->err);
+}
+
+static int fetch_remote(struct vivo_flight *flight)
+{
+    struct vivo_flow *f = flight->flow;
+    struct vivo_op *op = &flight->op;
+    struct vivo_store_key key;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator;
+    vivo_buf_init(&locator, 64 * 1024);
+    int rc = make_store_key(f, flight->key.row, &key, &locator, &op->err);
+    if (rc)
+        return rc;
+    struct raw_delivery raw = {
+        .delivery = {.sink = {.write = raw_write, .restart = raw_restart},
+                     .descriptor = no_descriptor},
+        .flight = flight,
+    };
+    raw.fd = vivo_file_nameless(f->store ? vivo_store_dir(f->store) : NULL, &op->err);
+    if (raw.fd < 0)
+        return raw.fd;
+    rc = vivo_archive_fetch(f->archive, (char *)locator.data, &raw.delivery, op);
+    if (!rc)
+        rc = finish_raw(flight, &raw, &key);
+    if (raw.fd >= 0)
+        close(raw.fd);
+    return rc;
+}
+
+static int run_fetch(struct vivo_flight *flight)
+{
+    struct vivo_flow *f = flight->flow;
+    int rc = fetch_remote(flight);
+    pthread_mutex_lock(&f->mutex);
+    f->status.fetches++;
+    pthread_mutex_unlock(&f->mutex);
+    if (!rc) {
+        flow_recovered(f);
+        return 0;
+    }
+    vivo_fail_in(&flight->op.err, "%s #%lld", f->name, (long long)flight->key.row);
+    if (rc == -EIO || rc == -ETIMEDOUT || rc == -EACCES)
+        flow_failed(f, &flight->op.err);
+    return rc;
+}
+
+static int open_stored(struct vivo_flow *f, vivo_row row, struct vivo_view **out,
+                       struct vivo_err *err)
+{
+    struct vivo_store_key key;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator;
+    vivo_buf_init(&locator, 64 * 1024);
+    if (!f->store)
+        return -ENOENT;
+    int rc = make_store_key(f, row, &key, &locator, err);
+    if (rc)
+        return rc;
+    struct vivo_err ignored = {0};
+    if (vivo_store_get(f->store, &key, out, &ignored))
+        return -ENOENT;
+    pthread_mutex_lock(&f->mutex);
+    f->status.store_hits++;
+    pthread_mutex_unlock(&f->mutex);
+    return learn(f, row, *out, err);
+}
+
+static int open_remote(struct vivo_flow *f, vivo_row row, struct vivo_view **out,
+                       struct vivo_op *op)
+{
+    int rc = open_stored(f, row, out, &op->err);
+    if (rc != -ENOENT || op->err.errnum)
+        return rc;
+    if (f->offline)
+        return vivo_fail(&op->err, EIO, "%s #%lld: not kept here, and offline", f->name,
+                         (long long)row);
+    struct flight_plan plan = {
+        .key = {.kind = FLIGHT_OBJECT, .level = VIVO_LEVEL_INSTANCE, .row = row},
+        .run = run_fetch,
+    };
+    rc = flight_join(f, &plan, op);
+    if (rc)
+        return rc;
+    *out = recent_get(f, row);
+    return *out ? 0
+                : vivo_fail(&op->err, EIO, "%s #%lld: gone at once", f->name,
+                            (long long)row);
+}
+
+int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **out,
+                     struct vivo_op *op)
+{
+    struct vivo_entry e = {0};
+    int rc = vivo_catalog_get(f->catalog, VIVO_LEVEL_INSTANCE, instance, copy_entry, &e,
+                              &op->err);
+    if (rc)
+        return rc;
+    if (e.refusal)
+        return refuse(f, instance, e.refusal, &op->err);
+    *out = recent_get(f, instance);
+    if (*out && !vivo_view_check(*out, NULL))
+        return 0;
+    vivo_view_unref(*out);
+    *out = NULL;
+    recent_set(f, instance, NULL);
+    if (!f->local)
+        return open_remote(f, instance, out, op);
+    rc = open_local(f, &e, out, op);
+    if (!rc)
+        recent_set(f, instance, *out);
+    return rc;
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/flow/flight.c -- single flights, parked ops, interrupts, deadlines.
+ *
+ * One process-wide mutex guards the lists of all flights and the `flight` and `next`
+ * fields of parked ops: it is held for a few instructions only, never across I/O
+ * or a callback, so it cannot take part in a deadlock. */
+#include "internal.h"
+
+#include "vivofs/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+static pthread_mutex_t parking = PTHREAD_MUTEX_INITIALIZER;
+
+static bool same_key(const struct flight_key *a, const struct flight_key *b)
+{
+    return a->kind == b->kind && a->level == b->level && a->row == b->row &&
+           a->extra == b->extra;
+}
+
+static struct vivo_flight *find_locked(struct vivo_flow *f,
+                                       const struct flight_key *key)
+{
+    struct vivo_flight *fl = f->flights;
+    while (fl && !same_key(&fl->key, key))
+        fl = fl->next;
+    return fl;
+}
+
+/* A flight off the list cannot be joined any more. */
+static bool unlist_locked(struct vivo_flight *flight)
+{
+    for (struct vivo_flight **at = &flight->flow->flights; *at; at = &(*at)->next) {
+        if (*at != flight)
+            continue;
+        *at = flight->next;
+        flight->next = NULL;
+        return true;
+    }
+    return false;
+}
+
+static void unref(struct vivo_flight *flight)
+{
+    pthread_mutex_lock(&parking);
+    bool last = --flight->refs == 0;
+    pthread_mutex_unlock(&parking);
+    if (!last)
+        return;
+    if (flight->drop)
+        flight->drop(flight);
+    free(flight);
+}
+
+static void park_locked(struct vivo_flight *flight, struct vivo_op *op)
+{
+    op->flight = flight;
+    op->next = flight->waiters;
+    flight->waiters = op;
+}
+
+static bool unpark_locked(struct vivo_flight *flight, struct vivo_op *op)
+{
+    for (struct vivo_op **at = &flight->waiters; *at; at = &(*at)->next) {
+        if (*at != op)
+            continue;
+        *at = op->next;
+        op->next = NULL;
+        op->flight = NULL;
+        return true;
+    }
+    return false;
+}
+
+/* Nobody waits any more: the job is told, and later callers begin anew. */
+static bool abandon_locked(struct vivo_flight *flight)
+{
+    if (flight->keep || flight->waiters || atomic_load(&flight->op.cancelled))
+        return false;
+    atomic_store(&flight->op.cancelled, true);
+    unlist_locked(flight);
+    flight->refs++;
+    return true;
+}
+
+static void finish_abandoning(struct vivo_flight *flight, bool abandoned)
+{
+    if (!abandoned)
+        return;
+    if (flight->cancel)
+        flight->cancel(flight);
+    unref(flight);
+}
+
+void flight_land(struct vivo_flight *flight, const struct vivo_err *err)
+{
+    pthread_mutex_lock(&parking);
+    unlist_locked(flight);
+    struct vivo_op *waiters = flight->waiters;
+    flight->waiters = NULL;
+    for (struct vivo_op *op = waiters; op; op = op->next)
+        op->flight = NULL;
+    pthread_mutex_unlock(&parking);
+    while (waiters) {
+        struct vivo_op *op = waiters;
+        waiters = op->next; /* before landed(), which may free or park it again */
+        op->next = NULL;
+        op->err = *err;
+        op->landed(op);
+    }
+    unref(flight);
+}
+
+static void run_job(void *ctx)
+{
+    struct vivo_flight *flight = ctx;
+    int rc = vivo_op_check(&flight->op);
+    if (!rc)
+        rc = flight->run(flight);
+    if (rc == FLIGHT_ALOFT)
+        return;
+    if (!rc)
+        vivo_err_clear(&flight->op.err);
+    flight_land(flight, &flight->op.err);
+}
+
+static struct vivo_flight *make(struct vivo_flow *f, const struct flight_plan *plan)
+{
+    struct vivo_flight *flight = calloc(1, sizeof *flight);
+    if (!flight)
+        return NULL;
+    flight->flow = f;
+    flight->key = plan->key;
+    flight->keep = plan->keep;
+    flight->run = plan->run;
+    flight->cancel = plan->cancel;
+    flight->drop = plan->drop;
+    flight->ctx = plan->ctx;
+    flight->refs = 1;
+    vivo_op_init(&flight->op, 0);
+    flight->began_ms = vivo_now_ms();
+    atomic_store(&flight->progress_ms, flight->began_ms);
+    return flight;
+}
+
+static void discard_plan(const struct flight_plan *plan)
+{
+    struct vivo_flight none = {.ctx = plan->ctx};
+    if (plan->drop)
+        plan->drop(&none);
+}
+
+/* Puts op on the flight of this key, making it when there is none. *start: it must
+ * be given to the pool. */
+static int board(struct vivo_flow *f, const struct flight_plan *plan,
+                 struct vivo_op *op, struct vivo_flight **start)
+{
+    struct vivo_flight *fresh = make(f, plan);
+    if (!fresh)
+        return -ENOMEM;
+    pthread_mutex_lock(&parking);
+    struct vivo_flight *flight = find_locked(f, &plan->key);
+    if (flight) {
+        flight->keep = flight->keep || plan->keep;
+    } else {
+        flight = fresh;
+        fresh = NULL;
+        flight->next = f->flights;
+        f->flights = flight;
+        *start = flight;
+    }
+    if (op)
+        park_locked(flight, op);
+    pthread_mutex_unlock(&parking);
+    if (fresh) {
+        discard_plan(plan);
+        free(fresh);
+    }
+    return 0;
+}
+
+struct rendezvous { /* a blocking caller */
+    struct vivo_op op;
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    bool landed; /* guarded by mutex */
+};
+
+static void meet(struct vivo_op *op)
+{
+    struct rendezvous *r = (struct rendezvous *)op; /* first member */
+    pthread_mutex_lock(&r->mutex);
+    r->landed = true;
+    pthread_cond_signal(&r->cond);
+    pthread_mutex_unlock(&r->mutex);
+}
+
+static bool wait_landed(struct rendezvous *r, int ms)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    ts.tv_nsec += ms * 1000000L;
+    ts.tv_sec += ts.tv_nsec / 1000000000L;
+    ts.tv_nsec %= 1000000000L;
+    pthread_mutex_lock(&r->mutex);
+    if (!r->landed)
+        pthread_cond_timedwait(&r->cond, &r->mutex, &ts);
+    bool landed = r->landed;
+    pthread_mutex_unlock(&r->mutex);
+    return landed;
+}
+
+static void give_to_pool(struct vivo_flight *flight)
+{
+    if (!flight || !vivo_pool_run(flight->flow->pool, run_job, flight))
+        return;
+    vivo_fail(&flight->op.err, ENOMEM, "no thread can be started");
+    flight_land(flight, &flight->op.err);
+}
+
+static int join_blocking(struct vivo_flow *f, const struct flight_plan *plan,
+                         struct vivo_op *op)
+{
+    struct rendezvous r;
+    vivo_op_init(&r.op, 0);
+    r.op.landed = meet;
+    r.landed = false;
+    pthread_mutex_init(&r.mutex, NULL);
+    pthread_cond_init(&r.cond, NULL);
+    struct vivo_flight *start = NULL;
+    if (board(f, plan, &r.op, &start))
+        return vivo_fail(&op->err, ENOMEM, "out of memory");
+    give_to_pool(start);
+    bool told = false;
+    while (!wait_landed(&r, 100)) {
+        if (told || !vivo_op_check(op))
+            continue;
+        told = true;
+        vivo_flow_interrupt(&r.op);
+    }
+    pthread_cond_destroy(&r.cond);
+    pthread_mutex_destroy(&r.mutex);
+    if (!told)
+        op->err = r.op.err;
+    return -op->err.errnum;
+}
+
+int flight_join(struct vivo_flow *f, const struct flight_plan *plan, struct vivo_op *op)
+{
+    if (op && !op->landed)
+        return join_blocking(f, plan, op);
+    struct vivo_flight *start = NULL;
+    if (board(f, plan, op, &start))
+        return op ? vivo_fail(&op->err, ENOMEM, "out of memory") : -ENOMEM;
+    give_to_pool(start);
+    return -EAGAIN;
+}
+
+/* Takes op off its flight, whatever the reason, and lands it by itself. */
+static void take_off(struct vivo_op *op, struct vivo_flight *only, int errnum,
+                     const char *why)
+{
+    pthread_mutex_lock(&parking);
+    struct vivo_flight *flight = op->flight;
+    bool mine = flight && (!only || flight == only) && unpark_locked(flight, op);
+    bool abandoned = mine && abandon_locked(flight);
+    pthread_mutex_unlock(&parking);
+    if (!mine)
+        return;
+    finish_abandoning(flight, abandoned);
+    vivo_fail(&op->err, errnum, "%s", why);
+    op->landed(op);
+}
+
+void vivo_flow_interrupt(struct vivo_op *op)
+{
+    take_off(op, NULL, EINTR, "cancelled");
+}
+
+void flight_progress(struct vivo_flight *flight, uint64_t bytes)
+{
+    atomic_store_explicit(&flight->progress_ms, vivo_now_ms(), memory_order_relaxed);
+    atomic_fetch_add_explicit(&flight->bytes, bytes, memory_order_relaxed);
+}
+
+/* The first waiter that is late is taken off its list; the caller goes on until there
+ * is none. */
+static struct vivo_op *late_locked(struct vivo_flow *f, int64_t now,
+                                   struct vivo_flight **flight, bool *abandoned)
+{
+    for (struct vivo_flight *fl = f->flights; fl; fl = fl->next) {
+        bool silent = now > atomic_load(&fl->progress_ms) + f->timeout_ms;
+        for (struct vivo_op *op = fl->waiters; op; op = op->next) {
+            if (!silent && !(op->deadline_ms && now > op->deadline_ms))
+                continue;
+            *flight = fl;
+            unpark_locked(fl, op);
+            *abandoned = abandon_locked(fl);
+            return op;
+        }
+    }
+    return NULL;
+}
+
+void flight_tick(struct vivo_flow *f)
+{
+    for (;;) {
+        struct vivo_flight *flight = NULL;
+        bool abandoned = false;
+        pthread_mutex_lock(&parking);
+        struct vivo_op *op = late_locked(f, vivo_now_ms(), &flight, &abandoned);
+        pthread_mutex_unlock(&parking);
+        if (!op)
+            return;
+        finish_abandoning(flight, abandoned);
+        vivo_fail(&op->err, ETIMEDOUT, "%s: the archive has been silent for %lld s",
+                  f->name, (long long)(f->timeout_ms / 1000));
+        flow_failed(f, &op->err);
+        op->landed(op);
+    }
+}
+
+void flight_cancel_all(struct vivo_flow *f)
+{
+    pthread_mutex_lock(&parking);
+    for (struct vivo_flight *fl = f->flights; fl; fl = fl->next)
+        atomic_store(&fl->op.cancelled, true);
+    pthread_mutex_unlock(&parking);
+}
+
+void flight_status(struct vivo_flow *f, struct vivo_flow_status *out)
+{
+    pthread_mutex_lock(&parking);
+    for (struct vivo_flight *fl = f->flights; fl; fl = fl->next) {
+        out->flights++;
+        if (fl->key.kind == FLIGHT_LIST && fl->key.level == VIVO_LEVEL_NONE)
+            out->scan_seen = atomic_load(&fl->things);
+    }
+    pthread_mutex_unlock(&parking);
+}
+
+static const char *kind_word(enum flight_kind kind)
+{
+    static const char *const words[] = {"", "list", "headers", "fetch", "query"};
+    return words[kind];
+}
+
+int vivo_flow_flights_json(struct vivo_flow *f, struct vivo_buf *out)
+{
+    int rc = 0;
+    int64_t now = vivo_now_ms();
+    bool first = true;
+    pthread_mutex_lock(&parking);
+    for (struct vivo_flight *fl = f->flights; fl && !rc; fl = fl->next) {
+        rc = vivo_buf_printf(
+            out,
+            "%s{\"archive\":\"%s\",\"kind\":\"%s\",\"level\":\"%s\",\"row\":%lld,"
+            "\"ms\":%lld,\"bytes\":%llu,\"things\":%llu}",
+            first ? "" : ",", f->name, kind_word(fl->key.kind),
+            vivo_level_name(fl->key.level), (long long)fl->key.row,
+            (long long)(now - fl->began_ms),
+            (unsigned long long)atomic_load(&fl->bytes),
+            (unsigned long long)atomic_load(&fl->things));
+        first = false;
+    }
+    pthread_mutex_unlock(&parking);
+    return rc;
+}

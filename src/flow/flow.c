@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/flow/flow.c -- one archive of the mount: opening, listing, status. */
+#include "internal.h"
+
+#include "vivofs/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+enum { JOBS = 4, TIMEOUT_MS = 30000, REFRESH_S = 3600, TICK_MS = 250 };
+
+struct checked_node { /* when the children of a node were last listed */
+    enum vivo_level level;
+    vivo_row row;
+    int64_t at_ms;
+};
+
+/* ---- health -------------------------------------------------------------------- */
+
+void flow_failed(struct vivo_flow *f, const struct vivo_err *err)
+{
+    pthread_mutex_lock(&f->mutex);
+    bool again = f->status.health == VIVO_HEALTH_FAILING &&
+                 strcmp(f->status.last_error, err->text) == 0;
+    f->status.health = VIVO_HEALTH_FAILING;
+    memcpy(f->status.last_error, err->text, sizeof f->status.last_error);
+    f->status.last_error_time = time(NULL);
+    pthread_mutex_unlock(&f->mutex);
+    if (!again)
+        vivo_log(VIVO_LOG_ERROR, "flow", "%s: %s", f->name, err->text);
+}
+
+void flow_recovered(struct vivo_flow *f)
+{
+    pthread_mutex_lock(&f->mutex);
+    f->status.health = VIVO_HEALTH_OK;
+    pthread_mutex_unlock(&f->mutex);
+}
+
+void flow_changed(struct vivo_flow *f)
+{
+    if (f->changed)
+        f->changed(f->changed_ctx);
+}
+
+/* ---- when was it listed ------------------------------------------------------------
+ */
+
+/* The time of the last listing in this session, or 0; sets it to `now` when given. */
+static int64_t checked_at(struct vivo_flow *f, enum vivo_level level, vivo_row row,
+                          int64_t now)
+{
+    pthread_mutex_lock(&f->mutex);
+    size_t i = 0;
+    while (i < f->nchecked &&
+           (f->checked[i].level != level || f->checked[i].row != row))
+        i++;
+    int64_t was = i < f->nchecked ? f->checked[i].at_ms : 0;
+    if (now && i == f->nchecked && i == f->checked_cap) {
+        size_t cap = f->checked_cap ? 2 * f->checked_cap : 64;
+        struct checked_node *p = realloc(f->checked, cap * sizeof *p);
+        if (p) {
+            f->checked = p;
+            f->checked_cap = cap;
+        }
+    }
+    if (now && i < f->checked_cap) {
+        f->checked[i] = (struct checked_node){level, row, now};
+        f->nchecked = VIVO_MAX(f->nchecked, i + 1);
+    }
+    pthread_mutex_unlock(&f->mutex);
+    return was;
+}
+
+static int run_list(struct vivo_flight *flight)
+{
+    struct vivo_flow *f = flight->flow;
+    bool top = flight->key.level == VIVO_LEVEL_NONE;
+    pthread_mutex_lock(&f->mutex);
+    if (top && f->status.health != VIVO_HEALTH_FAILING)
+        f->status.health = VIVO_HEALTH_SCANNING;
+    pthread_mutex_unlock(&f->mutex);
+    int rc = scan_run_list(flight);
+    if (rc)
+        return rc;
+    checked_at(f, flight->key.level, flight->key.row, vivo_now_ms());
+    if (top) {
+        pthread_mutex_lock(&f->mutex);
+        f->status.last_check = time(NULL);
+        pthread_mutex_unlock(&f->mutex);
+    }
+    return 0;
+}
+
+static struct flight_plan list_plan(enum vivo_level level, vivo_row row, bool keep)
+{
+    return (struct flight_plan){
+        .key = {.kind = FLIGHT_LIST, .level = level, .row = row},
+        .run = run_list,
+        .keep = keep,
+    };
+}
+
+void flow_list_in_background(struct vivo_flow *f, enum vivo_level level, vivo_row row)
+{
+    struct flight_plan plan = list_plan(level, row, true);
+    flight_join(f, &plan, NULL);
+}
+
+static int copy_entry(void *ctx, const struct vivo_entry *e)
+{
+    struct vivo_entry *out = ctx;
+    *out = *e;
+    out->name = NULL;
+    return 0;
+}
+
+/* Levels that the driver lists together with something above need no listing. */
+static bool driver_lists(const struct vivo_flow *f, enum vivo_level level)
+{
+    return f->archive->driver->lists & (1u << level);
+}
+
+/* A remote level that was listed long ago, or in another session, is listed again while
+ * what is known is shown. */
+static void refresh_if_old(struct vivo_flow *f, enum vivo_level level, vivo_row row)
+{
+    if (f->local || f->offline)
+        return;
+    int64_t now = vivo_now_ms();
+    int64_t was = checked_at(f, level, row, 0);
+    if (was && now - was < f->refresh_s * 1000)
+        return;
+    checked_at(f, level, row, now);
+    flow_list_in_background(f, level, row);
+}
+
+int vivo_flow_list(struct vivo_flow *f, enum vivo_level level, vivo_row row,
+                   struct vivo_op *op)
+{
+    struct vivo_entry e = {0};
+    if (level != VIVO_LEVEL_NONE && !driver_lists(f, level))
+        return 0;
+    int rc = vivo_catalog_get(f->catalog, level, row, copy_entry, &e, &op->err);
+    if (rc)
+        return rc;
+    if (e.listed) {
+        refresh_if_old(f, level, row);
+        return 0;
+    }
+    if (f->offline)
+        return vivo_fail(&op->err, EIO, "%s: not listed before, and offline", f->name);
+    struct flight_plan plan = list_plan(level, row, f->local);
+    return flight_join(f, &plan, op);
+}
+
+void vivo_flow_refresh(struct vivo_flow *f)
+{
+    pthread_mutex_lock(&f->mutex);
+    f->nchecked = 0;
+    pthread_mutex_unlock(&f->mutex);
+    if (!f->offline)
+        flow_list_in_background(f, VIVO_LEVEL_NONE, 0);
+}
+
+/* ---- threads of a flow
+ * ------------------------------------------------------------------ */
+
+static void *tick(void *arg)
+{
+    struct vivo_flow *f = arg;
+    pthread_setname_np(pthread_self(), "vivofs-tick");
+    pthread_mutex_lock(&f->mutex);
+    while (!f->ending) {
+        struct timespec ts;
+        clock_gettime(CLOCK_REALTIME, &ts);
+        ts.tv_nsec += TICK_MS * 1000000L;
+        ts.tv_sec += ts.tv_nsec / 1000000000L;
+        ts.tv_nsec %= 1000000000L;
+        pthread_cond_timedwait(&f->tick, &f->mutex, &ts);
+        pthread_mutex_unlock(&f->mutex);
+        flight_tick(f);
+        pthread_mutex_lock(&f->mutex);
+    }
+    pthread_mutex_unlock(&f->mutex);
+    return NULL;
+}
+
+static void *watch(void *arg)
+{
+    struct vivo_flow *f = arg;
+    pthread_setname_np(pthread_self(), "vivofs-watch");
+    for (;;) {
+        vivo_err_clear(&f->watch_op.err);
+        int rc = vivo_archive_watch(f->archive, &f->watch_op);
+        if (rc == -EINTR || atomic_load(&f->watch_op.cancelled))
+            return NULL;
+        if (rc) {
+            vivo_log(VIVO_LOG_WARN, "flow.watch", "%s: changes are not followed: %s",
+                     f->name, f->watch_op.err.text);
+            return NULL;
+        }
+        flow_list_in_background(f, VIVO_LEVEL_NONE, 0);
+    }
+}
+
+int vivo_flow_start(struct vivo_flow *f, struct vivo_err *err)
+{
+    if (pthread_create(&f->ticker, NULL, tick, f))
+        return vivo_fail(err, ENOMEM, "no thread can be started");
+    f->ticking = true;
+    if (f->offline)
+        return 0;
+    if ((f->archive->driver->caps & VIVO_CAP_WATCH) &&
+        !pthread_create(&f->watcher, NULL, watch, f))
+        f->watching = true;
+    flow_list_in_background(f, VIVO_LEVEL_NONE, 0);
+    return 0;
+}
+
+/* ---- opening and closing
+ * -------------------------------------------------------------------- */
+
+static int open_catalog(struct vivo_flow *f, const struct vivo_flow_config *cfg,
+                        struct vivo_err *err)
+{
+    uint8_t seal[VIVO_DIGEST_LEN];
+    uint8_t lookup[VIVO_DIGEST_LEN];
+    struct vivo_catalog_config c = {.path = cfg->catalog_path};
+    const struct vivo_key *key = vivo_deid_key(cfg->deid);
+    if (!vivo_deid_is_none(cfg->deid) && key) {
+        vivo_key_derive(key, "catalog-seal", "", 0, seal);
+        vivo_key_derive(key, "catalog-lookup", "", 0, lookup);
+        c.seal_key = seal;
+        c.lookup_key = lookup;
+    }
+    int rc = vivo_catalog_open(&c, &f->catalog, err);
+    vivo_wipe(seal, sizeof seal);
+    vivo_wipe(lookup, sizeof lookup);
+    return rc;
+}
+
+static void set_config(struct vivo_flow *f, const struct vivo_flow_config *cfg)
+{
+    memcpy(f->name, cfg->name, strnlen(cfg->name, VIVO_NAME_MAX));
+    f->archive = cfg->archive;
+    f->deid = cfg->deid;
+    f->store = cfg->store;
+    f->local = cfg->archive->driver->caps & VIVO_CAP_LOCAL;
+    f->offline = cfg->offline;
+    f->timeout_ms = cfg->timeout_ms ? cfg->timeout_ms : TIMEOUT_MS;
+    f->refresh_s = cfg->refresh_s ? cfg->refresh_s : REFRESH_S;
+    f->changed = cfg->changed;
+    f->changed_ctx = cfg->ctx;
+    f->status.health = VIVO_HEALTH_OK;
+    vivo_op_init(&f->watch_op, 0);
+    pthread_mutex_init(&f->mutex, NULL);
+    pthread_cond_init(&f->tick, NULL);
+}
+
+int vivo_flow_open(const struct vivo_flow_config *cfg, struct vivo_flow **out,
+                   struct vivo_err *err)
+{
+    struct vivo_flow *f = calloc(1, sizeof *f);
+    if (!f)
+        return vivo_fail(err, ENOMEM, "out of memory");
+    set_config(f, cfg);
+    int rc = open_catalog(f, cfg, err);
+    if (!rc)
+        rc = vivo_pool_new("vivofs-job", cfg->jobs ? cfg->jobs : JOBS, &f->pool, err);
+    if (rc) {
+        vivo_catalog_close(f->catalog);
+        pthread_cond_destroy(&f->tick);
+        pthread_mutex_destroy(&f->mutex);
+        free(f);
+        return rc;
+    }
+    *out = f;
+    return 0;
+}
+
+static void end_threads(struct vivo_flow *f)
+{
+    pthread_mutex_lock(&f->mutex);
+    f->ending = true;
+    pthread_cond_broadcast(&f->tick);
+    pthread_mutex_unlock(&f->mutex);
+    atomic_store(&f->watch_op.cancelled, true);
+    if (f->watching)
+        pthread_join(f->watcher, NULL);
+    if (f->ticking)
+        pthread_join(f->ticker, NULL);
+}
+
+void vivo_flow_close(struct vivo_flow *f)
+{
+    if (!f)
+        return;
+    end_threads(f);
+    flight_cancel_all(f);
+    vivo_pool_free(f->pool);
+    for (size_t i = 0; i < RECENT_VIEWS; i++)
+        vivo_view_unref(f->recent[i].view);
+    vivo_archive_close(f->archive);
+    vivo_catalog_close(f->catalog);
+    pthread_cond_destroy(&f->tick);
+    pthread_mutex_destroy(&f->mutex);
+    free(f->checked);
+    free(f);
+}
+
+const char *vivo_flow_name(const struct vivo_flow *f)
+{
+    return f->name;
+}
+
+struct vivo_catalog *vivo_flow_catalog(struct vivo_flow *f)
+{
+    return f->catalog;
+}
+
+const struct vivo_deid *vivo_flow_deid(const struct vivo_flow *f)
+{
+    return f->deid;
+}
+
+void vivo_flow_status(struct vivo_flow *f, struct vivo_flow_status *out)
+{
+    pthread_mutex_lock(&f->mutex);
+    *out = f->status;
+    pthread_mutex_unlock(&f->mutex);
+    out->requests = atomic_load(&f->archive->requests);
+    out->bytes = atomic_load(&f->archive->bytes);
+    flight_status(f, out);
+    vivo_catalog_count(f->catalog, VIVO_LEVEL_NONE, 0, NULL, &out->counts, NULL);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/flow/internal.h -- what the files of src/flow share: the flow itself, and
+ * flights (flight.c): one for each listing or object being fetched, run by the job
+ * pool of its archive, waited for by any number of parked ops. */
+#ifndef VIVOFS_FLOW_INTERNAL_H
+#define VIVOFS_FLOW_INTERNAL_H
+
+#include "vivofs/flow.h"
+#include "vivofs/pool.h"
+
+#include <pthread.h>
+
+enum flight_kind {
+    FLIGHT_NONE,
+    FLIGHT_LIST,    /* children of (level, row) */
+    FLIGHT_HEADERS, /* headers of a series */
+    FLIGHT_OBJECT,  /* bytes of an instance */
+    FLIGHT_SELECT,  /* whatever a query needs to know; extra = digest of it */
+};
+
+struct flight_key {
+    enum flight_kind kind;
+    enum vivo_level level;
+    vivo_row row;
+    uint64_t extra;
+};
+
+struct vivo_flight {
+    struct vivo_flight *next; /* guarded by the parking mutex, as all but progress */
+    struct vivo_flow *flow;
+    struct flight_key key;
+    struct vivo_op op;       /* of the job; cancelled when nobody waits any more */
+    struct vivo_op *waiters; /* parked ops */
+    unsigned refs;
+    bool keep; /* runs on without waiters (background) */
+    int64_t began_ms;
+    atomic_int_least64_t progress_ms;    /* last sign of life of the archive */
+    atomic_uint_least64_t bytes, things; /* progress, for status.json */
+    /* 0, a negative errno with op.err set, or FLIGHT_ALOFT: flight_land comes later. */
+    int (*run)(struct vivo_flight *);
+    void (*cancel)(struct vivo_flight *); /* NULL, or called once after cancelling */
+    void (*drop)(struct vivo_flight *);   /* NULL, or frees ctx at the end */
+    void *ctx;
+};
+
+enum { FLIGHT_ALOFT = 1 };
+
+struct flight_plan {
+    struct flight_key key;
+    int (*run)(struct vivo_flight *);
+    bool keep;
+    void *ctx; /* ownership passes to a flight that is made; else `drop` frees it */
+    void (*cancel)(struct vivo_flight *);
+    void (*drop)(struct vivo_flight *);
+};
+
+/* Joins the flight of this key, or starts it. op NULL: nobody waits. Returns -EAGAIN
+ * with op parked; or, when op->landed is NULL, waits and returns the verdict. */
+int flight_join(struct vivo_flow *f, const struct flight_plan *plan,
+                struct vivo_op *op);
+/* Ends a flight that is aloft. err->errnum 0 = well. */
+void flight_land(struct vivo_flight *flight, const struct vivo_err *err);
+/* The archive gave a sign of life. */
+void flight_progress(struct vivo_flight *flight, uint64_t bytes);
+/* Times out waiters whose archive has been silent; called by the flow's ticker. */
+void flight_tick(struct vivo_flow *f);
+/* Fills in how many flights are in the air and how far the listing is. */
+void flight_status(struct vivo_flow *f, struct vivo_flow_status *out);
+/* Cancels every flight of the flow. */
+void flight_cancel_all(struct vivo_flow *f);
+
+enum { RECENT_VIEWS = 64 };
+
+struct recent_view { /* strong references to what was opened last */
+    vivo_row row;
+    struct vivo_view *view;
+    uint64_t used;
+};
+
+struct vivo_flow {
+    char name[VIVO_NAME_MAX + 1];
+    struct vivo_archive *archive;
+    const struct vivo_deid *deid;
+    struct vivo_store *store;
+    struct vivo_catalog *catalog;
+    struct vivo_pool *pool;
+    bool local, offline;
+    int64_t timeout_ms, refresh_s;
+    void (*changed)(void *ctx);
+    void *changed_ctx;
+
+    struct vivo_flight *flights; /* guarded by the parking mutex of flight.c */
+
+    pthread_mutex_t mutex;
+    pthread_cond_t tick;
+    bool ending;                             /* guarded by mutex */
+    struct recent_view recent[RECENT_VIEWS]; /* guarded by mutex */
+    uint64_t clock;                          /* guarded by mutex */
+    struct vivo_flow_status status;          /* guarded by mutex */
+    struct checked_node *checked;            /* guarded by mutex: listed this session */
+    size_t nchecked, checked_cap;            /* guarded by mutex */
+    pthread_t ticker, watcher;
+    bool ticking, watching;
+    struct vivo_op watch_op; /* cancelled when the flow closes */
+};
+
+/* scan.c: the jobs of FLIGHT_LIST and FLIGHT_HEADERS. */
+int scan_run_list(struct vivo_flight *flight);
+int scan_run_headers(struct vivo_flight *flight);
+/* scan_object.c: the header of one object, from its bytes to a record as shown. */
+struct object_put {
+    struct vivo_put put;
+    struct vivo_buf attrs;
+    char uid[2 * VIVO_DIGEST_LEN + 1];
+    struct vivo_view *view; /* NULL when refused */
+};
+/* Takes fd over. -EBADMSG: no DICOM object. Refused objects are 0 with put.refusal. */
+int object_read(struct vivo_flow *f, int fd, const char *locator, const char *version,
+                struct object_put *out, struct vivo_err *err);
+void object_put_free(struct object_put *o);
+/* Asks a local driver for a descriptor. */
+int object_descriptor(struct vivo_flow *f, const char *locator, struct vivo_op *op);
+
+/* flow.c */
+void flow_failed(struct vivo_flow *f, const struct vivo_err *err);
+void flow_recovered(struct vivo_flow *f);
+void flow_changed(struct vivo_flow *f);
+/* Starts a listing that nobody waits for. */
+void flow_list_in_background(struct vivo_flow *f, enum vivo_level level, vivo_row row);
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/flow/object.c -- from the bytes of one object to its record as shown. */
+#include "internal.h"
+
+#include "vivofs/file.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct take_descriptor {
+    struct vivo_delivery delivery;
+    int fd;
+};
+
+static int take(struct vivo_delivery *self, int fd, struct vivo_err *err)
+{
+    (void)err;
+    struct take_descriptor *t = (struct take_descriptor *)self; /* first member */
+    t->fd = fd;
+    return 0;
+}
+
+static int no_bytes(struct vivo_sink *self, const void *data, size_t len,
+                    struct vivo_err *err)
+{
+    (void)self;
+    (void)data;
+    (void)len;
+    return vivo_fail(err, EIO, "a local driver sent bytes instead of a descriptor");
+}
+
+int object_descriptor(struct vivo_flow *f, const char *locator, struct vivo_op *op)
+{
+    struct take_descriptor t = {
+        .delivery = {.sink = {.write = no_bytes}, .descriptor = take},
+        .fd = -1,
+    };
+    int rc = vivo_archive_fetch(f->archive, locator, &t.delivery, op);
+    if (rc) {
+        if (t.fd >= 0)
+            close(t.fd);
+        return rc;
+    }
+    if (t.fd < 0)
+        return vivo_fail(&op->err, EIO, "a local driver delivered nothing");
+    return t.fd;
+}
+
+/* What stands for the SOP Instance UID of an object that has none: a digest of its
+ * bytes, so that copies have the same name anywhere. */
+static int digest_uid(struct vivo_flow *f, int fd, uint64_t size, char *out,
+                      struct vivo_err *err)
+{
+    enum { CHUNK = 64 * 1024 };
+    uint8_t digest[VIVO_DIGEST_LEN];
+    VIVO_AUTO(vivo_free_p) uint8_t *chunk = malloc(CHUNK);
+    struct vivo_sha256 *sha = vivo_sha256_begin();
+    int rc = chunk && sha ? 0 : vivo_fail(err, ENOMEM, "out of memory");
+    for (uint64_t off = 0; off < size && !rc;) {
+        size_t n = (size_t)VIVO_MIN(size - off, (uint64_t)CHUNK);
+        rc = vivo_pread_full(fd, chunk, n, off, err);
+        if (!rc)
+            vivo_sha256_add(sha, chunk, n);
+        off += n;
+    }
+    vivo_sha256_end(sha, rc ? NULL : digest);
+    if (rc)
+        return rc;
+    char hex[2 * VIVO_DIGEST_LEN + 1];
+    char shown[65];
+    vivo_hex(digest, sizeof digest, hex);
+    vivo_deid_name(f->deid, "object", hex, shown);
+    memcpy(out, shown, VIVO_MIN(sizeof shown, sizeof hex));
+    return 0;
+}
+
+/* A refused object is listed under its attributes as shown, though it never opens. */
+static int refused_attrs(struct vivo_flow *f, int fd, uint64_t size,
+                         struct vivo_buf *out, struct vivo_err *err)
+{
+    struct vivo_fd_reader r;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf raw;
+    vivo_buf_init(&raw, VIVO_ATTRS_MAX);
+    vivo_fd_reader_init(&r, fd, size);
+    int rc = vivo_dcm_attrs(&r.base, NULL, 0, &raw, err);
+    if (rc)
+        return rc;
+    vivo_buf_clear(out);
+    return vivo_deid_attrs(f->deid, (struct vivo_attrs){raw.data, raw.len},
+                           (struct vivo_attrs){NULL, 0}, out, err);
+}
+
+static bool has_sop_uid(const struct vivo_buf *attrs)
+{
+    char uid[VIVO_UID_MAX + 1];
+    struct vivo_attrs a = {attrs->data, attrs->len};
+    return vivo_attrs_text(a, VIVO_TAG_SOPInstanceUID, uid, sizeof uid);
+}
+
+/* DICOMDIR speaks of files by names that the mount does not show, and under a
+ * profile it is refused anyway: it is never an instance. */
+static bool is_directory_object(const struct vivo_buf *attrs)
+{
+    char uid[VIVO_UID_MAX + 1];
+    struct vivo_attrs a = {attrs->data, attrs->len};
+    struct vivo_attr record;
+    vivo_attrs_text(a, VIVO_TAG_SOPClassUID, uid, sizeof uid);
+    return strcmp(uid, "1.2.840.10008.1.3.10") == 0 ||
+           vivo_attrs_find(a, 0x00041220, &record);
+}
+
+static int read_refused(struct vivo_flow *f, int fd, uint64_t size,
+                        const struct vivo_deid_report *report, struct object_put *out,
+                        struct vivo_err *err)
+{
+    if (report->refusal == VIVO_REFUSAL_DICOMDIR)
+        return vivo_fail(err, EBADMSG, "a DICOMDIR is no instance");
+    out->put.refusal = (int)report->refusal;
+    out->put.size = size;
+    return refused_attrs(f, fd, size, &out->attrs, err);
+}
+
+static int read_header(struct vivo_flow *f, int *fd, const struct vivo_identity *id,
+                       struct object_put *out, struct vivo_err *err)
+{
+    struct vivo_deid_report report = {0};
+    struct vivo_err why = {0};
+    int rc = vivo_deid_object(f->deid, *fd, id, id->size, &out->view, &out->attrs,
+                              &report, &why);
+    if (rc == -EPERM)
+        return read_refused(f, *fd, id->size, &report, out, err);
+    if (rc) {
+        *err = why;
+        return rc;
+    }
+    *fd = -1; /* the view owns it now */
+    out->put.size = vivo_view_size(out->view);
+    out->put.at_risk = report.at_risk;
+    return 0;
+}
+
+int object_read(struct vivo_flow *f, int fd, const char *locator, const char *version,
+                struct object_put *out, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_close_p) int owned = fd;
+    struct vivo_identity id;
+    *out = (struct object_put){0};
+    vivo_buf_init(&out->attrs, VIVO_ATTRS_MAX);
+    int rc = vivo_identity_of(fd, &id, err);
+    if (!rc)
+        rc = read_header(f, &owned, &id, out, err);
+    if (!rc && is_directory_object(&out->attrs))
+        rc = vivo_fail(err, EBADMSG, "a DICOMDIR is no instance");
+    if (!rc && !has_sop_uid(&out->attrs)) {
+        /* With a view its descriptor is still ours to read: it lives as long. */
+        rc = digest_uid(f, fd, id.size, out->uid, err);
+        out->put.uid = out->uid;
+    }
+    if (rc) {
+        object_put_free(out);
+        return rc;
+    }
+    out->put.level = VIVO_LEVEL_INSTANCE;
+    out->put.locator = locator;
+    out->put.version = version;
+    out->put.size_exact = true;
+    out->put.headers = true;
+    out->put.attrs = (struct vivo_attrs){out->attrs.data, out->attrs.len};
+    return 0;
+}
+
+void object_put_free(struct object_put *o)
+{
+    vivo_buf_free(&o->attrs);
+    vivo_view_unref(o->view);
+    o->view = NULL;
+}

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/flow/scan.c -- the first journey: driver.list -> header -> deid -> catalog.
+ *
+ * A driver either records things with their attributes, or (a folder) only that they
+ * exist; then the headers are read here, by as many threads as there are processors,
+ * and put into the catalog one at a time. */
+#include "internal.h"
+
+#include "vivofs/file.h"
+#include "vivofs/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { QUEUE_MAX = 1024, READERS_MAX = 8 };
+
+struct queued {
+    struct queued *next;
+    char *version; /* behind the locator in the same block */
+    uint64_t size;
+    char locator[];
+};
+
+struct scan {
+    struct vivo_intake intake; /* first: record() gets back here */
+    struct vivo_flow *flow;
+    struct vivo_flight *flight;
+    struct vivo_listing *listing;
+
+    pthread_mutex_t put_mutex; /* around the listing: one thread at a time */
+
+    pthread_mutex_t mutex;
+    pthread_cond_t more, less;
+    struct queued *first, **last; /* guarded by mutex */
+    size_t queued;                /* guarded by mutex */
+    bool over;                    /* guarded by mutex: nothing more will come */
+    struct vivo_err err;          /* guarded by mutex: the first failure that ends it */
+    size_t unreadable, invalid;   /* guarded by mutex */
+    struct vivo_err example;      /* guarded by mutex: why one of them was left out */
+    pthread_t readers[READERS_MAX];
+    size_t nreaders;
+};
+
+static struct scan *scan_of(struct vivo_intake *in)
+{
+    return (struct scan *)in; /* first member */
+}
+
+static bool failed(struct scan *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool yes = s->err.errnum != 0;
+    pthread_mutex_unlock(&s->mutex);
+    return yes;
+}
+
+static void fail_scan(struct scan *s, const struct vivo_err *err)
+{
+    pthread_mutex_lock(&s->mutex);
+    if (!s->err.errnum)
+        s->err = *err;
+    pthread_cond_broadcast(&s->less);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+/* ---- putting ------------------------------------------------------------------ */
+
+static int same_bytes(int a, int b, uint64_t size, bool *same, struct vivo_err *err)
+{
+    enum { CHUNK = 64 * 1024 };
+    VIVO_AUTO(vivo_free_p) uint8_t *buf = malloc(2 * (size_t)CHUNK);
+    if (!buf)
+        return vivo_fail(err, ENOMEM, "out of memory");
+    *same = true;
+    for (uint64_t off = 0; off < size && *same;) {
+        size_t n = (size_t)VIVO_MIN(size - off, (uint64_t)CHUNK);
+        int rc = vivo_pread_full(a, buf, n, off, err);
+        if (!rc)
+            rc = vivo_pread_full(b, buf + CHUNK, n, off, err);
+        if (rc)
+            return rc;
+        *same = memcmp(buf, buf + CHUNK, n) == 0;
+        off += n;
+    }
+    return 0;
+}
+
+/* Two local objects claim one SOP Instance UID: an exact copy shows once, else both
+ * show (DESIGN A1). An original that is gone counts as different. */
+static enum vivo_copy compare_copies(struct scan *s, const char *locator,
+                                     vivo_row other)
+{
+    struct vivo_op op;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf path;
+    vivo_buf_init(&path, 64 * 1024);
+    vivo_op_init(&op, 0);
+    if (vivo_catalog_locator(s->flow->catalog, VIVO_LEVEL_INSTANCE, other, &path, NULL,
+                             NULL))
+        return VIVO_COPY_DIFFERENT;
+    VIVO_AUTO(vivo_close_p) int a = object_descriptor(s->flow, locator, &op);
+    vivo_err_clear(&op.err);
+    VIVO_AUTO(vivo_close_p) int b = object_descriptor(s->flow, (char *)path.data, &op);
+    struct vivo_identity ia;
+    struct vivo_identity ib;
+    bool same = false;
+    if (a < 0 || b < 0 || vivo_identity_of(a, &ia, NULL) ||
+        vivo_identity_of(b, &ib, NULL) || ia.size != ib.size ||
+        same_bytes(a, b, ia.size, &same, NULL))
+        return VIVO_COPY_DIFFERENT;
+    return same ? VIVO_COPY_SAME : VIVO_COPY_DIFFERENT;
+}
+
+static int put_locked(struct scan *s, struct vivo_put *put, struct vivo_err *err)
+{
+    vivo_row row = 0;
+    int rc = vivo_listing_put(s->listing, put, &row, err);
+    if (rc != -EEXIST)
+        return rc;
+    vivo_err_clear(err);
+    put->copy =
+        s->flow->local ? compare_copies(s, put->locator, row) : VIVO_COPY_DIFFERENT;
+    return vivo_listing_put(s->listing, put, &row, err);
+}
+
+static int put_record(struct scan *s, struct vivo_put *put, struct vivo_err *err)
+{
+    pthread_mutex_lock(&s->put_mutex);
+    int rc = put_locked(s, put, err);
+    pthread_mutex_unlock(&s->put_mutex);
+    atomic_fetch_add_explicit(&s->flight->things, 1, memory_order_relaxed);
+    flight_progress(s->flight, 0);
+    return rc;
+}
+
+static void put_other(struct scan *s, const char *locator, const char *version)
+{
+    struct vivo_err err = {0};
+    pthread_mutex_lock(&s->put_mutex);
+    if (vivo_listing_other(s->listing, locator, version, &err))
+        fail_scan(s, &err);
+    pthread_mutex_unlock(&s->put_mutex);
+}
+
+/* ---- headers of local objects --------------------------------------------------- */
+
+static void left_out(struct scan *s, const struct vivo_err *why, bool unreadable)
+{
+    pthread_mutex_lock(&s->mutex);
+    if (unreadable)
+        s->unreadable++;
+    else
+        s->invalid++;
+    s->example = *why;
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static bool looks_like_dicom(int fd, uint64_t size)
+{
+    uint8_t head[4096];
+    size_t want = (size_t)VIVO_MIN(size, (uint64_t)sizeof head);
+    ssize_t n = pread(fd, head, want, 0);
+    return n > 0 && vivo_dcm_probe(head, (size_t)n, size);
+}
+
+static void read_one(struct scan *s, struct queued *q)
+{
+    struct vivo_op op;
+    vivo_op_init(&op, 0);
+    const char *version = q->version[0] ? q->version : NULL;
+    int fd = object_descriptor(s->flow, q->locator, &op);
+    if (fd < 0) {
+        left_out(s, &op.err, true);
+        put_other(s, q->locator, version);
+        return;
+    }
+    struct object_put o;
+    struct vivo_err err = {0};
+    if (!looks_like_dicom(fd, q->size)) {
+        close(fd);
+        put_other(s, q->locator, version);
+        return;
+    }
+    if (object_read(s->flow, fd, q->locator, version, &o, &err)) {
+        left_out(s, &err, false);
+        put_other(s, q->locator, version);
+        return;
+    }
+    if (put_record(s, &o.put, &err))
+        fail_scan(s, &err);
+    object_put_free(&o);
+}
+
+static struct queued *next_queued(struct scan *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    while (!s->first && !s->over)
+        pthread_cond_wait(&s->more, &s->mutex);
+    struct queued *q = s->first;
+    if (q) {
+        s->first = q->next;
+        if (!s->first)
+            s->last = &s->first;
+        s->queued--;
+        pthread_cond_signal(&s->less);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return q;
+}
+
+static void *read_headers(void *arg)
+{
+    struct scan *s = arg;
+    pthread_setname_np(pthread_self(), "vivofs-scan");
+    for (struct queued *q; (q = next_queued(s)); free(q))
+        if (!failed(s) && !atomic_load(&s->flight->op.cancelled))
+            read_one(s, q);
+    return NULL;
+}
+
+static void start_readers(struct scan *s)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t want = (size_t)VIVO_MIN(VIVO_MAX(cpus, 1), (long)READERS_MAX);
+    while (s->nreaders < want &&
+           !pthread_create(&s->readers[s->nreaders], NULL, read_headers, s))
+        s->nreaders++;
+}
+
+static int enqueue(struct scan *s, const struct vivo_record *rec, struct vivo_err *err)
+{
+    const char *version = rec->version ? rec->version : "";
+    size_t ln = strlen(rec->locator) + 1;
+    size_t vn = strlen(version) + 1;
+    struct queued *q = malloc(sizeof *q + ln + vn);
+    if (!q)
+        return vivo_fail(err, ENOMEM, "out of memory");
+    q->next = NULL;
+    q->size = rec->size;
+    memcpy(q->locator, rec->locator, ln);
+    q->version = q->locator + ln;
+    memcpy(q->version, version, vn);
+    if (!s->nreaders)
+        start_readers(s);
+    pthread_mutex_lock(&s->mutex);
+    while (s->queued >= QUEUE_MAX && !s->err.errnum)
+        pthread_cond_wait(&s->less, &s->mutex);
+    bool stop = s->err.errnum != 0 || !s->nreaders;
+    if (!stop) {
+        *s->last = q;
+        s->last = &q->next;
+        s->queued++;
+        pthread_cond_signal(&s->more);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    if (!stop)
+        return 0;
+    free(q);
+    return vivo_fail(err, EIO, "the listing was ended");
+}
+
+/* ---- what the driver says ----------------------------------------------------------
+ */
+
+/* A size that is not known is shown as an estimate, never as 0 (DESIGN A2). */
+static uint64_t estimate_size(struct vivo_attrs a)
+{
+    static const struct {
+        uint32_t tag;
+        uint64_t fallback;
+    } factors[] = {{VIVO_TAG_Rows, 0},
+                   {VIVO_TAG_Columns, 0},
+                   {VIVO_TAG_BitsAllocated, 16},
+                   {VIVO_TAG_NumberOfFrames, 1}};
+    uint64_t bits = 1;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(factors); i++) {
+        char text[24];
+        vivo_attrs_text(a, factors[i].tag, text, sizeof text);
+        uint64_t n = strtoull(text, NULL, 10); /* allow: an estimate, 0 on garbage */
+        n = n ? n : factors[i].fallback;
+        bits = n && bits < (UINT64_MAX >> 24) / n ? bits * n : 0;
+    }
+    uint64_t bytes = bits / 8 + 8192;
+    return VIVO_MIN(bytes, UINT64_C(1) << 40);
+}
+
+/* Attributes that the archive did not give for this row are not derived for it: they
+ * are known from the level above. */
+static int shown_attrs(struct scan *s, const struct vivo_record *rec,
+                       struct vivo_buf *out, struct vivo_err *err)
+{
+    vivo_buf_init(out, VIVO_ATTRS_MAX);
+    return vivo_deid_attrs(s->flow->deid, rec->attrs, (struct vivo_attrs){NULL, 0}, out,
+                           err);
+}
+
+static int record_with_attrs(struct scan *s, const struct vivo_record *rec,
+                             struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs;
+    char collection[65];
+    int rc = shown_attrs(s, rec, &attrs, err);
+    if (rc)
+        return rc;
+    if (rec->collection)
+        vivo_deid_name(s->flow->deid, "collection", rec->collection, collection);
+    struct vivo_put put = {
+        .level = rec->level,
+        .locator = rec->locator,
+        .collection = rec->collection ? collection : NULL,
+        .version = rec->version,
+        .attrs = {attrs.data, attrs.len},
+        .headers = rec->headers,
+    };
+    if (rec->level == VIVO_LEVEL_INSTANCE) {
+        put.size = rec->size ? rec->size : estimate_size(put.attrs);
+        put.size_exact = rec->size && vivo_deid_is_none(s->flow->deid);
+    }
+    return put_record(s, &put, err);
+}
+
+static int take_record(struct vivo_intake *self, const struct vivo_record *rec,
+                       struct vivo_err *err)
+{
+    struct scan *s = scan_of(self);
+    pthread_mutex_lock(&s->mutex);
+    struct vivo_err first = s->err;
+    pthread_mutex_unlock(&s->mutex);
+    if (first.errnum)
+        return vivo_fail(err, first.errnum, "%s", first.text);
+    flight_progress(s->flight, 0);
+    if (!rec->attrs.len && rec->level == VIVO_LEVEL_INSTANCE && s->flow->local)
+        return enqueue(s, rec, err);
+    return record_with_attrs(s, rec, err);
+}
+
+static bool is_known(struct vivo_intake *self, const char *locator, const char *version)
+{
+    struct scan *s = scan_of(self);
+    flight_progress(s->flight, 0);
+    return vivo_listing_known(s->listing, locator, version);
+}
+
+static void take_other(struct vivo_intake *self, const char *locator,
+                       const char *version)
+{
+    put_other(scan_of(self), locator, version);
+}
+
+/* ---- the jobs
+ * ------------------------------------------------------------------------- */
+
+static void init_scan(struct scan *s, struct vivo_flight *flight)
+{
+    memset(s, 0, sizeof *s);
+    s->intake.record = take_record;
+    s->intake.known = is_known;
+    s->intake.other = take_other;
+    s->flow = flight->flow;
+    s->flight = flight;
+    s->last = &s->first;
+    pthread_mutex_init(&s->put_mutex, NULL);
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_cond_init(&s->more, NULL);
+    pthread_cond_init(&s->less, NULL);
+}
+
+/* Waits for the readers; tells in one line what was left out. */
+static void end_readers(struct scan *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->over = true;
+    pthread_cond_broadcast(&s->more);
+    pthread_mutex_unlock(&s->mutex);
+    for (size_t i = 0; i < s->nreaders; i++)
+        pthread_join(s->readers[i], NULL);
+    if (s->unreadable || s->invalid)
+        vivo_log(
+            VIVO_LOG_WARN, "flow.scan",
+            "%s: %zu files cannot be read and %zu are not valid DICOM; the last: %s",
+            s->flow->name, s->unreadable, s->invalid, s->example.text);
+    pthread_cond_destroy(&s->less);
+    pthread_cond_destroy(&s->more);
+    pthread_mutex_destroy(&s->mutex);
+    pthread_mutex_destroy(&s->put_mutex);
+}
+
+typedef int ask_fn(struct scan *s, const char *locator, struct vivo_op *op);
+
+static int ask_list(struct scan *s, const char *locator, struct vivo_op *op)
+{
+    return vivo_archive_list(s->flow->archive, s->flight->key.level, locator,
+                             &s->intake, op);
+}
+
+static int ask_headers(struct scan *s, const char *locator, struct vivo_op *op)
+{
+    return vivo_archive_headers(s->flow->archive, locator, &s->intake, op);
+}
+
+/* One listing from its beginning in the catalog to its end there. */
+static int run_listing(struct vivo_flight *flight, ask_fn *ask)
+{
+    struct vivo_flow *f = flight->flow;
+    struct vivo_op *op = &flight->op;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator;
+    vivo_buf_init(&locator, 64 * 1024);
+    bool top = flight->key.level == VIVO_LEVEL_NONE;
+    int rc = top ? 0
+                 : vivo_catalog_locator(f->catalog, flight->key.level, flight->key.row,
+                                        &locator, NULL, &op->err);
+    if (rc)
+        return rc;
+    uint64_t before = vivo_catalog_generation(f->catalog);
+    struct scan s;
+    init_scan(&s, flight);
+    rc = vivo_catalog_list_begin(f->catalog, flight->key.level, flight->key.row,
+                                 &s.listing, &op->err);
+    if (rc) {
+        end_readers(&s);
+        return rc;
+    }
+    rc = ask(&s, top ? NULL : (char *)locator.data, op);
+    end_readers(&s);
+    if (!rc && s.err.errnum) {
+        op->err = s.err;
+        rc = -s.err.errnum;
+    }
+    if (!rc)
+        rc = vivo_op_check(op);
+    struct vivo_err end_err = {0};
+    int end = vivo_listing_end(s.listing, rc == 0, &end_err);
+    if (!rc && end) {
+        op->err = end_err;
+        rc = end;
+    }
+    if (vivo_catalog_generation(f->catalog) != before)
+        flow_changed(f);
+    return rc;
+}
+
+static int finish(struct vivo_flight *flight, int rc)
+{
+    if (rc && rc != -EINTR)
+        flow_failed(flight->flow, &flight->op.err);
+    else if (!rc)
+        flow_recovered(flight->flow);
+    return rc;
+}
+
+int scan_run_list(struct vivo_flight *flight)
+{
+    return finish(flight, run_listing(flight, ask_list));
+}
+
+int scan_run_headers(struct vivo_flight *flight)
+{
+    return finish(flight, run_listing(flight, ask_headers));
+}
