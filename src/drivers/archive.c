@@ -6,6 +6,7 @@
  * record that cannot be is logged as a bug of the driver and becomes -EIO.
  * VIVOFS_TRACE=driver writes one line per call. No text here holds a locator. */
 #include "drivers/registry.h"
+#include "vivofs/hash.h"
 #include "vivofs/log.h"
 
 #include <errno.h>
@@ -273,6 +274,7 @@ int vivo_archive_open(const struct vivo_archive_config *cfg, struct vivo_archive
     if (rc < 0)
         return vivo_fail(err, local.errnum, "%s", local.text);
     a->driver = d;
+    vivo_sha256(cfg->source, strlen(cfg->source), a->source_id);
     if (!a->net)
         a->net = cfg->net;
     trace(a, "open", 0, began, rc, 0);
