@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/lib/conformance.c -- see conformance.h. Lists everything once, then asks of
+ * each promise of driver.h whether it is kept. Knows no driver by name. */
+#include "conformance.h"
+#include "collect.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct suite {
+    const struct vivo_conformance *c;
+    struct vivo_archive *a;
+    struct gathering all;
+    atomic_uint failures;
+};
+
+static void failed(struct suite *s, const char *fmt, ...) VIVO_PRINTF(2, 3);
+
+static void failed(struct suite *s, const char *fmt, ...)
+{
+    va_list ap;
+
+    atomic_fetch_add(&s->failures, 1);
+    fputs("conformance: ", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+}
+
+static int list_level(struct suite *s, enum vivo_level level, const char *parent,
+                      struct gathering *g, struct vivo_op *op)
+{
+    g->op = op;
+    return vivo_archive_list(s->a, level, parent, &g->base, op);
+}
+
+/* Everything, level by level. */
+static int gather_all(struct suite *s, struct gathering *g)
+{
+    struct vivo_op op;
+
+    vivo_op_init(&op, 0);
+    int rc = list_level(s, VIVO_LEVEL_NONE, NULL, g, &op);
+    for (size_t i = 0; rc == 0 && i < g->n_containers; i++)
+        rc = list_level(s, g->containers[i].level, g->containers[i].locator, g, &op);
+    if (rc != 0)
+        failed(s, "list: %d, %s", rc, op.err.text);
+    if (g->flaws > 0)
+        failed(s, "list: %u flaws, named above", g->flaws);
+    return rc;
+}
+
+static void check_object(struct suite *s, const struct object *o, bool descriptors)
+{
+    struct vivo_op op;
+    struct receipt r;
+    struct vivo_buf want;
+
+    vivo_op_init(&op, 0);
+    receipt_init(&r, descriptors, &op);
+    vivo_buf_init(&want, OBJECT_MAX);
+    int rc = vivo_archive_fetch(s->a, o->locator, &r.base, &op);
+    receipt_read(&r);
+    if (rc != 0)
+        failed(s, "fetch of %s: %d, %s", o->locator, rc, op.err.text);
+    else if (s->c->expect(s->c->ctx, o->locator, o->uid, &want) != 0)
+        failed(s, "fetch of %s: the source has no such object", o->locator);
+    else if (want.len != r.bytes.len || memcmp(want.data, r.bytes.data, want.len) != 0)
+        failed(s, "fetch of %s: %zu bytes differ from the source's %zu", o->locator,
+               r.bytes.len, want.len);
+    else if (o->size != 0 && o->size != want.len)
+        failed(s, "list: %s has %zu bytes, its record says %llu", o->locator, want.len,
+               (unsigned long long)o->size);
+    vivo_buf_free(&want);
+    receipt_free(&r);
+}
+
+/* ---- the checks ------------------------------------------------------------------ */
+
+static void check_driver(struct suite *s)
+{
+    const struct vivo_driver *d = s->a->driver;
+
+    if (!d->name || !*d->name || !d->summary || !*d->summary || !d->schemes)
+        failed(s, "driver: name, summary or schemes are missing");
+    if (d->summary && strchr(d->summary, '\n'))
+        failed(s, "driver: the summary has more than one line");
+    if (!(d->lists & 1u << VIVO_LEVEL_NONE))
+        failed(s, "driver: the top cannot be listed");
+    if (!(d->caps & VIVO_CAP_HEADERS) != !d->headers)
+        failed(s, "driver: VIVO_CAP_HEADERS and headers do not agree");
+    if (!(d->caps & VIVO_CAP_WATCH) != !d->watch)
+        failed(s, "driver: VIVO_CAP_WATCH and watch do not agree");
+}
+
+static void check_missing_source(struct suite *s)
+{
+    struct vivo_archive_config cfg = {.source = s->c->missing,
+                                      .net = s->c->net,
+                                      .timeout_ms =
+                                          s->c->timeout_ms ? s->c->timeout_ms : 10000};
+    struct vivo_archive *a = NULL;
+    struct vivo_err err = {0};
+    int rc = vivo_archive_open(&cfg, &a, &err);
+
+    if (rc == 0 && s->c->net) {
+        struct gathering g;
+        struct vivo_op op;
+        gathering_init(&g, s->a->driver->lists);
+        vivo_op_init(&op, 0);
+        rc = vivo_archive_list(a, VIVO_LEVEL_NONE, NULL, &g.base, &op);
+        err = op.err;
+        gathering_free(&g);
+    }
+    if (rc != -s->c->missing_errno || err.errnum != s->c->missing_errno)
+        failed(s, "a missing source gave %d (%s) instead of %d", rc, err.text,
+               -s->c->missing_errno);
+    vivo_archive_close(a);
+}
+
+static void check_listing(struct suite *s)
+{
+    struct gathering *all = &s->all;
+    struct gathering again;
+    uint64_t before = s->c->content_requests ? s->c->content_requests(s->c->ctx) : 0;
+
+    gather_all(s, all);
+    if (s->c->content_requests && s->c->content_requests(s->c->ctx) != before)
+        failed(s, "list: asks for content");
+    if (all->n_objects != s->c->objects)
+        failed(s, "list: %zu objects instead of %zu", all->n_objects, s->c->objects);
+    gathering_sort(all);
+    for (size_t i = 1; i < all->n_objects; i++)
+        if (strcmp(all->objects[i - 1].locator, all->objects[i].locator) == 0)
+            failed(s, "list: locator %s twice", all->objects[i].locator);
+
+    gathering_init(&again, s->a->driver->lists);
+    gather_all(s, &again);
+    gathering_sort(&again);
+    bool same = again.n_objects == all->n_objects;
+    for (size_t i = 0; same && i < again.n_objects; i++) {
+        const struct object *a = &all->objects[i], *b = &again.objects[i];
+        same = strcmp(a->locator, b->locator) == 0 && !a->version == !b->version &&
+               (!a->version || strcmp(a->version, b->version) == 0);
+    }
+    if (!same)
+        failed(s, "list: a second listing differs from the first");
+    gathering_free(&again);
+}
+
+/* A driver that asks known() must not emit what is known. */
+static void check_known(struct suite *s)
+{
+    struct gathering g;
+
+    gathering_init(&g, s->a->driver->lists);
+    g.everything_known = true;
+    gather_all(s, &g);
+    if (g.asked > 0 && g.n_objects > 0)
+        failed(s, "list: %zu objects emitted although known", g.n_objects);
+    gathering_free(&g);
+}
+
+static void check_listing_stops(struct suite *s)
+{
+    static const int words[] = {-ENOSPC, 7};
+
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(words); i++) {
+        struct gathering g;
+        struct vivo_op op;
+        gathering_init(&g, s->a->driver->lists);
+        vivo_op_init(&op, 0);
+        g.stop_with = words[i];
+        int rc = list_level(s, VIVO_LEVEL_NONE, NULL, &g, &op);
+        if (rc != words[i] || g.n_objects + g.n_containers > 1)
+            failed(s, "list: the intake said %d, list returned %d after %zu records",
+                   words[i], rc, g.n_objects + g.n_containers);
+        gathering_free(&g);
+    }
+}
+
+static void check_fetch_stops(struct suite *s, bool descriptors)
+{
+    struct vivo_op op;
+    struct receipt r;
+
+    vivo_op_init(&op, 0);
+    receipt_init(&r, descriptors, &op);
+    r.fail_with = ENOSPC;
+    int rc = vivo_archive_fetch(s->a, s->all.objects[0].locator, &r.base, &op);
+    if (rc != -ENOSPC)
+        failed(s, "fetch: the receiver said %d, fetch returned %d", -ENOSPC, rc);
+    receipt_free(&r);
+}
+
+static void check_all_objects(struct suite *s, bool backwards)
+{
+    bool local = s->a->driver->caps & VIVO_CAP_LOCAL;
+
+    for (size_t i = 0; i < s->all.n_objects; i++) {
+        size_t k = backwards ? s->all.n_objects - 1 - i : i;
+        check_object(s, &s->all.objects[k], false);
+        if (local)
+            check_object(s, &s->all.objects[k], true);
+    }
+}
+
+static void *fetch_backwards(void *ctx)
+{
+    check_all_objects(ctx, true);
+    return NULL;
+}
+
+static void check_two_threads(struct suite *s)
+{
+    struct gathering g;
+    pthread_t other;
+
+    if (pthread_create(&other, NULL, fetch_backwards, s) != 0) {
+        failed(s, "threads: cannot start one");
+        return;
+    }
+    gathering_init(&g, s->a->driver->lists);
+    gather_all(s, &g);
+    check_all_objects(s, false);
+    pthread_join(other, NULL);
+    if (g.n_objects != s->all.n_objects)
+        failed(s, "threads: a listing beside fetches found %zu objects", g.n_objects);
+    gathering_free(&g);
+}
+
+static void check_refused(struct suite *s, const char *locator, int want)
+{
+    for (int descriptors = 0; descriptors < 2; descriptors++) {
+        struct vivo_op op;
+        struct receipt r;
+        vivo_op_init(&op, 0);
+        receipt_init(&r, descriptors, &op);
+        int rc = vivo_archive_fetch(s->a, locator, &r.base, &op);
+        if (rc >= 0 || (want && rc != want))
+            failed(s, "fetch of '%s' returned %d instead of %d", locator, rc, want);
+        if (r.bytes.len > 0 || r.fd >= 0)
+            failed(s, "fetch of '%s' delivered something", locator);
+        if (op.err.text[0] == '\0' || strstr(op.err.text, "did not say why"))
+            failed(s, "fetch of '%s' failed without a reason", locator);
+        if (locator[0] && strlen(locator) > 3 && strstr(op.err.text, locator))
+            failed(s, "an error text holds the locator: %s", op.err.text);
+        receipt_free(&r);
+    }
+}
+
+static void check_refusals(struct suite *s)
+{
+    static const char *const escapes[] = {"..",
+                                          "../",
+                                          "../../../../../../etc/passwd",
+                                          "/etc/passwd",
+                                          "a/../../b",
+                                          "./../../../../etc/hostname",
+                                          "",
+                                          ".",
+                                          "/",
+                                          "..\\..\\x",
+                                          "%2e%2e/etc",
+                                          "file:///etc/passwd"};
+
+    check_refused(s, s->c->unknown, -ENOENT);
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(escapes); i++)
+        check_refused(s, escapes[i], 0);
+    for (const char *const *p = s->c->escapes; p && *p; p++)
+        check_refused(s, *p, 0);
+}
+
+/* Cancelled, or too late, before it began: nothing is done. Cancelled on the way: the
+ * call ends so, or was done already. */
+static void check_cancelled(struct suite *s)
+{
+    for (int late = 0; late < 2; late++) {
+        struct gathering g;
+        struct vivo_op op;
+        struct receipt r;
+        int want = late ? -ETIMEDOUT : -EINTR;
+
+        vivo_op_init(&op, 0);
+        if (late)
+            op.deadline_ms = 1;
+        else
+            atomic_store(&op.cancelled, true);
+        gathering_init(&g, s->a->driver->lists);
+        int rc = list_level(s, VIVO_LEVEL_NONE, NULL, &g, &op);
+        if (rc != want || g.n_objects + g.n_containers > 0)
+            failed(s, "list: %d instead of %d", rc, want);
+        gathering_free(&g);
+        vivo_err_clear(&op.err);
+        receipt_init(&r, true, &op);
+        rc = vivo_archive_fetch(s->a, s->all.objects[0].locator, &r.base, &op);
+        if (rc != want || r.bytes.len > 0 || r.fd >= 0)
+            failed(s, "fetch: %d instead of %d", rc, want);
+        receipt_free(&r);
+    }
+}
+
+static void check_cancelled_on_the_way(struct suite *s)
+{
+    struct gathering g;
+    struct vivo_op op;
+    struct receipt r;
+
+    gathering_init(&g, s->a->driver->lists);
+    vivo_op_init(&op, 0);
+    g.cancel_after = 1;
+    int rc = list_level(s, VIVO_LEVEL_NONE, NULL, &g, &op);
+    if (rc != -EINTR && rc != 0)
+        failed(s, "list: cancelled on the way, returned %d", rc);
+    gathering_free(&g);
+    for (size_t i = 0; i < s->all.n_objects; i++) {
+        struct vivo_buf want;
+        vivo_op_init(&op, 0);
+        receipt_init(&r, false, &op);
+        r.cancel_at = 0;
+        vivo_buf_init(&want, OBJECT_MAX);
+        rc = vivo_archive_fetch(s->a, s->all.objects[i].locator, &r.base, &op);
+        s->c->expect(s->c->ctx, s->all.objects[i].locator, s->all.objects[i].uid,
+                     &want);
+        if (rc != -EINTR && !(rc == 0 && r.bytes.len == want.len))
+            failed(s, "fetch: cancelled on the way, returned %d after %zu bytes", rc,
+                   r.bytes.len);
+        vivo_buf_free(&want);
+        receipt_free(&r);
+    }
+}
+
+/* ---- headers, watch -------------------------------------------------------------- */
+
+static bool has_uid(const struct gathering *g, const char *uid)
+{
+    for (size_t i = 0; i < g->n_objects; i++)
+        if (strcmp(g->objects[i].uid, uid) == 0)
+            return true;
+    return false;
+}
+
+static void check_headers(struct suite *s)
+{
+    struct gathering g;
+
+    gathering_init(&g, s->a->driver->lists);
+    for (size_t i = 0; i < s->all.n_containers; i++) {
+        const struct container *c = &s->all.containers[i];
+        struct vivo_op op;
+        if (c->level != VIVO_LEVEL_SERIES)
+            continue;
+        vivo_op_init(&op, 0);
+        int rc = vivo_archive_headers(s->a, c->locator, &g.base, &op);
+        if (rc != 0)
+            failed(s, "headers: %d, %s", rc, op.err.text);
+    }
+    if (g.n_objects != s->all.n_objects)
+        failed(s, "headers: of %zu objects instead of %zu", g.n_objects,
+               s->all.n_objects);
+    for (size_t i = 0; i < s->all.n_objects; i++)
+        if (!has_uid(&g, s->all.objects[i].uid))
+            failed(s, "headers: none of the object listed as %s",
+                   s->all.objects[i].uid);
+    gathering_free(&g);
+}
+
+struct watcher {
+    struct suite *suite;
+    struct vivo_op op;
+    int rc;
+};
+
+static void *watch_source(void *ctx)
+{
+    struct watcher *w = ctx;
+
+    w->rc = vivo_archive_watch(w->suite->a, &w->op);
+    return NULL;
+}
+
+static void check_watch(struct suite *s)
+{
+    struct watcher w = {.suite = s};
+    pthread_t thread;
+
+    vivo_op_init(&w.op, 0);
+    if (pthread_create(&thread, NULL, watch_source, &w) != 0) {
+        failed(s, "watch: cannot start a thread");
+        return;
+    }
+    usleep(50000); /* most runs cancel while it waits; either order must work */
+    atomic_store(&w.op.cancelled, true);
+    pthread_join(thread, NULL);
+    if (w.rc != -EINTR)
+        failed(s, "watch: cancelled, returned %d", w.rc);
+}
+
+static void check_everything(struct suite *s)
+{
+    check_driver(s);
+    struct vivo_op op;
+    vivo_op_init(&op, 0);
+    if (vivo_archive_probe(s->a, &op) != 0)
+        failed(s, "probe: %s", op.err.text);
+    if (s->c->missing)
+        check_missing_source(s);
+    check_listing(s);
+    if (s->all.n_objects < 2)
+        return; /* said already; the rest would say it again */
+    check_known(s);
+    check_listing_stops(s);
+    check_fetch_stops(s, false);
+    if (s->a->driver->caps & VIVO_CAP_LOCAL)
+        check_fetch_stops(s, true);
+    check_all_objects(s, false);
+    check_two_threads(s);
+    check_refusals(s);
+    check_cancelled(s);
+    check_cancelled_on_the_way(s);
+    if (s->a->driver->headers)
+        check_headers(s);
+    if (s->a->driver->watch)
+        check_watch(s);
+}
+
+unsigned vivo_conformance(const struct vivo_conformance *c)
+{
+    struct suite s = {.c = c};
+    struct vivo_err err = {0};
+    struct vivo_archive_config cfg = {.source = c->source,
+                                      .net = c->net,
+                                      .bearer = c->bearer,
+                                      .timeout_ms =
+                                          c->timeout_ms ? c->timeout_ms : 10000};
+
+    atomic_init(&s.failures, 0);
+    if (vivo_archive_open(&cfg, &s.a, &err) != 0) {
+        failed(&s, "open: %s", err.text);
+        return atomic_load(&s.failures);
+    }
+    gathering_init(&s.all, s.a->driver->lists);
+    check_everything(&s);
+    gathering_free(&s.all);
+    vivo_archive_close(s.a);
+    return atomic_load(&s.failures);
+}
