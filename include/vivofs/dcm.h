@@ -30,7 +30,7 @@ int vivo_dcm_global_init(struct vivo_err *err);
 /* ---- dictionary (PS3.6, from GDCM) ---------------------------------------- */
 
 struct vivo_dict {
-    uint32_t tag; /* 0xGGGGEEEE; 50xx and 60xx: the xx as 00 */
+    uint32_t tag; /* 0xGGGGEEEE; repeating groups (50xx, 60xx, 7Fxx): xx as 00 */
     char vr[3];   /* "OB" for "OB or OW", "US" for "US or SS", "UN" = none */
     bool either;  /* the standard gives a choice of VRs */
     bool retired;
