@@ -345,8 +345,10 @@ static int cut(struct vivo_dcm_walk *w, uint64_t size, struct vivo_err *err)
 /* Lets the states that look ahead go on with what there is. */
 static int run_carry(struct vivo_dcm_walk *w, struct vivo_err *err)
 {
+    static const uint8_t nothing[1];
+    const uint8_t *p = w->carry.len ? w->carry.data : nothing;
     uint64_t used;
-    int rc = run(w, w->carry.data, w->carry.len, &used, err);
+    int rc = run(w, p, w->carry.len, &used, err);
 
     carry_drop(w, used);
     return rc == STEP_MORE ? 0 : rc;

@@ -372,6 +372,11 @@ int vivo_dcm_walk_data(struct vivo_dcm_walk *w, const uint8_t *p, size_t n,
         return w->eof ? rest(w, p, n, err) : walk_more(w, 8);
     if (top_of(w)->limit - w->pos < 8)
         return fail_at(w, top_of(w)->tag, err, "ends inside an element's header");
+    if (w->frames == 1 && memcmp(p, zeros, 8) == 0) {
+        w->state = WALK_PADDING;
+        w->pending.offset = w->pos;
+        return 0;
+    }
     memset(&h, 0, sizeof h);
     h.e.offset = w->pos;
     rc = read_header(w, p, n, &h, err);
@@ -385,11 +390,6 @@ int vivo_dcm_walk_data(struct vivo_dcm_walk *w, const uint8_t *p, size_t n,
     }
     if (in_sequence(w))
         return fail_at(w, h.e.tag, err, "not an item, in a sequence");
-    if (w->frames == 1 && memcmp(p, zeros, 8) == 0) {
-        w->state = WALK_PADDING;
-        w->pending.offset = w->pos;
-        return 0;
-    }
     return element(w, p, n, &h, err);
 }
 

@@ -171,6 +171,8 @@ int vivo_dcm_walk_settle(struct vivo_dcm_walk *w, const uint8_t *p, size_t n,
 
     if (n < 8 && !w->eof)
         return walk_more(w, 8);
+    if (n < 8 && !w->declared)
+        return vivo_fail(err, EBADMSG, "not DICOM: it ends before any data element");
     found = vivo_dcm_settle(w->declared, p, n);
     if (!found) {
         /* Without any meta the first element must be convincing; after one, or
