@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/deid/capture.c -- the walker's events become a list of nodes.
+ *
+ * The whole header is known before a byte is written: the pseudonym of PatientName
+ * needs the PatientID behind it, compound codes need the SOP class, and an item's
+ * codes its scheme. What is removed whatever the object is not kept at all. */
+#include "engine.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define NODES_MAX (4u << 20)
+#define VALUES_MAX (256u << 20)
+#define TAG_ISSUER 0x00100021u
+#define TAG_DIRECTORY_RECORDS 0x00041220u
+
+void vivo_header_init(struct vivo_header *h, const struct vivo_deid *d)
+{
+    memset(h, 0, sizeof *h);
+    h->d = d;
+    h->inflated = -1;
+    vivo_buf_init(&h->values, VALUES_MAX);
+}
+
+void vivo_header_free(struct vivo_header *h)
+{
+    free(h->nodes);
+    h->nodes = NULL;
+    vivo_buf_free(&h->values);
+}
+
+static int too_large(struct vivo_err *err)
+{
+    return vivo_fail(err, EBADMSG, "the header is too large to be cleaned");
+}
+
+static int add_node(struct vivo_header *h, const struct vivo_node *node,
+                    struct vivo_err *err)
+{
+    if (h->n == h->cap) {
+        uint32_t cap = h->cap ? 2 * h->cap : 256;
+        if (cap > NODES_MAX)
+            return too_large(err);
+        struct vivo_node *nodes = realloc(h->nodes, cap * sizeof *nodes);
+        if (!nodes)
+            return vivo_fail(err, ENOMEM, "no memory for a header");
+        h->nodes = nodes;
+        h->cap = cap;
+    }
+    h->nodes[h->n] = *node;
+    h->nodes[h->n].end = h->n + 1;
+    h->n++;
+    return 0;
+}
+
+static bool is_vr(const char *vr, const char *want)
+{
+    return !memcmp(vr, want, 2);
+}
+
+/* The stream's VR counts only where the standard leaves a choice. */
+static const char *choose_vr(const struct vivo_decision *dec, const char *stream)
+{
+    bool bytes = is_vr(dec->vr, "OB") || is_vr(dec->vr, "OW");
+    bool words = is_vr(dec->vr, "US") || is_vr(dec->vr, "SS") || is_vr(dec->vr, "OW");
+    if (!dec->either)
+        return dec->vr;
+    if (bytes && (is_vr(stream, "OB") || is_vr(stream, "OW")))
+        return stream;
+    if (words && (is_vr(stream, "US") || is_vr(stream, "SS") || is_vr(stream, "OW")))
+        return stream;
+    return dec->vr;
+}
+
+static void fill(struct vivo_header *h, struct vivo_node *node,
+                 const struct vivo_dcm_elem *e, const struct vivo_decision *dec)
+{
+    memset(node, 0, sizeof *node);
+    node->tag = e->tag;
+    node->depth = e->depth;
+    node->act = (uint8_t)dec->act;
+    node->registry = dec->registry;
+    node->undefined = e->length_undefined;
+    node->at = e->value_offset;
+    node->length = e->length;
+    if (e->syntax && h->syntax)
+        node->swapped = e->syntax->big_endian != h->syntax->big_endian;
+    memcpy(node->vr, choose_vr(dec, e->vr), 3);
+}
+
+static int add_element(struct vivo_header *h, const struct vivo_dcm_elem *e,
+                       struct vivo_err *err)
+{
+    struct vivo_decision dec;
+    struct vivo_node node;
+    vivo_deid_decide(h->d, e->tag, &dec);
+    if (dec.act == VIVO_ACT_X && e->tag != TAG_ISSUER)
+        return 0;
+    fill(h, &node, e, &dec);
+    node.kind = is_vr(dec.vr, "SQ") && e->length ? VIVO_NODE_BAD : VIVO_NODE_ELEMENT;
+    if (node.kind == VIVO_NODE_ELEMENT) {
+        node.at = h->values.len;
+        if (e->length && vivo_buf_add(&h->values, e->value, (size_t)e->length))
+            return too_large(err);
+    }
+    return add_node(h, &node, err);
+}
+
+static int add_bulk(struct vivo_header *h, enum vivo_dcm_event event,
+                    const struct vivo_dcm_elem *e, struct vivo_err *err)
+{
+    struct vivo_decision dec;
+    struct vivo_node node;
+    vivo_deid_decide(h->d, e->tag, &dec);
+    if (dec.act == VIVO_ACT_X)
+        return 0;
+    fill(h, &node, e, &dec);
+    node.kind = event == VIVO_DCM_BULK ? VIVO_NODE_BULK : VIVO_NODE_FRAGMENTS;
+    if (is_vr(dec.vr, "SQ"))
+        node.kind = VIVO_NODE_BAD;
+    return add_node(h, &node, err);
+}
+
+/* Of a sequence that does not stay, nothing inside is ever looked at. */
+static int add_sequence(struct vivo_header *h, const struct vivo_dcm_elem *e,
+                        struct vivo_err *err)
+{
+    struct vivo_decision dec;
+    struct vivo_node node;
+    if (e->tag == TAG_DIRECTORY_RECORDS && !e->depth)
+        h->dicomdir = true;
+    vivo_deid_decide(h->d, e->tag, &dec);
+    if (dec.act == VIVO_ACT_X)
+        return VIVO_DCM_SKIP;
+    fill(h, &node, e, &dec);
+    bool stays =
+        dec.act == VIVO_ACT_K || dec.act == VIVO_ACT_KEEP || dec.act == VIVO_ACT_XZU;
+    node.kind = is_vr(dec.vr, "SQ") ? VIVO_NODE_SEQUENCE : VIVO_NODE_BAD;
+    int rc = add_node(h, &node, err);
+    if (rc)
+        return rc;
+    if (!stays || node.kind == VIVO_NODE_BAD)
+        return VIVO_DCM_SKIP;
+    if (h->depth == VIVO_ARRAY_LEN(h->open))
+        return vivo_fail(err, EBADMSG, "sequences nested too deep");
+    h->open[h->depth++] = h->n - 1;
+    return 0;
+}
+
+static int add_item(struct vivo_header *h, const struct vivo_dcm_elem *e,
+                    struct vivo_err *err)
+{
+    struct vivo_node node = {.tag = 0xFFFEE000u,
+                             .kind = VIVO_NODE_ITEM,
+                             .depth = e->depth,
+                             .undefined = e->length_undefined};
+    int rc = add_node(h, &node, err);
+    if (rc)
+        return rc;
+    if (h->depth == VIVO_ARRAY_LEN(h->open))
+        return vivo_fail(err, EBADMSG, "sequences nested too deep");
+    h->open[h->depth++] = h->n - 1;
+    return 0;
+}
+
+static void end_group(struct vivo_header *h)
+{
+    if (h->depth)
+        h->nodes[h->open[--h->depth]].end = h->n;
+}
+
+static void copy_uid(char out[VIVO_UID_MAX + 1], const struct vivo_dcm_elem *e)
+{
+    size_t n = (size_t)VIVO_MIN(e->length, (uint64_t)VIVO_UID_MAX);
+    if (n)
+        memcpy(out, e->value, n);
+    while (n && (out[n - 1] == ' ' || out[n - 1] == '\0'))
+        n--;
+    out[n] = '\0';
+}
+
+static void take_meta(struct vivo_header *h, const struct vivo_dcm_elem *e)
+{
+    if (e->tag == 0x00020002)
+        copy_uid(h->meta_class, e);
+    else if (e->tag == 0x00020003)
+        copy_uid(h->meta_instance, e);
+    else if (e->tag == 0x00020010)
+        copy_uid(h->meta_syntax, e);
+}
+
+int vivo_header_event(void *header, enum vivo_dcm_event event,
+                      const struct vivo_dcm_elem *e, struct vivo_err *err)
+{
+    struct vivo_header *h = header;
+    if (!h->syntax && event != VIVO_DCM_META)
+        h->syntax = e->syntax;
+    switch (event) {
+    case VIVO_DCM_META:
+        take_meta(h, e);
+        return 0;
+    case VIVO_DCM_DATASET:
+        h->want_inflate = h->syntax && h->syntax->deflated && h->inflated < 0;
+        return h->want_inflate ? VIVO_DCM_STOP : 0;
+    case VIVO_DCM_ELEMENT:
+        return add_element(h, e, err);
+    case VIVO_DCM_BULK:
+    case VIVO_DCM_FRAGMENTS:
+        return add_bulk(h, event, e, err);
+    case VIVO_DCM_SEQUENCE:
+        return add_sequence(h, e, err);
+    case VIVO_DCM_ITEM:
+        return add_item(h, e, err);
+    case VIVO_DCM_ITEM_END:
+    case VIVO_DCM_SEQUENCE_END:
+        end_group(h);
+        return 0;
+    case VIVO_DCM_NONE:
+    case VIVO_DCM_END:
+        break;
+    }
+    return 0;
+}
+
+bool vivo_nodes_text(const struct vivo_header *h, uint32_t first, uint32_t end,
+                     uint32_t tag, char *out, size_t cap)
+{
+    *out = '\0';
+    for (uint32_t i = first; i < end; i = h->nodes[i].end) {
+        const struct vivo_node *node = &h->nodes[i];
+        if (node->tag != tag || node->kind != VIVO_NODE_ELEMENT)
+            continue;
+        size_t n = (size_t)node->length;
+        const char *v = n ? (const char *)h->values.data + node->at : "";
+        while (n && (v[n - 1] == ' ' || v[n - 1] == '\0'))
+            n--;
+        while (n && *v == ' ')
+            v++, n--;
+        if (!n)
+            continue;
+        n = VIVO_MIN(n, cap - 1);
+        memcpy(out, v, n);
+        out[n] = '\0';
+    }
+    return *out != '\0';
+}
+
+bool vivo_header_text(const struct vivo_header *h, uint32_t tag, char *out, size_t cap)
+{
+    return vivo_nodes_text(h, 0, h->n, tag, out, cap);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/deid/method.c -- what de-identification adds to an object, and whose patient
+ * it is.
+ *
+ * PS3.15 E.1.1: Patient Identity Removed, De-identification Method and its codes,
+ * Longitudinal Temporal Information Modified. */
+#include "engine.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define TAG_ISSUER 0x00100021u
+#define TEXT_MAX 512
+
+const uint32_t vivo_method_tags[VIVO_METHOD_COUNT] = {
+    VIVO_TAG_PatientName, VIVO_TAG_PatientID, 0x00120062, /* PatientIdentityRemoved */
+    0x00120063,                                           /* DeidentificationMethod */
+    0x00120064, /* DeidentificationMethodCodeSequence */
+    0x00280303, /* LongitudinalTemporalInformationModified */
+};
+
+static int put(struct vivo_rewrite *r, uint32_t tag, const char *vr, const char *text,
+               struct vivo_err *err)
+{
+    return vivo_dcm_write(r->w, tag, vr, text, strlen(text), err);
+}
+
+/* One value a fact, each within the 64 characters of LO. */
+static int put_method(struct vivo_rewrite *r, struct vivo_err *err)
+{
+    size_t n = 0;
+    const struct vivo_option_word *words = vivo_option_words(&n);
+    vivo_buf_clear(&r->scratch);
+    int rc = vivo_buf_printf(&r->scratch, "vivofs: PS3.15 %s basic profile",
+                             vivo_deid_edition);
+    for (size_t i = 0; !rc && i < n; i++)
+        if (r->d->options & (unsigned)words[i].option)
+            rc = vivo_buf_printf(&r->scratch, "\\%s", words[i].word);
+    if (!rc)
+        rc = vivo_buf_printf(&r->scratch, "\\key %s", vivo_key_id(r->d->key));
+    if (rc)
+        return vivo_fail(err, ENOMEM, "no memory for a header");
+    return vivo_dcm_write(r->w, 0x00120063, "LO", r->scratch.data, r->scratch.len, err);
+}
+
+static int put_code_item(struct vivo_rewrite *r, const char *code, const char *meaning,
+                         struct vivo_err *err)
+{
+    int rc = vivo_dcm_write_item(r->w, false, err);
+    if (!rc)
+        rc = put(r, 0x00080100, "SH", code, err);
+    if (!rc)
+        rc = put(r, 0x00080102, "SH", "DCM", err);
+    if (!rc)
+        rc = put(r, 0x00080104, "LO", meaning, err);
+    return rc ? rc : vivo_dcm_write_item_end(r->w, err);
+}
+
+/* PS3.16 CID 7050. */
+int vivo_method_code_items(struct vivo_rewrite *r, struct vivo_err *err)
+{
+    size_t n = 0;
+    const struct vivo_option_word *words = vivo_option_words(&n);
+    int rc =
+        put_code_item(r, "113100", "Basic Application Confidentiality Profile", err);
+    for (size_t i = 0; !rc && i < n; i++)
+        if (r->d->options & (unsigned)words[i].option)
+            rc = put_code_item(r, words[i].code, words[i].meaning, err);
+    return rc;
+}
+
+static int put_codes(struct vivo_rewrite *r, struct vivo_err *err)
+{
+    int rc = vivo_dcm_write_sequence(r->w, 0x00120064, false, err);
+    if (!rc)
+        rc = vivo_method_code_items(r, err);
+    return rc ? rc : vivo_dcm_write_sequence_end(r->w, err);
+}
+
+static const char *temporal(const struct vivo_deid *d)
+{
+    if (d->options & VIVO_DEID_RETAIN_FULL_DATES)
+        return "UNMODIFIED";
+    return d->options & VIVO_DEID_RETAIN_MODIFIED_DATES ? "MODIFIED" : "REMOVED";
+}
+
+int vivo_method_put(struct vivo_rewrite *r, uint32_t tag, struct vivo_err *err)
+{
+    switch (tag) {
+    case VIVO_TAG_PatientName:
+        return put(r, tag, "PN", r->patient, err);
+    case VIVO_TAG_PatientID:
+        return put(r, tag, "LO", r->patient, err);
+    case 0x00120062:
+        return put(r, tag, "CS", "YES", err);
+    case 0x00120063:
+        return put_method(r, err);
+    case 0x00120064:
+        return put_codes(r, err);
+    default:
+        return put(r, tag, "CS", temporal(r->d), err);
+    }
+}
+
+static bool is_ascii(const char *s)
+{
+    for (; *s; s++)
+        if (*s < 32 || *s == 127)
+            return false;
+    return true;
+}
+
+/* The text of an identifier as UTF-8, so that a file in ISO 8859-1 and a listing in
+ * UTF-8 give the same pseudonym. */
+static int utf8(const char *charset, const char *text, struct vivo_buf *out,
+                struct vivo_err *err)
+{
+    vivo_buf_init(out, 16 * TEXT_MAX);
+    int rc = is_ascii(text) ? vivo_buf_puts(out, text)
+                            : vivo_dcm_text(charset, "LO", text, strlen(text), out);
+    if (!rc)
+        rc = vivo_buf_add(out, "", 1);
+    return rc ? vivo_fail(err, ENOMEM, "no memory for a header") : 0;
+}
+
+int vivo_rewrite_pseudonym(const struct vivo_key *key, const char *charset,
+                           const char *issuer, const char *id, char out[22],
+                           struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf a = {0}, b = {0};
+    int rc = utf8(charset, issuer, &a, err);
+    if (!rc)
+        rc = utf8(charset, id, &b, err);
+    if (rc)
+        return rc;
+    vivo_pseudo_patient(key, (const char *)a.data, (const char *)b.data, out);
+    return 0;
+}
+
+int vivo_rewrite_patient(struct vivo_rewrite *r, uint32_t first, uint32_t end,
+                         char out[22], struct vivo_err *err)
+{
+    char id[TEXT_MAX], issuer[TEXT_MAX], charset[TEXT_MAX];
+    out[0] = '\0';
+    if (!vivo_nodes_text(r->h, first, end, VIVO_TAG_PatientID, id, sizeof id))
+        return 0;
+    vivo_nodes_text(r->h, first, end, TAG_ISSUER, issuer, sizeof issuer);
+    if (!vivo_nodes_text(r->h, first, end, VIVO_TAG_SpecificCharacterSet, charset,
+                         sizeof charset))
+        vivo_header_text(r->h, VIVO_TAG_SpecificCharacterSet, charset, sizeof charset);
+    return vivo_rewrite_pseudonym(r->d->key, charset, issuer, id, out, err);
+}

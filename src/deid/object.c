@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/deid/object.c -- the header pass: a source becomes a view.
+ *
+ * Walk and capture, refuse or rewrite, then put the writer's pieces together. Every
+ * way out but the last gives nothing: de-identification fails closed. */
+#include "engine.h"
+
+#include "vivofs/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define PROBE_MAX 4096
+#define HEADER_MAX (512u << 20) /* bytes the writer may hold */
+
+struct view_reader {
+    struct vivo_reader base;
+    const struct vivo_view *view;
+};
+
+static int read_view(struct vivo_reader *self, void *buf, size_t len, uint64_t off,
+                     struct vivo_err *err)
+{
+    const struct vivo_view *v = ((struct view_reader *)self)->view;
+    ssize_t n = vivo_view_pread(v, buf, len, off, err);
+    if (n < 0)
+        return (int)n;
+    return (size_t)n == len ? 0 : vivo_fail(err, EIO, "read past the end");
+}
+
+/* The attributes of what a reader will see, by reading it. */
+static int attrs_of_view(const struct vivo_view *v, struct vivo_buf *out,
+                         struct vivo_err *err)
+{
+    struct view_reader r = {{read_view, vivo_view_size(v)}, v};
+    return vivo_dcm_attrs(&r.base, NULL, 0, out, err);
+}
+
+static int probe(int fd, uint64_t size, struct vivo_err *err)
+{
+    uint8_t start[PROBE_MAX];
+    size_t n = (size_t)VIVO_MIN(size, (uint64_t)PROBE_MAX);
+    int rc = n ? vivo_pread_full(fd, start, n, 0, err) : 0;
+    if (rc)
+        return rc;
+    if (!vivo_dcm_probe(start, n, size))
+        return vivo_fail(err, EBADMSG, "not a DICOM object");
+    return 0;
+}
+
+/* A view takes its descriptor at once but may fail later; a copy keeps the caller's
+ * his until all is done. */
+static int new_view(int fd, const struct vivo_identity *id, struct vivo_view **out,
+                    struct vivo_err *err)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        return vivo_fail(err, EIO, "no descriptor: %s", strerror(errno));
+    int rc = vivo_view_new(copy, id, out, err);
+    if (rc)
+        close(copy);
+    return rc;
+}
+
+static int walk(struct vivo_header *h, int fd, uint64_t size, struct vivo_err *err)
+{
+    struct vivo_fd_reader r;
+    vivo_fd_reader_init(&r, fd, size);
+    int rc =
+        vivo_dcm_walk_reader(&r.base, NULL, 0, h->inflated, vivo_header_event, h, err);
+    return rc > 0 ? 0 : rc;
+}
+
+/* Fills h. A deflated source is walked again with a place to inflate to. */
+static int capture(struct vivo_header *h, const struct vivo_deid *d, int fd,
+                   uint64_t size, struct vivo_err *err)
+{
+    vivo_header_init(h, d);
+    int rc = walk(h, fd, size, err);
+    if (rc || !h->want_inflate)
+        return rc;
+    int inflated = vivo_file_nameless(NULL, err);
+    if (inflated < 0)
+        return inflated;
+    vivo_header_free(h);
+    vivo_header_init(h, d);
+    h->inflated = inflated;
+    return walk(h, fd, size, err);
+}
+
+/* PatientID's pseudonym, or one of the study, or of the object (never one constant
+ * that would merge people). */
+static int choose_patient(struct vivo_rewrite *r, struct vivo_err *err)
+{
+    char uid[128];
+    int rc = vivo_rewrite_patient(r, 0, r->h->n, r->patient, err);
+    if (rc || r->patient[0])
+        return rc;
+    if (vivo_header_text(r->h, VIVO_TAG_StudyInstanceUID, uid, sizeof uid) ||
+        vivo_header_text(r->h, VIVO_TAG_SOPInstanceUID, uid, sizeof uid))
+        vivo_pseudo_patient_of_uid(r->d->key, uid, r->patient);
+    else if (r->h->meta_instance[0])
+        vivo_pseudo_patient_of_uid(r->d->key, r->h->meta_instance, r->patient);
+    return 0;
+}
+
+static void shown_instance(const struct vivo_rewrite *r, char out[VIVO_UID_MAX + 1])
+{
+    char uid[128];
+    out[0] = '\0';
+    if (!vivo_header_text(r->h, VIVO_TAG_SOPInstanceUID, uid, sizeof uid))
+        memcpy(uid, r->h->meta_instance, sizeof r->h->meta_instance);
+    size_t n = strlen(uid);
+    if (!n)
+        return;
+    bool valid = vivo_deid_valid("UI", (const uint8_t *)uid, n);
+    bool keep = r->d->options & VIVO_DEID_RETAIN_UIDS && valid;
+    if (keep || (n <= VIVO_UID_MAX && vivo_dcm_uid_registered(uid, n)))
+        memcpy(out, uid, n + 1);
+    else
+        vivo_pseudo_uid(r->d->key, uid, n, out);
+}
+
+/* The class as it will stand in the data set: one that is no class is replaced. */
+static void shown_class(const struct vivo_rewrite *r, char out[VIVO_UID_MAX + 1])
+{
+    size_t n = strlen(r->sop_class);
+    if (!n || vivo_uid_is_registry(r->sop_class, n))
+        memcpy(out, r->sop_class, n + 1);
+    else
+        vivo_pseudo_uid(r->d->key, r->sop_class, n, out);
+}
+
+/* What the output is written in, and named as. */
+static int output_syntax(const struct vivo_header *h, const struct vivo_syntax **syntax,
+                         const char **uid, struct vivo_err *err)
+{
+    static const char explicit_le[] = "1.2.840.10008.1.2.1";
+    if (!h->syntax)
+        return vivo_fail(err, EBADMSG, "no data set");
+    if (h->syntax->deflated) {
+        *uid = explicit_le;
+        *syntax = vivo_dcm_syntax(explicit_le, sizeof explicit_le - 1);
+        return *syntax ? 0 : vivo_fail(err, EIO, "no such transfer syntax");
+    }
+    *syntax = h->syntax;
+    *uid = h->meta_syntax[0] ? h->meta_syntax : h->syntax->uid;
+    if (!*uid || !vivo_uid_is_registry(*uid, strlen(*uid)))
+        return vivo_fail(err, EBADMSG, "its transfer syntax is not a registered one");
+    return 0;
+}
+
+static int write_header(struct vivo_rewrite *r, struct vivo_err *err)
+{
+    const struct vivo_syntax *syntax = NULL;
+    const char *uid = NULL;
+    char instance[VIVO_UID_MAX + 1], sop_class[VIVO_UID_MAX + 1];
+    int rc = output_syntax(r->h, &syntax, &uid, err);
+    if (!rc)
+        rc = choose_patient(r, err);
+    if (!rc)
+        rc = vivo_dcm_writer_new(syntax, HEADER_MAX, &r->w, err);
+    if (rc)
+        return rc;
+    if (!vivo_header_text(r->h, VIVO_TAG_SOPClassUID, r->sop_class,
+                          sizeof r->sop_class))
+        memcpy(r->sop_class, r->h->meta_class, sizeof r->sop_class);
+    shown_instance(r, instance);
+    shown_class(r, sop_class);
+    rc = vivo_dcm_write_meta(r->w, sop_class, instance, uid, err);
+    return rc ? rc : vivo_rewrite_set(r, err);
+}
+
+/* A source cut inside its pixels gives a view that is cut at the same place. */
+static int add_pieces(struct vivo_view *v, struct vivo_dcm_writer *w, uint64_t size,
+                      struct vivo_err *err)
+{
+    size_t n = 0;
+    const struct vivo_dcm_piece *pieces = vivo_dcm_writer_pieces(w, &n);
+    if (!pieces)
+        return vivo_fail(err, EIO, "the header was not finished");
+    for (size_t i = 0; i < n; i++) {
+        const struct vivo_dcm_piece *p = &pieces[i];
+        int rc;
+        if (p->data)
+            rc = vivo_view_add_memory(v, p->data, (size_t)p->len);
+        else if (p->off >= size)
+            return 0;
+        else
+            rc = vivo_view_add_range(v, p->off, VIVO_MIN(p->len, size - p->off));
+        if (rc)
+            return vivo_fail(err, ENOMEM, "no memory for a view");
+        if (!p->data && p->len > size - p->off)
+            return 0;
+    }
+    return 0;
+}
+
+static int inflated_size(int fd, uint64_t *size, struct vivo_err *err)
+{
+    off_t end = lseek(fd, 0, SEEK_END);
+    if (end < 0)
+        return vivo_fail(err, EIO, "inflated object: %s", strerror(errno));
+    *size = (uint64_t)end;
+    return 0;
+}
+
+static int build_view(const struct vivo_header *h, struct vivo_dcm_writer *w, int fd,
+                      const struct vivo_identity *id, uint64_t size,
+                      struct vivo_view **out, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *v = NULL;
+    bool inflated = h->inflated >= 0;
+    int rc = 0;
+    if (inflated)
+        rc = inflated_size(h->inflated, &size, err);
+    if (!rc)
+        rc = new_view(inflated ? h->inflated : fd, inflated ? NULL : id, &v, err);
+    if (!rc)
+        rc = add_pieces(v, w, size, err);
+    /* The header must have come from the bytes that the ranges will come from. */
+    if (!rc)
+        rc = vivo_view_check(v, err);
+    if (!rc)
+        *out = VIVO_STEAL(v);
+    return rc;
+}
+
+static int refuse(enum vivo_refusal why, struct vivo_err *err)
+{
+    switch (why) {
+    case VIVO_REFUSAL_BURNED_IN:
+        return vivo_fail(err, EPERM, "refused: BurnedInAnnotation is YES");
+    case VIVO_REFUSAL_DOCUMENT:
+        return vivo_fail(err, EPERM, "refused: a document or video, not cleanable");
+    case VIVO_REFUSAL_AT_RISK:
+        return vivo_fail(err, EPERM,
+                         "refused: its pixels may identify and "
+                         "BurnedInAnnotation does not say NO");
+    case VIVO_REFUSAL_DICOMDIR:
+        return vivo_fail(err, EPERM, "refused: a DICOMDIR");
+    case VIVO_REFUSAL_UNPARSABLE:
+        return vivo_fail(err, EBADMSG, "not valid DICOM");
+    case VIVO_REFUSAL_NONE:
+        break;
+    }
+    return 0;
+}
+
+static int clean(const struct vivo_deid *d, int fd, const struct vivo_identity *id,
+                 uint64_t size, struct vivo_view **out, struct vivo_deid_report *report,
+                 struct vivo_err *err)
+{
+    struct vivo_header h;
+    struct vivo_rewrite r = {.d = d, .h = &h, .method = true};
+    vivo_buf_init(&r.scratch, HEADER_MAX);
+    int rc = capture(&h, d, fd, size, err);
+    if (!rc) {
+        report->refusal = vivo_deid_refusal(&h, &report->at_risk);
+        rc = refuse(report->refusal, err);
+    }
+    if (!rc)
+        rc = write_header(&r, err);
+    if (!rc)
+        rc = build_view(&h, r.w, fd, id, size, out, err);
+    vivo_dcm_writer_free(r.w);
+    vivo_buf_free(&r.scratch);
+    vivo_header_free(&h);
+    if (h.inflated >= 0)
+        close(h.inflated);
+    return rc;
+}
+
+static int pass_through(int fd, const struct vivo_identity *id, uint64_t size,
+                        struct vivo_view **out, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *v = NULL;
+    int rc = new_view(fd, id, &v, err);
+    if (!rc && vivo_view_add_range(v, 0, size))
+        rc = vivo_fail(err, ENOMEM, "no memory for a view");
+    if (!rc)
+        *out = VIVO_STEAL(v);
+    return rc;
+}
+
+int vivo_deid_object(const struct vivo_deid *d, int fd, const struct vivo_identity *id,
+                     uint64_t size, struct vivo_view **out, struct vivo_buf *attrs,
+                     struct vivo_deid_report *report, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *v = NULL;
+    struct vivo_deid_report ignored;
+    if (!report)
+        report = &ignored;
+    memset(report, 0, sizeof *report);
+    int rc = probe(fd, size, err);
+    if (!rc)
+        rc = d->none ? pass_through(fd, id, size, &v, err)
+                     : clean(d, fd, id, size, &v, report, err);
+    if (!rc && attrs)
+        rc = attrs_of_view(v, attrs, err);
+    if (rc) {
+        if (rc == -EBADMSG)
+            report->refusal = VIVO_REFUSAL_UNPARSABLE;
+        return rc;
+    }
+    report->size = vivo_view_size(v);
+    close(fd);
+    *out = VIVO_STEAL(v);
+    return 0;
+}

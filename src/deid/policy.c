@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/deid/policy.c -- what happens to an attribute: an allow-list.
+ *
+ * An attribute survives only when the standard knows it, Table E.1-1 does not touch
+ * it, and its VR cannot hold an identity or somebody decided that it does not
+ * (gaps_keep.txt). PS3.15 E.1.1, E.3. */
+#include "engine.h"
+
+#include <string.h>
+
+#define TAG_TRANSFER_SYNTAX 0x00020010u
+#define GROUP(tag) ((tag) >> 16)
+#define ELEMENT(tag) ((tag)&0xFFFF)
+
+/* Groups that never stay: illegal and private ones (PS3.5 section 7.1, 7.8), command
+ * and media directory sets (0000-0006), curves and overlays whole (the table lists
+ * parts of 60xx, but its labels and descriptions are free text too), and the
+ * padding and signatures behind the pixel data. */
+static bool group_goes(uint32_t tag)
+{
+    uint32_t g = GROUP(tag);
+    return (g & 1) || g < 0x0008 || (g >> 8) == 0x50 || (g >> 8) == 0x60 ||
+           g >= 0xFF00 || ELEMENT(tag) == 0;
+}
+
+/* VRs in which a person may be named or found; an attribute of one of them that
+ * neither table decides is removed. */
+static bool vr_goes(const char *vr)
+{
+    static const char prone[][3] = {"PN", "DA", "DT", "TM", "LO", "SH", "ST",
+                                    "LT", "UT", "UC", "UR", "AE", "UN"};
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(prone); i++)
+        if (!memcmp(vr, prone[i], 2))
+            return true;
+    return false;
+}
+
+static enum vivo_act act_of_row(const struct vivo_deid *d,
+                                const struct vivo_deid_row *row)
+{
+    for (unsigned i = 0; i < 10; i++)
+        if (row->option[i] == 'K' && (d->options & 1u << i))
+            return VIVO_ACT_K;
+    return row->basic;
+}
+
+static enum vivo_act act_of_gap(const struct vivo_deid *d,
+                                const struct vivo_deid_gap *gap, bool *registry)
+{
+    switch (gap->action) {
+    case VIVO_GAP_KEEP:
+        return VIVO_ACT_KEEP;
+    case VIVO_GAP_CODE:
+        return VIVO_ACT_CODE;
+    case VIVO_GAP_REGISTRY:
+        *registry = true;
+        return VIVO_ACT_KEEP;
+    case VIVO_GAP_REMAP:
+        return d->options & VIVO_DEID_RETAIN_UIDS ? VIVO_ACT_K : VIVO_ACT_U;
+    case VIVO_GAP_NONE:
+    case VIVO_GAP_REMOVE:
+        break;
+    }
+    return VIVO_ACT_AWAY;
+}
+
+static void set_vr(struct vivo_decision *out, const char *vr)
+{
+    memcpy(out->vr, vr, 3);
+}
+
+void vivo_deid_decide(const struct vivo_deid *d, uint32_t tag,
+                      struct vivo_decision *out)
+{
+    memset(out, 0, sizeof *out);
+    set_vr(out, "UN");
+    out->act = VIVO_ACT_X;
+    if (group_goes(tag))
+        return;
+    const struct vivo_dict *dict = vivo_dcm_dict(tag);
+    if (dict) {
+        set_vr(out, dict->vr);
+        out->either = dict->either;
+    }
+    if (tag == VIVO_TAG_PatientName || tag == VIVO_TAG_PatientID) {
+        out->act = VIVO_ACT_PSEUDO;
+        return;
+    }
+    const struct vivo_deid_row *row = vivo_deid_row_find(tag);
+    if (row) {
+        /* The table is newer than the dictionary and knows some VRs alone. */
+        if (!dict)
+            set_vr(out, row->vr);
+        out->act = act_of_row(d, row);
+        return;
+    }
+    const struct vivo_deid_gap *gap = vivo_deid_gap_find(tag);
+    if (gap) {
+        if (!dict)
+            set_vr(out, gap->vr);
+        out->act = act_of_gap(d, gap, &out->registry);
+        return;
+    }
+    if (!dict)
+        return;
+    if (vr_goes(dict->vr))
+        out->act = VIVO_ACT_AWAY;
+    else if (d->options & VIVO_DEID_RETAIN_UIDS && !memcmp(dict->vr, "UI", 2))
+        out->act = VIVO_ACT_K;
+    else
+        out->act = VIVO_ACT_KEEP;
+}
+
+/* PS3.15 E.1, note on compound codes: removed where the attribute is of type 3, empty
+ * where it is of type 2, a dummy where it is of type 1; without knowing, the last
+ * letter, which neither leaks nor breaks the object. Z means "zero length or a
+ * dummy", so that a type 1 attribute gets a dummy. */
+enum vivo_act vivo_deid_resolve(enum vivo_act act, char type)
+{
+    bool required = type == '1';
+    switch (act) {
+    case VIVO_ACT_Z:
+    case VIVO_ACT_XZ:
+        if (act == VIVO_ACT_XZ && type == '3')
+            return VIVO_ACT_X;
+        return required ? VIVO_ACT_D : VIVO_ACT_Z;
+    case VIVO_ACT_XD:
+        return type == '3' ? VIVO_ACT_X : VIVO_ACT_D;
+    case VIVO_ACT_ZD:
+        return type == '2' || type == '3' ? VIVO_ACT_Z : VIVO_ACT_D;
+    case VIVO_ACT_XZD:
+        if (type == '3')
+            return VIVO_ACT_X;
+        return type == '2' ? VIVO_ACT_Z : VIVO_ACT_D;
+    case VIVO_ACT_AWAY:
+        if (type == '2')
+            return VIVO_ACT_Z;
+        return required ? VIVO_ACT_D : VIVO_ACT_X;
+    case VIVO_ACT_XZU:
+        return VIVO_ACT_KEEP;
+    case VIVO_ACT_NONE:
+        return VIVO_ACT_X;
+    case VIVO_ACT_K:
+    case VIVO_ACT_KEEP:
+    case VIVO_ACT_X:
+    case VIVO_ACT_D:
+    case VIVO_ACT_U:
+    case VIVO_ACT_CODE:
+    case VIVO_ACT_PSEUDO:
+        break;
+    }
+    return act;
+}
+
+/* The word of the option that keeps the row's attribute, if one is offered. */
+static const char *word_for(const struct vivo_deid_row *row)
+{
+    size_t n = 0;
+    const struct vivo_option_word *words = vivo_option_words(&n);
+    for (size_t i = 0; i < 10; i++)
+        if (row->option[i] == 'K' && words[i].offered)
+            return words[i].word;
+    return "deid=none";
+}
+
+/* The attributes that the engine itself writes into every object. */
+static bool is_method(uint32_t tag)
+{
+    for (size_t i = 0; i < VIVO_METHOD_COUNT; i++)
+        if (vivo_method_tags[i] == tag)
+            return true;
+    return false;
+}
+
+const char *vivo_deid_hides(const struct vivo_deid *d, uint32_t tag,
+                            const char *private_creator)
+{
+    if (d->none)
+        return NULL;
+    if (private_creator || (GROUP(tag) & 1))
+        return "deid=none";
+    if (is_method(tag) || tag == TAG_TRANSFER_SYNTAX)
+        return NULL;
+    struct vivo_decision dec;
+    vivo_deid_decide(d, tag, &dec);
+    switch (dec.act) {
+    case VIVO_ACT_K:
+    case VIVO_ACT_KEEP:
+    case VIVO_ACT_U:
+    case VIVO_ACT_CODE:
+    case VIVO_ACT_PSEUDO:
+        return NULL;
+    case VIVO_ACT_NONE:
+    case VIVO_ACT_X:
+    case VIVO_ACT_Z:
+    case VIVO_ACT_D:
+    case VIVO_ACT_XZ:
+    case VIVO_ACT_XD:
+    case VIVO_ACT_ZD:
+    case VIVO_ACT_XZD:
+    case VIVO_ACT_XZU:
+    case VIVO_ACT_AWAY:
+        break;
+    }
+    const struct vivo_deid_row *row = vivo_deid_row_find(tag);
+    return row ? word_for(row) : "deid=none";
+}

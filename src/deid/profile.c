@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/deid/profile.c -- the words of a profile become an immutable object.
+ *
+ * "none", or a named profile followed by option words of PS3.15 E.3 joined by '+'
+ * (DESIGN A6). */
+#include "engine.h"
+
+#include "vivofs/text.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Meanings: PS3.16 CID 7050. The first ten follow the columns of Table E.1-1. */
+static const struct vivo_option_word words[] = {
+    {VIVO_DEID_RETAIN_SAFE_PRIVATE, "retain-safe-private", "113111",
+     "Retain Safe Private Option", false},
+    {VIVO_DEID_RETAIN_UIDS, "retain-uids", "113110", "Retain UIDs Option", true},
+    {VIVO_DEID_RETAIN_DEVICE, "retain-device", "113109",
+     "Retain Device Identity Option", true},
+    {VIVO_DEID_RETAIN_INSTITUTION, "retain-institution", "113112",
+     "Retain Institution Identity Option", true},
+    {VIVO_DEID_RETAIN_PATIENT_CHARACTERISTICS, "retain-patient-characteristics",
+     "113108", "Retain Patient Characteristics Option", true},
+    {VIVO_DEID_RETAIN_FULL_DATES, "retain-full-dates", "113106",
+     "Retain Longitudinal Temporal Information Full Dates Option", true},
+    {VIVO_DEID_RETAIN_MODIFIED_DATES, "retain-modified-dates", "113107",
+     "Retain Longitudinal Temporal Information Modified Dates Option", false},
+    {VIVO_DEID_CLEAN_DESCRIPTORS, "clean-descriptors", "113105",
+     "Clean Descriptors Option", false},
+    {VIVO_DEID_CLEAN_STRUCTURED_CONTENT, "clean-structured-content", "113104",
+     "Clean Structured Content Option", false},
+    {VIVO_DEID_CLEAN_GRAPHICS, "clean-graphics", "113103", "Clean Graphics Option",
+     false},
+    {VIVO_DEID_CLEAN_PIXEL_DATA, "clean-pixel-data", "113101",
+     "Clean Pixel Data Option", false},
+};
+
+static const char *const other_words[] = {
+    "none",     "basic",   "strict",
+    "research", "limited", "clean-recognizable-visual-features",
+};
+
+const struct vivo_option_word *vivo_option_words(size_t *n)
+{
+    *n = VIVO_ARRAY_LEN(words);
+    return words;
+}
+
+static bool is_word(const char *s, size_t len, const char *word)
+{
+    return strlen(word) == len && !memcmp(s, word, len);
+}
+
+static int unknown_word(const char *s, size_t len, struct vivo_err *err)
+{
+    char word[64];
+    const char *all[VIVO_ARRAY_LEN(words) + VIVO_ARRAY_LEN(other_words)];
+    size_t n = 0;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(other_words); i++)
+        all[n++] = other_words[i];
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(words); i++)
+        all[n++] = words[i].word;
+    size_t take = VIVO_MIN(len, sizeof word - 1);
+    memcpy(word, s, take);
+    word[take] = '\0';
+    const char *near = vivo_text_nearest(word, all, n);
+    if (near)
+        return vivo_fail(err, EINVAL, "deid: no such word '%s'; did you mean '%s'?",
+                         word, near);
+    return vivo_fail(err, EINVAL,
+                     "deid: no such word '%s'; vivofs deid --list "
+                     "prints all",
+                     word);
+}
+
+static int add_option(struct vivo_deid *d, const char *s, size_t len,
+                      struct vivo_err *err)
+{
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(words); i++) {
+        if (!is_word(s, len, words[i].word))
+            continue;
+        if (!words[i].offered)
+            return vivo_fail(err, EINVAL, "deid: '%s' is not offered yet",
+                             words[i].word);
+        d->options |= (unsigned)words[i].option;
+        return 0;
+    }
+    if (is_word(s, len, "clean-recognizable-visual-features"))
+        return vivo_fail(err, EINVAL,
+                         "deid: 'clean-recognizable-visual-features' is not offered");
+    return unknown_word(s, len, err);
+}
+
+/* The first word: what the options are added to. */
+static int add_base(struct vivo_deid *d, const char *s, size_t len,
+                    struct vivo_err *err)
+{
+    if (is_word(s, len, "basic"))
+        return 0;
+    if (is_word(s, len, "strict")) {
+        d->burned_in = VIVO_BURNED_IN_STRICT;
+        return 0;
+    }
+    if (is_word(s, len, "none")) {
+        d->none = true;
+        return 0;
+    }
+    if (is_word(s, len, "research") || is_word(s, len, "limited"))
+        return vivo_fail(err, EINVAL, "deid: '%.*s' is not offered yet", (int)len, s);
+    if (len >= 4 && !memcmp(s, "ctp:", 4))
+        return vivo_fail(err, EINVAL, "deid: 'ctp:' is not offered yet");
+    return unknown_word(s, len, err);
+}
+
+static int parse(struct vivo_deid *d, const char *profile, struct vivo_err *err)
+{
+    const unsigned both = VIVO_DEID_RETAIN_FULL_DATES | VIVO_DEID_RETAIN_MODIFIED_DATES;
+    size_t len = strcspn(profile, "+");
+    /* Both date options exclude each other (PS3.15 E.3.6): said before whether
+     * either is offered. */
+    if (strstr(profile, "retain-full-dates") &&
+        strstr(profile, "retain-modified-dates"))
+        return vivo_fail(err, EINVAL,
+                         "deid: retain-full-dates and "
+                         "retain-modified-dates exclude each other");
+    int rc = add_base(d, profile, len, err);
+    for (const char *p = profile + len; !rc && *p == '+'; p += len) {
+        p++;
+        len = strcspn(p, "+");
+        if (d->none)
+            return vivo_fail(err, EINVAL, "deid: 'none' takes no options");
+        rc = add_option(d, p, len, err);
+    }
+    if (!rc && (d->options & both) == both)
+        return vivo_fail(err, EINVAL, "deid: two date options exclude each other");
+    return rc;
+}
+
+static void write_words(struct vivo_deid *d)
+{
+    char *p = d->words;
+    p = stpcpy(p, d->none ? "none" : "basic");
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(words); i++) {
+        if (!(d->options & (unsigned)words[i].option))
+            continue;
+        *p++ = '+';
+        p = stpcpy(p, words[i].word);
+    }
+}
+
+static int write_digest(struct vivo_deid *d, struct vivo_err *err)
+{
+    struct vivo_buf b;
+    vivo_buf_init(&b, 4096);
+    int rc = vivo_buf_printf(&b, "%s\n%s\n%s\n%s\n%s\n%d\n%s\n", VIVO_DEID_ENGINE,
+                             vivo_deid_edition, vivo_deid_table_sha256,
+                             vivo_deid_gaps_sha256, d->words, (int)d->burned_in,
+                             d->key ? vivo_key_id(d->key) : "-");
+    /* What people decided about the gaps changes the bytes too. */
+    size_t n = 0;
+    const struct vivo_deid_gap *gaps = vivo_deid_gaps(&n);
+    for (size_t i = 0; !rc && i < n; i++) {
+        char c = (char)('0' + (int)gaps[i].action);
+        rc = vivo_buf_add(&b, &c, 1);
+    }
+    if (!rc)
+        vivo_sha256(b.data, b.len, d->digest);
+    vivo_buf_free(&b);
+    return rc ? vivo_fail(err, ENOMEM, "no memory for a profile") : 0;
+}
+
+int vivo_deid_new(const char *profile, enum vivo_burned_in burned_in,
+                  const struct vivo_key *key, struct vivo_deid **out,
+                  struct vivo_err *err)
+{
+    struct vivo_deid *d = calloc(1, sizeof *d);
+    if (!d)
+        return vivo_fail(err, ENOMEM, "no memory for a profile");
+    d->burned_in = burned_in;
+    d->key = key;
+    int rc = parse(d, profile, err);
+    if (!rc && !d->none && !key)
+        rc = vivo_fail(err, EINVAL, "deid: the profile needs a key");
+    if (!rc) {
+        write_words(d);
+        rc = write_digest(d, err);
+    }
+    if (rc) {
+        free(d);
+        return rc;
+    }
+    *out = d;
+    return 0;
+}
+
+void vivo_deid_free(struct vivo_deid *d)
+{
+    free(d);
+}
+
+bool vivo_deid_is_none(const struct vivo_deid *d)
+{
+    return d->none;
+}
+
+const char *vivo_deid_profile(const struct vivo_deid *d)
+{
+    return d->words;
+}
+
+const struct vivo_key *vivo_deid_key(const struct vivo_deid *d)
+{
+    return d->key;
+}
+
+const uint8_t *vivo_deid_digest(const struct vivo_deid *d)
+{
+    return d->digest;
+}

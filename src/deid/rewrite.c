@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/deid/rewrite.c -- nodes become the de-identified data set.
+ *
+ * One data set at a time, in ascending order of tags (PS3.5 section 7.1), every
+ * attribute by the decision that capture.c noted. Nothing is copied that was not
+ * checked against its VR. */
+#include "engine.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define TEXT_MAX 512
+
+struct scope { /* one data set: the root, or an item */
+    uint32_t first, end;
+    unsigned depth;
+};
+
+static int put_scope(struct vivo_rewrite *r, const struct scope *s,
+                     struct vivo_err *err);
+
+static const uint8_t *value_of(const struct vivo_rewrite *r,
+                               const struct vivo_node *node)
+{
+    return node->length ? r->h->values.data + node->at : (const uint8_t *)"";
+}
+
+static int no_memory(struct vivo_err *err)
+{
+    return vivo_fail(err, ENOMEM, "no memory for a header");
+}
+
+static int put_text(struct vivo_rewrite *r, const struct vivo_node *node,
+                    const char *text, struct vivo_err *err)
+{
+    return vivo_dcm_write(r->w, node->tag, node->vr, text, strlen(text), err);
+}
+
+/* X, Z or D, decided. */
+static int put_gone(struct vivo_rewrite *r, const struct vivo_node *node,
+                    enum vivo_act act, struct vivo_err *err)
+{
+    if (act == VIVO_ACT_Z)
+        return vivo_deid_put_empty(r->w, node->tag, node->vr, err);
+    if (act == VIVO_ACT_D)
+        return vivo_deid_put_dummy(r->w, r->d->key, node->tag, node->vr, err);
+    return 0;
+}
+
+static char type_of(const struct vivo_rewrite *r, const struct vivo_node *node)
+{
+    return node->depth ? 0 : vivo_dcm_type(r->sop_class, node->tag);
+}
+
+/* A kept attribute whose value is not what it should be. */
+static int put_rejected(struct vivo_rewrite *r, const struct vivo_node *node,
+                        struct vivo_err *err)
+{
+    return put_gone(r, node, vivo_deid_resolve(VIVO_ACT_AWAY, type_of(r, node)), err);
+}
+
+static int put_uids(struct vivo_rewrite *r, const struct vivo_node *node,
+                    struct vivo_err *err)
+{
+    vivo_buf_clear(&r->scratch);
+    if (vivo_pseudo_uids(r->d->key, value_of(r, node), (size_t)node->length,
+                         node->registry, &r->scratch))
+        return no_memory(err);
+    return vivo_dcm_write(r->w, node->tag, node->vr, r->scratch.data, r->scratch.len,
+                          err);
+}
+
+static int put_ages(struct vivo_rewrite *r, const struct vivo_node *node,
+                    struct vivo_err *err)
+{
+    vivo_buf_clear(&r->scratch);
+    if (vivo_deid_cap_age(value_of(r, node), (size_t)node->length, &r->scratch))
+        return no_memory(err);
+    return vivo_dcm_write(r->w, node->tag, node->vr, r->scratch.data, r->scratch.len,
+                          err);
+}
+
+/* Values that are no code string are emptied, so that the others keep their places
+ * (ImageType); *any tells whether one is left. */
+static int filter_codes(struct vivo_rewrite *r, const uint8_t *v, size_t len, bool *any)
+{
+    size_t start = 0;
+    *any = false;
+    vivo_buf_clear(&r->scratch);
+    for (size_t i = 0; i <= len; i++) {
+        if (i < len && v[i] != '\\')
+            continue;
+        int rc = start ? vivo_buf_add(&r->scratch, "\\", 1) : 0;
+        if (!rc && vivo_deid_valid("CS", v + start, i - start)) {
+            *any = *any || i > start;
+            rc = vivo_buf_add(&r->scratch, v + start, i - start);
+        }
+        if (rc)
+            return rc;
+        start = i + 1;
+    }
+    return 0;
+}
+
+static int put_invalid(struct vivo_rewrite *r, const struct vivo_node *node,
+                       struct vivo_err *err)
+{
+    bool any = false;
+    if (memcmp(node->vr, "CS", 2))
+        return put_rejected(r, node, err);
+    if (filter_codes(r, value_of(r, node), (size_t)node->length, &any))
+        return no_memory(err);
+    if (!any)
+        return put_rejected(r, node, err);
+    return vivo_dcm_write(r->w, node->tag, node->vr, r->scratch.data, r->scratch.len,
+                          err);
+}
+
+static bool is_bytes(const struct vivo_node *node)
+{
+    return !memcmp(node->vr, "OB", 2) || vivo_deid_vr_is_text(node->vr);
+}
+
+static int put_kept_element(struct vivo_rewrite *r, const struct vivo_node *node,
+                            struct vivo_err *err)
+{
+    const uint8_t *v = value_of(r, node);
+    size_t len = (size_t)node->length;
+    if (!len)
+        return vivo_deid_put_empty(r->w, node->tag, node->vr, err);
+    bool valid = vivo_deid_valid(node->vr, v, len);
+    if (!memcmp(node->vr, "UI", 2) && !(node->act == VIVO_ACT_K && valid))
+        return put_uids(r, node, err);
+    if (!valid)
+        return put_invalid(r, node, err);
+    /* Items of UN sequences are little endian, whatever is around them. */
+    if (node->swapped && !is_bytes(node))
+        return put_rejected(r, node, err);
+    if (!memcmp(node->vr, "AS", 2))
+        return put_ages(r, node, err);
+    return vivo_dcm_write(r->w, node->tag, node->vr, v, len, err);
+}
+
+/* A value left in the source. Text is never left: it could not be checked. Pixel
+ * data have one place, the root (icons are in Table E.1-1). */
+static int put_bulk(struct vivo_rewrite *r, const struct vivo_node *node,
+                    struct vivo_err *err)
+{
+    bool pixels = node->tag >> 16 == 0x7FE0;
+    if (vivo_deid_vr_is_text(node->vr) || !memcmp(node->vr, "UN", 2) ||
+        (pixels && node->depth) || (node->swapped && !is_bytes(node)))
+        return put_rejected(r, node, err);
+    if (node->kind == VIVO_NODE_BULK)
+        return vivo_dcm_write_range(r->w, node->tag, node->vr, node->at, node->length,
+                                    err);
+    if (node->tag != VIVO_TAG_PixelData)
+        return put_rejected(r, node, err);
+    return vivo_dcm_write_fragments(r->w, node->tag, "OB", node->at, node->length, err);
+}
+
+static int put_items(struct vivo_rewrite *r, const struct vivo_node *node,
+                     struct vivo_err *err)
+{
+    uint32_t at = (uint32_t)(node - r->h->nodes);
+    for (uint32_t i = at + 1; i < node->end; i = r->h->nodes[i].end) {
+        const struct vivo_node *item = &r->h->nodes[i];
+        struct scope inner = {i + 1, item->end, node->depth + 1u};
+        int rc = vivo_dcm_write_item(r->w, item->undefined, err);
+        if (!rc)
+            rc = put_scope(r, &inner, err);
+        if (!rc)
+            rc = vivo_dcm_write_item_end(r->w, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int put_sequence(struct vivo_rewrite *r, const struct vivo_node *node,
+                        struct vivo_err *err)
+{
+    int rc = vivo_dcm_write_sequence(r->w, node->tag, node->undefined, err);
+    if (!rc)
+        rc = put_items(r, node, err);
+    return rc ? rc : vivo_dcm_write_sequence_end(r->w, err);
+}
+
+static int put_kept(struct vivo_rewrite *r, const struct vivo_node *node,
+                    struct vivo_err *err)
+{
+    switch (node->kind) {
+    case VIVO_NODE_ELEMENT:
+        return put_kept_element(r, node, err);
+    case VIVO_NODE_BULK:
+    case VIVO_NODE_FRAGMENTS:
+        return put_bulk(r, node, err);
+    case VIVO_NODE_SEQUENCE:
+        return put_sequence(r, node, err);
+    default:
+        return put_rejected(r, node, err);
+    }
+}
+
+/* CodeMeaning and its kin stay in items of public schemes; the code of another
+ * becomes a pseudonym, so that equal codes stay equal (PS3.3 section 8). */
+static int put_code(struct vivo_rewrite *r, const struct vivo_node *node,
+                    const struct scope *s, struct vivo_err *err)
+{
+    char scheme[TEXT_MAX], code[17];
+    if (!s->depth || node->kind != VIVO_NODE_ELEMENT)
+        return 0;
+    vivo_nodes_text(r->h, s->first, s->end, 0x00080102, scheme, sizeof scheme);
+    if (!node->length || vivo_code_scheme_public(scheme))
+        return put_kept_element(r, node, err);
+    switch (node->tag) {
+    case 0x00080100: /* CodeValue */
+    case 0x00080119: /* LongCodeValue */
+        vivo_pseudo_code(r->d->key, scheme, value_of(r, node), (size_t)node->length,
+                         code);
+        return put_text(r, node, code, err);
+    case 0x00080102: /* CodingSchemeDesignator */
+        return put_text(r, node, VIVO_CODE_SCHEME_DUMMY, err);
+    case 0x00080104: /* CodeMeaning */
+        return put_text(r, node, VIVO_DUMMY_TEXT, err);
+    default:
+        return 0;
+    }
+}
+
+/* PatientID and PatientName below the root are those of the item's own patient. */
+static int put_patient(struct vivo_rewrite *r, const struct vivo_node *node,
+                       const struct scope *s, struct vivo_err *err)
+{
+    char pseudonym[22];
+    const char *text = r->patient;
+    if (s->depth) {
+        int rc = vivo_rewrite_patient(r, s->first, s->end, pseudonym, err);
+        if (rc)
+            return rc;
+        text = pseudonym;
+    }
+    return put_text(r, node, text, err);
+}
+
+static int put_node(struct vivo_rewrite *r, const struct vivo_node *node,
+                    const struct scope *s, struct vivo_err *err)
+{
+    enum vivo_act act = vivo_deid_resolve((enum vivo_act)node->act, type_of(r, node));
+    bool uid = node->kind == VIVO_NODE_ELEMENT && !memcmp(node->vr, "UI", 2);
+    if (act == VIVO_ACT_K || act == VIVO_ACT_KEEP)
+        return put_kept(r, node, err);
+    if (act == VIVO_ACT_CODE)
+        return put_code(r, node, s, err);
+    if (act == VIVO_ACT_PSEUDO)
+        return put_patient(r, node, s, err);
+    /* The dummy of a UID is its replacement, so that links hold. */
+    if (uid && (act == VIVO_ACT_U || (act == VIVO_ACT_D && node->length)))
+        return put_uids(r, node, err);
+    return put_gone(r, node, act == VIVO_ACT_U ? VIVO_ACT_D : act, err);
+}
+
+/* The engine's own attributes with tags below `until`, and *next moves on. */
+static int put_methods(struct vivo_rewrite *r, size_t *next, uint32_t until,
+                       struct vivo_err *err)
+{
+    for (; *next < VIVO_METHOD_COUNT && vivo_method_tags[*next] < until; (*next)++) {
+        int rc = vivo_method_put(r, vivo_method_tags[*next], err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* (0012,0064) that was there already: its items stay, ours come behind them (PS3.15
+ * E.1.1: the history is not wiped). */
+static int put_history(struct vivo_rewrite *r, const struct vivo_node *node,
+                       struct vivo_err *err)
+{
+    int rc = vivo_dcm_write_sequence(r->w, node->tag, node->undefined, err);
+    if (!rc && node->kind == VIVO_NODE_SEQUENCE)
+        rc = put_items(r, node, err);
+    if (!rc)
+        rc = vivo_method_code_items(r, err);
+    return rc ? rc : vivo_dcm_write_sequence_end(r->w, err);
+}
+
+/* One top-level node, with the engine's attributes in front of or instead of it. */
+static int put_root_node(struct vivo_rewrite *r, const struct vivo_node *node,
+                         const struct scope *s, size_t *next, struct vivo_err *err)
+{
+    int rc = put_methods(r, next, node->tag, err);
+    if (rc)
+        return rc;
+    if (*next == VIVO_METHOD_COUNT || vivo_method_tags[*next] != node->tag)
+        return put_node(r, node, s, err);
+    (*next)++;
+    if (node->tag == 0x00120064)
+        return put_history(r, node, err);
+    return vivo_method_put(r, node->tag, err);
+}
+
+/* A sorter's key: tags ascending, then as they came. */
+struct place {
+    uint32_t tag, index;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    if (x->tag != y->tag)
+        return x->tag < y->tag ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static bool has_value(const struct vivo_node *node)
+{
+    if (node->kind == VIVO_NODE_ELEMENT)
+        return node->length > 0;
+    return node->kind != VIVO_NODE_BAD;
+}
+
+static bool is_ordered(const struct vivo_header *h, const struct scope *s,
+                       uint32_t *count)
+{
+    bool ordered = true;
+    uint32_t last = 0, n = 0;
+    for (uint32_t i = s->first; i < s->end; i = h->nodes[i].end, n++) {
+        ordered = ordered && (!n || h->nodes[i].tag > last);
+        last = h->nodes[i].tag;
+    }
+    *count = n;
+    return ordered;
+}
+
+/* Nodes of a data set whose tags are out of order or stand twice, sorted; of several
+ * with one tag the last that has a value is written. */
+static int put_sorted(struct vivo_rewrite *r, const struct scope *s, uint32_t count,
+                      size_t *next, struct vivo_err *err)
+{
+    const struct vivo_node *nodes = r->h->nodes;
+    VIVO_AUTO(vivo_free_p) struct place *places = calloc(count, sizeof *places);
+    uint32_t n = 0;
+    if (!places)
+        return no_memory(err);
+    for (uint32_t i = s->first; i < s->end; i = nodes[i].end)
+        places[n++] = (struct place){nodes[i].tag, i};
+    qsort(places, n, sizeof *places, compare_places);
+    for (uint32_t i = 0; i < n;) {
+        const struct vivo_node *best = &nodes[places[i].index];
+        uint32_t j = i + 1;
+        for (; j < n && places[j].tag == places[i].tag; j++)
+            if (has_value(&nodes[places[j].index]) || !has_value(best))
+                best = &nodes[places[j].index];
+        int rc =
+            next ? put_root_node(r, best, s, next, err) : put_node(r, best, s, err);
+        if (rc)
+            return rc;
+        i = j;
+    }
+    return 0;
+}
+
+static int put_nodes(struct vivo_rewrite *r, const struct scope *s, size_t *next,
+                     struct vivo_err *err)
+{
+    uint32_t count = 0;
+    if (!is_ordered(r->h, s, &count))
+        return put_sorted(r, s, count, next, err);
+    for (uint32_t i = s->first; i < s->end; i = r->h->nodes[i].end) {
+        const struct vivo_node *node = &r->h->nodes[i];
+        int rc =
+            next ? put_root_node(r, node, s, next, err) : put_node(r, node, s, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int put_scope(struct vivo_rewrite *r, const struct scope *s,
+                     struct vivo_err *err)
+{
+    return put_nodes(r, s, NULL, err);
+}
+
+int vivo_rewrite_set(struct vivo_rewrite *r, struct vivo_err *err)
+{
+    struct scope root = {0, r->h->n, 0};
+    size_t next = 0;
+    if (!r->method)
+        return put_scope(r, &root, err);
+    int rc = put_nodes(r, &root, &next, err);
+    return rc ? rc : put_methods(r, &next, UINT32_MAX, err);
+}
