@@ -57,8 +57,8 @@ struct vivo_query_value {
     const char *text;    /* UTF-8 NFC, unescaped, trimmed; numbers, dates, times, ages
                             and UIDs in their one canonical spelling */
     const char *folded;  /* text in simple case folding; what text is compared with */
-    const char *pattern; /* NULL = no wildcard; else folded, with * and ?, and a \\
-                            before every *, ? and \\ that means itself */
+    const char *pattern; /* NULL = no wildcard; else folded, with * and ?, and a \
+                            before every *, ? and \ that means itself */
     const char *typed;   /* pattern before folding, for the printer; else NULL */
     double lo, hi; /* NUMBER: both the number (FL: rounded to float32). DATE, TIME,
                       DATETIME, AGE: the closed interval that the text covers at the
