@@ -24,7 +24,10 @@ typedef uint64_t vivo_ino;
 enum vivo_node_kind { VIVO_NODE_NONE, VIVO_NODE_DIR, VIVO_NODE_FILE, VIVO_NODE_LINK };
 
 struct vivo_node_stat {
-    vivo_ino ino;
+    vivo_ino ino;    /* names the node in calls; 0 in a listing = not looked up yet */
+    vivo_ino number; /* what stat(1) shows: a function of the path or the object, so
+                        that it is the same however often the node is made anew */
+    vivo_ino plain;  /* the tree's own: the thing of the plain tree behind an entry */
     enum vivo_node_kind kind;
     mode_t mode; /* permission bits */
     uint64_t size;
@@ -59,7 +62,10 @@ int vivo_tree_new(const struct vivo_tree_config *cfg, struct vivo_tree **out,
                   struct vivo_err *err);
 void vivo_tree_free(struct vivo_tree *t);
 
-/* On success the node counts one look-up more (as FUSE's lookup count). */
+/* On success the node counts one look-up more (as FUSE's lookup count). With -ENOENT
+ * out->entry_timeout tells how long that holds, in seconds. -ESTALE (here and from
+ * stat and open): the object has a newer version, which has another number; the
+ * kernel then walks the path again. */
 int vivo_tree_lookup(struct vivo_tree *t, vivo_ino parent, const char *name,
                      struct vivo_node_stat *out, struct vivo_op *op);
 void vivo_tree_forget(struct vivo_tree *t, vivo_ino ino, uint64_t nlookup);
@@ -78,6 +84,10 @@ int vivo_tree_list(struct vivo_tree *t, vivo_ino dir, vivo_dirent_fn *emit, void
  */
 int vivo_tree_remember(struct vivo_tree *t, vivo_ino dir, const char *name,
                        struct vivo_node_stat *st);
+
+/* A request on this node that was parked has failed for good: what `.error` of a
+ * query tells. */
+void vivo_tree_failed(struct vivo_tree *t, vivo_ino ino, const struct vivo_err *err);
 
 /* All bytes of a file, object or generated. uid, pid: of the caller, for audit.log.
  * *st gets the exact size. Caller unrefs. */
@@ -102,6 +112,21 @@ int vivo_tree_mkdir(struct vivo_tree *t, vivo_ino parent, const char *name,
 bool vivo_tree_writable(struct vivo_tree *t, vivo_ino ino);
 int vivo_tree_write(struct vivo_tree *t, vivo_ino ino, const char *text, size_t len,
                     struct vivo_err *err);
+/* Bytes of any length on their way into a view: in memory up to 4 MiB, in a file
+ * without a name beyond. */
+struct vivo_tree_spool {
+    struct vivo_buf head;
+    int fd;
+    uint64_t size; /* bytes added */
+};
+void vivo_tree_spool_init(struct vivo_tree_spool *s);
+int vivo_tree_spool_add(struct vivo_tree_spool *s, const void *data, size_t len,
+                        struct vivo_err *err);
+/* The view takes over what was added; caller unrefs. */
+int vivo_tree_spool_view(struct vivo_tree_spool *s, struct vivo_view **out,
+                         struct vivo_err *err);
+void vivo_tree_spool_free(struct vivo_tree_spool *s);
+
 /* May this uid look inside? .vivofs is the mounting user's (and root's) only. */
 int vivo_tree_access(struct vivo_tree *t, vivo_ino ino, uid_t uid,
                      struct vivo_err *err);

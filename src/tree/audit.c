@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/tree/audit.c -- the last opens of objects, for .vivofs/audit.log. */
+#include "internal.h"
+
+#include <time.h>
+
+#define AUDIT_LAST 1024
+
+struct opened {
+    int64_t time; /* Unix seconds */
+    uid_t uid;
+    pid_t pid;
+    uint32_t archive;
+    vivo_row row;
+    uint64_t bytes;
+};
+
+struct audit {
+    pthread_mutex_t mutex;
+    struct opened ring[AUDIT_LAST]; /* guarded by mutex, as below */
+    uint64_t count;
+};
+
+int audit_new(struct audit **out, struct vivo_err *err)
+{
+    struct audit *a = calloc(1, sizeof *a);
+
+    if (!a)
+        return vivo_fail(err, ENOMEM, "no memory for the audit log");
+    pthread_mutex_init(&a->mutex, NULL);
+    *out = a;
+    return 0;
+}
+
+void audit_free(struct audit *a)
+{
+    if (!a)
+        return;
+    pthread_mutex_destroy(&a->mutex);
+    free(a);
+}
+
+void audit_open(struct audit *a, uid_t uid, pid_t pid, uint32_t archive, vivo_row row,
+                uint64_t bytes)
+{
+    struct opened o = {.time = (int64_t)time(NULL),
+                       .uid = uid,
+                       .pid = pid,
+                       .archive = archive,
+                       .row = row,
+                       .bytes = bytes};
+
+    pthread_mutex_lock(&a->mutex);
+    a->ring[a->count++ % AUDIT_LAST] = o;
+    pthread_mutex_unlock(&a->mutex);
+}
+
+static int add(struct vivo_tree *t, const struct opened *o, struct vivo_buf *out)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf path;
+    struct vivo_err err = {0};
+    time_t when = (time_t)o->time;
+    struct tm tm;
+    char stamp[32];
+    char prefix[130];
+
+    vivo_buf_init(&path, 8192);
+    if (vivo_catalog_path(vivo_flow_catalog(t->flows[o->archive]), VIVO_LEVEL_INSTANCE,
+                          o->row, &path, &err)) {
+        vivo_buf_clear(&path);
+        vivo_buf_printf(&path, "#%lld", (long long)o->row);
+    }
+    gmtime_r(&when, &tm);
+    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return vivo_buf_printf(out, "%s uid=%u pid=%d bytes=%llu %s%s\n", stamp,
+                           (unsigned)o->uid, (int)o->pid, (unsigned long long)o->bytes,
+                           walk_prefix(t, o->archive, prefix),
+                           path.data ? (const char *)path.data : "");
+}
+
+int audit_text(struct vivo_tree *t, struct vivo_buf *out, struct vivo_err *err)
+{
+    struct audit *a = t->audit;
+    struct opened *copy = malloc(sizeof a->ring);
+    uint64_t count;
+    uint64_t first;
+    int rc = 0;
+
+    if (!copy)
+        return vivo_fail(err, ENOMEM, "no memory for the audit log");
+    /* Paths come from the catalog, which is not asked under the lock. */
+    pthread_mutex_lock(&a->mutex);
+    count = a->count;
+    for (size_t i = 0; i < AUDIT_LAST; i++)
+        copy[i] = a->ring[i];
+    pthread_mutex_unlock(&a->mutex);
+    first = count > AUDIT_LAST ? count - AUDIT_LAST : 0;
+    for (uint64_t i = first; i < count && !rc; i++)
+        rc = add(t, &copy[i % AUDIT_LAST], out);
+    free(copy);
+    return rc ? vivo_fail(err, ENOMEM, "no memory for the audit log") : 0;
+}

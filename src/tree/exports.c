@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/tree/exports.c -- files that a directory answers by name: .query, .count,
+ * .paths.txt, .refused.csv and their kind. Each is put together when looked up, so
+ * that its size is exact, and again only when the catalog has changed. */
+#include "internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* One part of what a directory shows: the whole of it, or one archive of q/EXPR. */
+typedef int part_fn(struct vivo_tree *t, const struct node *part,
+                    const struct vivo_selection *sel, void *ctx, struct vivo_op *op);
+
+static int run_part(struct vivo_tree *t, const struct node *n, part_fn *fn, void *ctx,
+                    struct vivo_op *op)
+{
+    VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
+    int rc = select_get(t, n, &sel, op);
+
+    if (!rc && !n->query && n->level != VIVO_LEVEL_NONE)
+        rc = vivo_flow_list(node_flow(t, n), n->level, n->row, op);
+    return rc ? rc : fn(t, n, sel, ctx, op);
+}
+
+/* An archive whose profile hides what is asked contributes nothing: looking into it
+ * shows why. */
+static int run_archive(struct vivo_tree *t, const struct node *dir, uint32_t archive,
+                       part_fn *fn, void *ctx, struct vivo_op *op)
+{
+    VIVO_AUTO(query_unref_p) struct vivo_query *q = NULL;
+    struct vivo_query_error qe = {0};
+    struct node part = {.room = &room_level, .archive = archive, .mtime = NO_DATE};
+
+    if (dir->query && query_parse(t, &part, vivo_query_text(dir->query), &q, &qe))
+        return 0;
+    part.query = q;
+    return run_part(t, &part, fn, ctx, op);
+}
+
+static int each_part(struct vivo_tree *t, const struct node *dir, part_fn *fn,
+                     void *ctx, struct vivo_op *op)
+{
+    int rc = 0;
+
+    if (dir->archive != NO_ARCHIVE)
+        return run_part(t, dir, fn, ctx, op);
+    for (uint32_t i = 0; i < t->cfg.nflows && !rc; i++)
+        rc = run_archive(t, dir, i, fn, ctx, op);
+    return rc;
+}
+
+static int add_printf(struct vivo_tree_spool *s, struct vivo_err *err, const char *fmt,
+                      ...) VIVO_PRINTF(3, 4);
+static int add_printf(struct vivo_tree_spool *s, struct vivo_err *err, const char *fmt,
+                      ...)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf line;
+    va_list ap;
+    int rc;
+
+    vivo_buf_init(&line, 65536);
+    va_start(ap, fmt);
+    rc = vivo_buf_vprintf(&line, fmt, ap);
+    va_end(ap);
+    if (rc)
+        return vivo_fail(err, EIO, "a line of a generated file is too long");
+    return vivo_tree_spool_add(s, line.data, line.len, err);
+}
+
+/* ---- .query, .count
+ * ------------------------------------------------------------------ */
+
+static int render_query(struct vivo_tree *t, const struct node *dir,
+                        struct vivo_tree_spool *out, struct vivo_op *op)
+{
+    (void)t;
+    return add_printf(out, &op->err, "%s\n", vivo_query_text(dir->query));
+}
+
+static int count_part(struct vivo_tree *t, const struct node *part,
+                      const struct vivo_selection *sel, void *ctx, struct vivo_op *op)
+{
+    struct vivo_counts *sum = ctx;
+    struct vivo_counts c = {0};
+    int rc = vivo_catalog_count(node_catalog(t, part), part->level, part->row, sel, &c,
+                                &op->err);
+
+    sum->patients += c.patients;
+    sum->studies += c.studies;
+    sum->series += c.series;
+    sum->instances += c.instances;
+    sum->bytes += c.bytes;
+    return rc;
+}
+
+static int render_count(struct vivo_tree *t, const struct node *dir,
+                        struct vivo_tree_spool *out, struct vivo_op *op)
+{
+    struct vivo_counts c = {0};
+    int rc = each_part(t, dir, count_part, &c, op);
+
+    if (rc)
+        return rc;
+    return add_printf(out, &op->err,
+                      "patients %llu\nstudies %llu\nseries %llu\ninstances %llu\n"
+                      "bytes %llu\n",
+                      (unsigned long long)c.patients, (unsigned long long)c.studies,
+                      (unsigned long long)c.series, (unsigned long long)c.instances,
+                      (unsigned long long)c.bytes);
+}
+
+/* ---- .paths.txt
+ * ------------------------------------------------------------------------ */
+
+struct sheet { /* lines about the things of one part */
+    struct vivo_tree *tree;
+    const struct node *part;
+    const struct vivo_selection *sel;
+    struct vivo_tree_spool *out;
+    struct vivo_err *err;
+    char prefix[130];
+};
+
+static int path_line(void *ctx, const struct walk_item *item)
+{
+    struct sheet *s = ctx;
+
+    if (item->e.refusal)
+        return 0;
+    return add_printf(s->out, s->err, "%s%s\n", s->prefix, item->path);
+}
+
+static int paths_part(struct vivo_tree *t, const struct node *part,
+                      const struct vivo_selection *sel, void *ctx, struct vivo_op *op)
+{
+    struct sheet s = {.tree = t, .part = part, .sel = sel, .out = ctx, .err = &op->err};
+
+    walk_prefix(t, part->archive, s.prefix);
+    return walk_level(t, part, sel, VIVO_LEVEL_INSTANCE, path_line, &s, &op->err);
+}
+
+static int render_paths(struct vivo_tree *t, const struct node *dir,
+                        struct vivo_tree_spool *out, struct vivo_op *op)
+{
+    return each_part(t, dir, paths_part, out, op);
+}
+
+/* ---- .series.csv (RFC 4180)
+ * --------------------------------------------------------------- */
+
+static int add_attr(struct vivo_buf *row, struct vivo_attrs a, uint32_t tag)
+{
+    char text[1024];
+
+    vivo_attrs_text(a, tag, text, sizeof text);
+    return vivo_buf_puts(row, ",") || vivo_buf_csv(row, text, strlen(text)) ? -ENOSPC
+                                                                            : 0;
+}
+
+static int put_series(struct sheet *s, const struct walk_item *item,
+                      struct vivo_attrs a, const struct vivo_counts *c,
+                      struct vivo_buf *row)
+{
+    static const uint32_t columns[] = {
+        VIVO_TAG_PatientID,         VIVO_TAG_StudyInstanceUID,
+        VIVO_TAG_StudyDate,         VIVO_TAG_StudyDescription,
+        VIVO_TAG_SeriesInstanceUID, VIVO_TAG_SeriesNumber,
+        VIVO_TAG_Modality,          VIVO_TAG_SeriesDescription,
+        VIVO_TAG_BodyPartExamined,  VIVO_TAG_Manufacturer};
+    const char *archive = vivo_flow_name(s->tree->flows[s->part->archive]);
+    size_t collection = strcspn(item->path, "/");
+    int rc = vivo_buf_csv(row, archive, strlen(archive));
+
+    if (!rc)
+        rc = vivo_buf_puts(row, ",");
+    if (!rc)
+        rc = vivo_buf_csv(row, item->path, collection);
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(columns) && !rc; i++)
+        rc = add_attr(row, a, columns[i]);
+    if (!rc)
+        rc = vivo_buf_printf(row, ",%llu,%llu,%s%s\r\n",
+                             (unsigned long long)c->instances,
+                             (unsigned long long)c->bytes, s->prefix, item->path);
+    return rc;
+}
+
+static int series_line(void *ctx, const struct walk_item *item)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf row;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs;
+    struct sheet *s = ctx;
+    struct vivo_catalog *cat = node_catalog(s->tree, s->part);
+    struct vivo_counts c = {0};
+    int rc;
+
+    vivo_buf_init(&row, 65536);
+    vivo_buf_init(&attrs, VIVO_ATTRS_MAX);
+    rc = vivo_catalog_attrs(cat, VIVO_LEVEL_SERIES, item->e.row, &attrs, s->err);
+    if (!rc)
+        rc =
+            vivo_catalog_count(cat, VIVO_LEVEL_SERIES, item->e.row, s->sel, &c, s->err);
+    if (rc)
+        return rc;
+    if (put_series(s, item, (struct vivo_attrs){attrs.data, attrs.len}, &c, &row))
+        return vivo_fail(s->err, EIO, "row #%lld: a line of .series.csv is too long",
+                         (long long)item->e.row);
+    return vivo_tree_spool_add(s->out, row.data, row.len, s->err);
+}
+
+static int series_part(struct vivo_tree *t, const struct node *part,
+                       const struct vivo_selection *sel, void *ctx, struct vivo_op *op)
+{
+    struct sheet s = {.tree = t, .part = part, .sel = sel, .out = ctx, .err = &op->err};
+
+    walk_prefix(t, part->archive, s.prefix);
+    return walk_level(t, part, sel, VIVO_LEVEL_SERIES, series_line, &s, &op->err);
+}
+
+int render_series(struct vivo_tree *t, const struct node *dir,
+                  struct vivo_tree_spool *out, struct vivo_op *op)
+{
+    int rc = add_printf(
+        out, &op->err,
+        "Archive,Collection,PatientID,StudyInstanceUID,StudyDate,StudyDescription,"
+        "SeriesInstanceUID,SeriesNumber,Modality,SeriesDescription,BodyPartExamined,"
+        "Manufacturer,InstanceCount,SeriesBytes,Path\r\n");
+
+    return rc ? rc : each_part(t, dir, series_part, out, op);
+}
+
+/* ---- .refused.csv
+ * ---------------------------------------------------------------------------- */
+
+struct refused { /* gathered first: a path needs the catalog again */
+    vivo_row *rows;
+    int *codes;
+    size_t n, cap;
+};
+
+static int gather_refused(void *ctx, const struct vivo_entry *e)
+{
+    struct refused *r = ctx;
+
+    if (r->n == r->cap) {
+        size_t cap = r->cap ? r->cap * 2 : 256;
+        vivo_row *rows = realloc(r->rows, cap * sizeof *rows);
+        int *codes;
+
+        if (!rows)
+            return -ENOMEM;
+        r->rows = rows;
+        codes = realloc(r->codes, cap * sizeof *codes);
+        if (!codes)
+            return -ENOMEM;
+        r->codes = codes;
+        r->cap = cap;
+    }
+    r->rows[r->n] = e->row;
+    r->codes[r->n++] = e->refusal;
+    return 0;
+}
+
+static int refused_line(struct vivo_tree *t, const struct node *part, vivo_row row,
+                        int code, struct vivo_tree_spool *out, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf path;
+    char prefix[130];
+    int rc;
+
+    vivo_buf_init(&path, 8192);
+    rc = vivo_catalog_path(node_catalog(t, part), VIVO_LEVEL_INSTANCE, row, &path, err);
+    if (rc == -ENOENT) {
+        vivo_err_clear(err);
+        return 0;
+    }
+    if (rc)
+        return rc;
+    return add_printf(out, err, "%s%s,%s\r\n", walk_prefix(t, part->archive, prefix),
+                      (const char *)path.data,
+                      vivo_refusal_code((enum vivo_refusal)code));
+}
+
+static int refused_part(struct vivo_tree *t, const struct node *part,
+                        const struct vivo_selection *sel, void *ctx, struct vivo_op *op)
+{
+    struct refused r = {0};
+    int rc = vivo_catalog_refused(node_catalog(t, part), part->level, part->row,
+                                  gather_refused, &r, &op->err);
+
+    (void)sel;
+    if (rc == -ENOMEM && !op->err.errnum)
+        vivo_fail(&op->err, ENOMEM, "no memory for the refused objects");
+    for (size_t i = 0; i < r.n && !rc; i++)
+        rc = refused_line(t, part, r.rows[i], r.codes[i], ctx, &op->err);
+    free(r.rows);
+    free(r.codes);
+    return rc;
+}
+
+int render_refused(struct vivo_tree *t, const struct node *dir,
+                   struct vivo_tree_spool *out, struct vivo_op *op)
+{
+    int rc = add_printf(out, &op->err, "path,reason\r\n");
+
+    return rc ? rc : each_part(t, dir, refused_part, out, op);
+}
+
+/* ---- by name
+ * ------------------------------------------------------------------------------------
+ */
+
+static const struct export
+{
+    const char *name;
+    render_fn *render;
+    bool query; /* in query directories only */
+    bool constant;
+}
+exports[] = {
+    {".query", render_query, true, true},
+    {".count", render_count, true, false},
+    {".explain", render_explain, true, false},
+    {".paths.txt", render_paths, true, false},
+    {".series.csv", render_series, false, false},
+    {".refused.csv", render_refused, false, false},
+};
+
+static int lookup_error(struct vivo_tree *t, const struct node *dir, struct found *f,
+                        struct vivo_op *op)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
+
+    vivo_buf_init(&text, 4096);
+    if (!select_error(t, dir, &text))
+        return not_there(f, 0, op);
+    f->fresh = true;
+    return found_text(f, dir, text.data, text.len, &op->err);
+}
+
+/* What the file would be made from; the sum changes when one of them does. */
+static uint64_t generation(const struct vivo_tree *t, const struct node *dir)
+{
+    uint64_t sum = 1;
+
+    if (dir->archive != NO_ARCHIVE)
+        return sum + vivo_catalog_generation(node_catalog(t, dir));
+    for (size_t i = 0; i < t->cfg.nflows; i++)
+        sum += vivo_catalog_generation(vivo_flow_catalog(t->flows[i]));
+    return sum;
+}
+
+static int make_export(struct vivo_tree *t, const struct node *dir,
+                       const struct export *x, struct found *f, struct vivo_op *op)
+{
+    uint64_t before = generation(t, dir);
+    struct vivo_tree_spool s;
+    int rc;
+
+    if (!x->constant && table_reuse(t->table, dir, x->name, before, &f->st)) {
+        f->spec = (struct node){.room = &room_text, .ino = f->st.ino};
+        return 0;
+    }
+    vivo_tree_spool_init(&s);
+    rc = x->render(t, dir, &s, op);
+    if (!rc)
+        rc = found_spool(f, dir, &s, &op->err);
+    vivo_tree_spool_free(&s);
+    if (rc || x->constant)
+        return rc;
+    f->fresh = true;
+    /* What changed meanwhile may or may not be in it: then it is made again. */
+    f->spec.generation = generation(t, dir) == before ? before : 0;
+    return 0;
+}
+
+int exports_lookup(struct vivo_tree *t, const struct node *dir, const char *name,
+                   struct found *f, struct vivo_op *op)
+{
+    if (dir->query && !strcmp(name, ".error"))
+        return lookup_error(t, dir, f, op);
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(exports); i++) {
+        const struct export *x = &exports[i];
+        bool series = x->render == render_series;
+
+        if (strcmp(name, x->name) || (x->query && !dir->query))
+            continue;
+        if (series && !dir->query && dir->level < VIVO_LEVEL_STUDY)
+            continue;
+        return make_export(t, dir, x, f, op);
+    }
+    /* Unknown dot names are asked for all the time (.git, .Trash, .hidden). */
+    return not_there(f, LONG_TIMEOUT, op);
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/tree/room_by.c -- by/<Keyword>/<value>/: what q/Keyword=value shows, with only
+ * the values that exist. DESIGN A5, "Facets". */
+#include "internal.h"
+
+#include "vivofs/text.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MISSING "_missing"
+#define LISTED_MAX 255 /* bytes of a name that readdir(3) can show */
+
+/* Offered in listings with -o magic; any other keyword answers by name. */
+static const char *const offered[] = {
+    "BodyPartExamined",  "Manufacturer", "ManufacturerModelName", "Modality",
+    "PatientID",         "PatientSex",   "ProtocolName",          "SOPClassUID",
+    "SeriesDescription", "StudyDate",    "StudyDescription",
+};
+
+static int parse(struct vivo_tree *t, const struct node *dir, const char *text,
+                 struct vivo_query **q, struct vivo_query_error *qe)
+{
+    *qe = (struct vivo_query_error){0};
+    return query_parse(t, dir, text, q, qe);
+}
+
+static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
+                  struct found *f, struct vivo_op *op)
+{
+    VIVO_AUTO(query_unref_p) struct vivo_query *q = NULL;
+    const struct vivo_dict *d = vivo_dcm_dict_keyword(name, strlen(name));
+    struct vivo_query_error qe;
+    char text[160];
+    int rc;
+
+    if (!d)
+        return not_there(f, 0, op);
+    snprintf(text, sizeof text, "has %s", d->keyword);
+    rc = parse(t, dir, text, &q, &qe);
+    if (rc == -EINVAL)
+        return found_query_error(f, dir, text, &qe, op);
+    if (rc)
+        return not_there(f, 0, op);
+    found_room(f, dir, &room_by_values);
+    f->spec.flags |= NODE_BRIEF;
+    f->spec.text = strdup(d->keyword);
+    if (!f->spec.text) {
+        node_wipe(&f->spec);
+        return vivo_fail(&op->err, ENOMEM, "no memory for a facet");
+    }
+    return 0;
+}
+
+static int list(struct lister *l, struct vivo_op *op)
+{
+    VIVO_UNUSED struct vivo_op *unused = op;
+    int rc = 0;
+
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(offered) && !rc && l->tree->cfg.magic; i++) {
+        VIVO_AUTO(query_unref_p) struct vivo_query *q = NULL;
+        struct vivo_query_error qe;
+        char text[160];
+
+        snprintf(text, sizeof text, "has %s", offered[i]);
+        if (!parse(l->tree, l->dir, text, &q, &qe))
+            rc = list_fixed(l, offered[i], &room_by_values);
+    }
+    return rc;
+}
+
+const struct room room_by = {
+    .name = "by",
+    .kind = VIVO_NODE_DIR,
+    .mode = 0555,
+    .lookup = lookup,
+    .list = list,
+};
+
+/* ---- values as names --------------------------------------------------------------
+ */
+
+/* Only %, /, control characters and a leading dot are escaped, so that values are
+ * never merged. "_missing" as a value is told apart the same way. */
+static int escape(const char *value, struct vivo_buf *out)
+{
+    bool reserved = !strcmp(value, MISSING);
+    int rc = 0;
+
+    for (const char *s = value; *s && !rc; s++) {
+        unsigned char c = (unsigned char)*s;
+        bool special = c == '%' || c == '/' || c < 0x20 || c == 0x7f;
+
+        if (special || (s == value && (c == '.' || reserved)))
+            rc = vivo_buf_printf(out, "%%%02X", c);
+        else
+            rc = vivo_buf_add(out, s, 1);
+    }
+    return rc;
+}
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)toupper((unsigned char)c);
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* One byte of the name; -1 when an escape is none. */
+static int unescape(const char **s)
+{
+    int hi;
+    int lo;
+
+    if (**s != '%')
+        return (unsigned char)*(*s)++;
+    hi = hex((*s)[1]);
+    lo = hi < 0 ? -1 : hex((*s)[2]);
+    *s += 3;
+    return lo < 0 ? -1 : hi * 16 + lo;
+}
+
+/* The expression `Keyword="value"` as a path component. */
+static int expression(const char *keyword, const char *name, struct vivo_buf *out)
+{
+    int rc;
+
+    if (!strcmp(name, MISSING))
+        return vivo_buf_printf(out, "missing %s", keyword);
+    rc = vivo_buf_printf(out, "%s=\"", keyword);
+    for (const char *s = name; *s && !rc;) {
+        int c = unescape(&s);
+
+        if (c <= 0)
+            return -EINVAL;
+        if (c == '"' || c == '\\')
+            rc = vivo_buf_printf(out, "\\%c", c);
+        else if (c == '%' || c == '/')
+            rc = vivo_buf_printf(out, "%%%02X", c);
+        else
+            rc = vivo_buf_add(out, &(char){(char)c}, 1);
+    }
+    return rc ? rc : vivo_buf_puts(out, "\"");
+}
+
+static int lookup_value(struct vivo_tree *t, const struct node *dir, const char *name,
+                        struct found *f, struct vivo_op *op)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
+    struct vivo_query_error qe;
+    struct vivo_query *q = NULL;
+    int rc;
+
+    if (name[0] == '.')
+        return not_there(f, 0, op);
+    vivo_buf_init(&text, 4096);
+    if (expression(dir->text, name, &text))
+        return not_there(f, 0, op);
+    rc = parse(t, dir, (const char *)text.data, &q, &qe);
+    if (rc == -EINVAL)
+        return found_query_error(f, dir, (const char *)text.data, &qe, op);
+    if (rc)
+        return not_there(f, 0, op);
+    return found_query(t, f, dir, q, op);
+}
+
+/* ---- listing the values that exist --------------------------------------------------
+ */
+
+struct seen { /* one per value that A5's comparison tells apart */
+    char *key;
+    struct seen *next;
+};
+
+struct values {
+    struct lister *l;
+    bool number;
+    struct seen *seen[256];
+    struct vivo_arena *arena;
+};
+
+static int key_of(const struct values *v, const char *value, struct vivo_buf *key)
+{
+    char *end = NULL;
+    double number;
+
+    if (v->number) {
+        number = strtod(value, &end);
+        if (end != value && !*end)
+            return vivo_buf_printf(key, "%.17g", number);
+    }
+    return vivo_text_fold(value, strlen(value), key);
+}
+
+/* 1 = seen before. Values come in order of bytes, so the first one is the spelling. */
+static int seen_before(struct values *v, const char *value)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf key;
+    struct seen *s;
+    struct seen **at;
+
+    vivo_buf_init(&key, 4 * VIVO_ATTRS_VALUE_MAX);
+    if (key_of(v, value, &key) || vivo_buf_add(&key, "", 1))
+        return -ENOMEM;
+    at = &v->seen[ino_hash(0, (const char *)key.data) & 255];
+    for (s = *at; s; s = s->next) {
+        if (!strcmp(s->key, (const char *)key.data))
+            return 1;
+    }
+    s = vivo_arena_alloc(v->arena, sizeof *s);
+    if (!s)
+        return -ENOMEM;
+    s->key = vivo_arena_strndup(v->arena, (const char *)key.data, key.len - 1);
+    s->next = *at;
+    *at = s;
+    return s->key ? 0 : -ENOMEM;
+}
+
+static int emit_value(void *ctx, const char *value, uint64_t instances)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf name;
+    struct values *v = ctx;
+    int rc;
+
+    (void)instances;
+    if (!value || !*value)
+        return list_fixed(v->l, MISSING, &room_level);
+    rc = seen_before(v, value);
+    if (rc)
+        return rc < 0 ? rc : 0;
+    vivo_buf_init(&name, 4 * VIVO_ATTRS_VALUE_MAX);
+    rc = escape(value, &name);
+    if (rc || name.len > LISTED_MAX)
+        return rc;
+    return list_fixed(v->l, (const char *)name.data, &room_level);
+}
+
+/* Everything below must be known with this attribute before its values are. */
+static int know(struct vivo_tree *t, const struct node *dir, struct vivo_op *op)
+{
+    VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
+    VIVO_AUTO(query_unref_p) struct vivo_query *q = NULL;
+    struct vivo_query_error qe;
+    struct node n = *dir;
+    char text[160];
+
+    snprintf(text, sizeof text, "has %s", dir->text);
+    if (parse(t, dir, text, &q, &qe))
+        return vivo_fail(&op->err, EIO, "a facet cannot be read again");
+    n.query = q;
+    n.base_level = dir->level;
+    n.base_row = dir->row;
+    return select_get(t, &n, &sel, op);
+}
+
+static int list_values(struct lister *l, struct vivo_op *op)
+{
+    VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
+    const struct node *dir = l->dir;
+    const struct vivo_dict *d = vivo_dcm_dict_keyword(dir->text, strlen(dir->text));
+    struct values v = {.l = l};
+    int rc = know(l->tree, dir, op);
+
+    if (!rc)
+        rc = select_get(l->tree, dir, &sel, op);
+    if (rc || !d)
+        return rc;
+    v.number = strstr("DS IS US SS UL SL FL FD UV SV", d->vr) != NULL;
+    v.arena = vivo_arena_new(64u << 20);
+    if (!v.arena)
+        return vivo_fail(&op->err, ENOMEM, "no memory for the values of a facet");
+    rc = vivo_catalog_values(node_catalog(l->tree, dir), dir->level, dir->row, sel,
+                             d->tag, emit_value, &v, &op->err);
+    vivo_arena_free(v.arena);
+    if (rc == -ENOMEM && !op->err.errnum)
+        vivo_fail(&op->err, ENOMEM, "no memory for the values of a facet");
+    return rc;
+}
+
+const struct room room_by_values = {
+    .name = "by values",
+    .kind = VIVO_NODE_DIR,
+    .mode = 0555,
+    .lookup = lookup_value,
+    .list = list_values,
+};

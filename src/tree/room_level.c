@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/tree/room_level.c -- a level of the tree, from the archive down to the series,
+ * whole or as a query selects it; and the objects in it. */
+#include "internal.h"
+
+#include <string.h>
+
+struct take { /* receives the one entry that was looked up */
+    struct vivo_tree *tree;
+    const struct node *dir;
+    const char *name;
+    struct found *found;
+    struct vivo_op *op;
+};
+
+static int take_entry(void *ctx, const struct vivo_entry *e)
+{
+    struct take *k = ctx;
+
+    if (k->tree->cfg.refused_hide && e->refusal)
+        return not_there(k->found, 0, k->op);
+    return found_entry(k->found, k->tree, k->dir, k->name, e, &k->op->err);
+}
+
+/* What is below is known: all of it for a query, one level for the plain walk. */
+static int complete(struct vivo_tree *t, const struct node *dir,
+                    struct vivo_selection **sel, struct vivo_op *op)
+{
+    *sel = NULL;
+    if (dir->query)
+        return select_get(t, dir, sel, op);
+    return vivo_flow_list(node_flow(t, dir), dir->level, dir->row, op);
+}
+
+static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
+                  struct found *f, struct vivo_op *op)
+{
+    VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
+    struct take k = {.tree = t, .dir = dir, .name = name, .found = f, .op = op};
+    int rc;
+
+    if (name[0] == '.')
+        return exports_lookup(t, dir, name, f, op);
+    if (!strcmp(name, "q") || !strcmp(name, "by")) {
+        found_room(f, dir, name[0] == 'q' ? &room_q : &room_by);
+        return 0;
+    }
+    rc = complete(t, dir, &sel, op);
+    if (rc)
+        return rc;
+    rc = vivo_catalog_find(node_catalog(t, dir), dir->level, dir->row, sel, name,
+                           take_entry, &k, &op->err);
+    if (rc == -ENOENT)
+        f->negative = dir->query ? 0 : SHORT_TIMEOUT;
+    return rc;
+}
+
+struct emit {
+    struct lister *l;
+    bool refused_hide;
+};
+
+static int emit_entry(void *ctx, const struct vivo_entry *e)
+{
+    struct emit *m = ctx;
+
+    if (m->refused_hide && e->refusal)
+        return 0;
+    return list_entry(m->l, e);
+}
+
+static int list(struct lister *l, struct vivo_op *op)
+{
+    VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
+    const struct node *dir = l->dir;
+    struct emit m = {.l = l, .refused_hide = l->tree->cfg.refused_hide};
+    int rc = complete(l->tree, dir, &sel, op);
+
+    if (!rc && l->tree->cfg.magic && dir->level <= VIVO_LEVEL_COLLECTION) {
+        if (dir->room != &room_root)
+            rc = list_fixed(l, "q", &room_q);
+        if (!rc)
+            rc = list_fixed(l, "by", &room_by);
+    }
+    if (!rc)
+        rc = vivo_catalog_children(node_catalog(l->tree, dir), dir->level, dir->row,
+                                   sel, emit_entry, &m, &op->err);
+    return rc;
+}
+
+/* ---- stat ------------------------------------------------------------------------ */
+
+struct see {
+    const struct vivo_tree *tree;
+    const struct node *n;
+    struct vivo_node_stat *st;
+    int refusal;
+    uint32_t version;
+};
+
+static int see_entry(void *ctx, const struct vivo_entry *e)
+{
+    struct see *s = ctx;
+
+    stat_entry(s->tree, s->n->archive, e, s->st);
+    s->refusal = e->refusal;
+    s->version = e->version;
+    return 0;
+}
+
+static int see(struct vivo_tree *t, const struct node *n, struct see *s,
+               struct vivo_node_stat *out, struct vivo_err *err)
+{
+    int rc;
+
+    *s = (struct see){.tree = t, .n = n, .st = out};
+    rc = vivo_catalog_get(node_catalog(t, n), n->level, n->row, see_entry, s, err);
+    if (rc)
+        return rc;
+    if (n->level == VIVO_LEVEL_INSTANCE && (uint8_t)s->version != n->version)
+        return vivo_fail(err, ESTALE, "row #%lld: has a newer version",
+                         (long long)n->row);
+    return 0;
+}
+
+static int stat_level(struct vivo_tree *t, const struct node *n,
+                      struct vivo_node_stat *out, struct vivo_op *op)
+{
+    struct node space;
+    struct see s;
+
+    /* What a look-up made holds its own numbers; an archive is always there. */
+    if (!ino_decode(n->ino, &space) || n->level == VIVO_LEVEL_NONE) {
+        node_stat(t, n, out);
+        return 0;
+    }
+    return see(t, n, &s, out, &op->err);
+}
+
+const struct room room_level = {
+    .name = "level",
+    .kind = VIVO_NODE_DIR,
+    .mode = 0555,
+    .lookup = lookup,
+    .list = list,
+    .stat = stat_level,
+};
+
+/* ---- objects -----------------------------------------------------------------------
+ */
+
+/* The object's size as of now, kept in the catalog: while it is open the kernel may
+ * ask again, and would cut the file at an estimate. */
+static int learn_size(struct vivo_tree *t, const struct node *n, uint64_t size,
+                      struct vivo_node_stat *st, struct vivo_op *op)
+{
+    struct see s;
+    int rc = see(t, n, &s, st, &op->err);
+
+    if (rc || (st->size_exact && st->size == size))
+        return rc;
+    rc = vivo_catalog_set_size(node_catalog(t, n), n->row, size, &op->err);
+    st->size = size;
+    st->size_exact = true;
+    st->attr_timeout = LONG_TIMEOUT;
+    return rc;
+}
+
+static int open_object(struct vivo_tree *t, const struct node *n,
+                       struct vivo_view **out, struct vivo_node_stat *st,
+                       struct vivo_op *op)
+{
+    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = NULL;
+    struct see s;
+    int rc = see(t, n, &s, st, &op->err);
+
+    if (rc)
+        return rc;
+    if (s.refusal)
+        return vivo_fail(&op->err, EPERM, "%s #%lld: policy refuses it (%s)",
+                         vivo_flow_name(node_flow(t, n)), (long long)n->row,
+                         vivo_refusal_code((enum vivo_refusal)s.refusal));
+    rc = vivo_flow_object(node_flow(t, n), n->row, &view, op);
+    if (!rc)
+        rc = learn_size(t, n, vivo_view_size(view), st, op);
+    if (rc)
+        return rc;
+    *out = VIVO_STEAL(view);
+    return 0;
+}
+
+static int stat_object(struct vivo_tree *t, const struct node *n,
+                       struct vivo_node_stat *out, struct vivo_op *op)
+{
+    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = NULL;
+    struct see s;
+    int rc = see(t, n, &s, out, &op->err);
+
+    if (rc || out->size_exact || !t->cfg.size_exact || s.refusal)
+        return rc;
+    return open_object(t, n, &view, out, op);
+}
+
+const struct room room_object = {
+    .name = "object",
+    .kind = VIVO_NODE_FILE,
+    .mode = 0444,
+    .stat = stat_object,
+    .open = open_object,
+};

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/tree/select.c -- evaluated queries, kept while the catalog is the same.
+ *
+ * A walk below a query directory asks for the same selection in every directory; it
+ * is evaluated once per (archive, scope, canonical text) and catalog generation. */
+#include "internal.h"
+
+#include <string.h>
+
+#define SELECT_MAX 32
+
+struct slot {
+    uint32_t archive;
+    enum vivo_level level;
+    vivo_row row;
+    struct vivo_query *query;
+    struct vivo_selection *sel; /* NULL when evaluating failed */
+    struct vivo_err err;
+    uint64_t used;
+};
+
+struct select_cache {
+    pthread_mutex_t mutex;
+    struct slot slots[SELECT_MAX]; /* guarded by mutex, as below */
+    uint64_t clock;
+};
+
+int select_cache_new(struct select_cache **out, struct vivo_err *err)
+{
+    struct select_cache *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return vivo_fail(err, ENOMEM, "no memory for the cache of queries");
+    pthread_mutex_init(&c->mutex, NULL);
+    *out = c;
+    return 0;
+}
+
+static void empty(struct slot *s)
+{
+    if (s->query)
+        vivo_query_unref(s->query);
+    if (s->sel)
+        vivo_selection_unref(s->sel);
+    *s = (struct slot){0};
+}
+
+void select_cache_free(struct select_cache *c)
+{
+    if (!c)
+        return;
+    for (size_t i = 0; i < SELECT_MAX; i++)
+        empty(&c->slots[i]);
+    pthread_mutex_destroy(&c->mutex);
+    free(c);
+}
+
+static struct slot *find_locked(struct select_cache *c, const struct node *n)
+{
+    const char *text = vivo_query_text(n->query);
+
+    for (size_t i = 0; i < SELECT_MAX; i++) {
+        struct slot *s = &c->slots[i];
+
+        if (s->query && s->archive == n->archive && s->level == n->base_level &&
+            s->row == n->base_row && !strcmp(vivo_query_text(s->query), text)) {
+            s->used = ++c->clock;
+            return s;
+        }
+    }
+    return NULL;
+}
+
+/* The slot of this query, made by throwing out the least recently used one. */
+static struct slot *take_locked(struct select_cache *c, const struct node *n)
+{
+    struct slot *s = find_locked(c, n);
+
+    if (s)
+        return s;
+    s = &c->slots[0];
+    for (size_t i = 1; i < SELECT_MAX; i++) {
+        if (c->slots[i].used < s->used)
+            s = &c->slots[i];
+    }
+    empty(s);
+    s->archive = n->archive;
+    s->level = n->base_level;
+    s->row = n->base_row;
+    s->query = vivo_query_ref(n->query);
+    s->used = ++c->clock;
+    return s;
+}
+
+static struct vivo_selection *cached(struct select_cache *c, const struct node *n,
+                                     uint64_t generation)
+{
+    struct vivo_selection *sel = NULL;
+    struct slot *s;
+
+    pthread_mutex_lock(&c->mutex);
+    s = find_locked(c, n);
+    if (s && s->sel && vivo_selection_generation(s->sel) == generation)
+        sel = vivo_selection_ref(s->sel);
+    pthread_mutex_unlock(&c->mutex);
+    return sel;
+}
+
+static void keep(struct select_cache *c, const struct node *n,
+                 struct vivo_selection *sel, const struct vivo_err *err)
+{
+    struct vivo_selection *old;
+    struct slot *s;
+
+    pthread_mutex_lock(&c->mutex);
+    s = take_locked(c, n);
+    old = s->sel;
+    s->sel = sel ? vivo_selection_ref(sel) : NULL;
+    s->err = err ? *err : (struct vivo_err){0};
+    pthread_mutex_unlock(&c->mutex);
+    if (old)
+        vivo_selection_unref(old);
+}
+
+int select_get(struct vivo_tree *t, const struct node *n, struct vivo_selection **out,
+               struct vivo_op *op)
+{
+    struct vivo_selection *sel;
+    int rc;
+
+    *out = NULL;
+    if (!n->query)
+        return 0;
+    sel = cached(t->select, n, vivo_catalog_generation(node_catalog(t, n)));
+    if (!sel) {
+        rc = vivo_flow_select(node_flow(t, n), n->base_level, n->base_row, n->query,
+                              &sel, op);
+        if (rc == -EAGAIN)
+            return rc;
+        if (rc) {
+            select_failed(t, n, &op->err);
+            return rc;
+        }
+        keep(t->select, n, sel, NULL);
+    }
+    *out = sel;
+    return 0;
+}
+
+void select_failed(struct vivo_tree *t, const struct node *n,
+                   const struct vivo_err *err)
+{
+    if (n->query && n->archive < t->cfg.nflows && err->errnum != EINTR)
+        keep(t->select, n, NULL, err);
+}
+
+bool select_error(struct vivo_tree *t, const struct node *n, struct vivo_buf *out)
+{
+    struct vivo_err err = {0};
+    struct slot *s;
+
+    if (!n->query || n->archive >= t->cfg.nflows)
+        return false;
+    pthread_mutex_lock(&t->select->mutex);
+    s = find_locked(t->select, n);
+    if (s)
+        err = s->err;
+    pthread_mutex_unlock(&t->select->mutex);
+    return err.errnum && !vivo_buf_printf(out, "%s\n", err.text);
+}
