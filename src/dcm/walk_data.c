@@ -295,7 +295,7 @@ static int open_fragments(struct vivo_dcm_walk *w, const struct header *h)
 static int skip_bulk(struct vivo_dcm_walk *w, const struct header *h)
 {
     w->pending = h->e;
-    w->pos += h->size + h->length;
+    w->pos += (uint64_t)h->size + h->length;
     w->state = WALK_BULK;
     return 0;
 }
