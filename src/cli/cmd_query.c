@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/cli/cmd_query.c -- `vivofs query`: the query directories without a mount. */
+#include "cli.h"
+
+#include "vivofs/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+enum format {
+    FORMAT_NONE,
+    FORMAT_PATHS,
+    FORMAT_CSV,
+    FORMAT_JSON,
+    FORMAT_TREE,
+    FORMAT_COUNT
+};
+
+enum { SOURCES_MAX = 64, TEXTS_MAX = 32 };
+
+struct asked {
+    enum format format;
+    const char *words[SOURCES_MAX + 1]; /* the expression, then sources */
+    size_t nwords;
+    const char *texts[TEXTS_MAX];
+    size_t ntexts;
+};
+
+struct printer { /* one archive being printed */
+    const struct asked *asked;
+    struct vivo_catalog *catalog;
+    const char *archive;
+    struct vivo_selection *sel;
+    struct vivo_buf path; /* of the directory being walked, from the archive on */
+    bool first;           /* nothing printed yet (JSON) */
+    int failed;
+};
+
+static enum format format_of(const char *word)
+{
+    static const char *const words[] = {"", "paths", "csv", "json", "tree", "count"};
+    for (int i = FORMAT_PATHS; i <= FORMAT_COUNT; i++)
+        if (strcmp(words[i], word) == 0)
+            return (enum format)i;
+    return FORMAT_NONE;
+}
+
+static int parse_args(struct asked *a, int argc, char **argv)
+{
+    a->format = FORMAT_PATHS;
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (strcmp(argv[i], "--format") == 0 && value) {
+            a->format = format_of(value);
+            if (!a->format)
+                return cli_usage("query: no format '%s'", value);
+            i++;
+        } else if (strcmp(argv[i], "-o") == 0 && value) {
+            if (a->ntexts == TEXTS_MAX)
+                return cli_usage("too many -o");
+            a->texts[a->ntexts++] = argv[++i];
+        } else if (argv[i][0] == '-' && argv[i][1] && !a->nwords) {
+            return cli_usage("query: unknown argument '%s'", argv[i]);
+        } else if (a->nwords == VIVO_ARRAY_LEN(a->words)) {
+            return cli_usage("more than %d sources", SOURCES_MAX);
+        } else {
+            a->words[a->nwords++] = argv[i];
+        }
+    }
+    if (a->nwords < 2)
+        return cli_usage("query: an expression and a source are needed");
+    return 0;
+}
+
+/* ---- printing
+ * ------------------------------------------------------------------------ */
+
+static const uint32_t csv_tags[] = {
+    VIVO_TAG_PatientID,        VIVO_TAG_StudyInstanceUID,  VIVO_TAG_StudyDate,
+    VIVO_TAG_StudyDescription, VIVO_TAG_SeriesInstanceUID, VIVO_TAG_SeriesNumber,
+    VIVO_TAG_Modality,         VIVO_TAG_SeriesDescription, VIVO_TAG_BodyPartExamined,
+    VIVO_TAG_Manufacturer,
+};
+
+static const char csv_head[] =
+    "Archive,Collection,PatientID,StudyInstanceUID,StudyDate,StudyDescription,"
+    "SeriesInstanceUID,SeriesNumber,Modality,SeriesDescription,BodyPartExamined,"
+    "Manufacturer,InstanceCount,SeriesBytes,Path\r\n";
+
+static void put_csv(struct vivo_buf *line, const char *s, size_t len)
+{
+    vivo_buf_csv(line, s, len);
+    vivo_buf_add(line, ",", 1);
+}
+
+static void print_csv(struct printer *p, struct vivo_attrs a, const char *path,
+                      const struct vivo_counts *counts)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf line;
+    char text[1024];
+    vivo_buf_init(&line, 64 * 1024);
+    put_csv(&line, p->archive, strlen(p->archive));
+    const char *collection = strchr(path, '/');
+    collection = collection ? collection + 1 : "";
+    put_csv(&line, collection, strcspn(collection, "/"));
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(csv_tags); i++) {
+        vivo_attrs_text(a, csv_tags[i], text, sizeof text);
+        put_csv(&line, text, strlen(text));
+    }
+    vivo_buf_printf(&line, "%" PRIu64 ",%" PRIu64 ",", counts->instances,
+                    counts->bytes);
+    vivo_buf_csv(&line, path, strlen(path));
+    printf("%s\r\n", (char *)line.data);
+}
+
+static void print_json(struct printer *p, struct vivo_attrs a, const char *path,
+                       const struct vivo_counts *counts)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf line;
+    char text[1024];
+    vivo_buf_init(&line, 64 * 1024);
+    vivo_buf_printf(&line, "%s  {\"Path\": ", p->first ? "" : ",\n");
+    vivo_buf_json(&line, path, strlen(path));
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(csv_tags); i++) {
+        if (!vivo_attrs_text(a, csv_tags[i], text, sizeof text))
+            continue;
+        vivo_buf_printf(&line, ", \"%s\": ", vivo_dcm_dict(csv_tags[i])->keyword);
+        vivo_buf_json(&line, text, strlen(text));
+    }
+    vivo_buf_printf(&line,
+                    ", \"InstanceCount\": %" PRIu64 ", \"SeriesBytes\": %" PRIu64 "}",
+                    counts->instances, counts->bytes);
+    fputs((char *)line.data, stdout);
+    p->first = false;
+}
+
+static int print_series(struct printer *p, const struct vivo_entry *e)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs;
+    struct vivo_err err = {0};
+    struct vivo_counts counts = {0};
+    vivo_buf_init(&attrs, VIVO_ATTRS_MAX);
+    int rc = vivo_catalog_attrs(p->catalog, VIVO_LEVEL_SERIES, e->row, &attrs, &err);
+    if (!rc)
+        rc = vivo_catalog_count(p->catalog, VIVO_LEVEL_SERIES, e->row, p->sel, &counts,
+                                &err);
+    if (rc)
+        return cli_fail("%s", err.text);
+    struct vivo_attrs a = {attrs.data, attrs.len};
+    if (p->asked->format == FORMAT_CSV)
+        print_csv(p, a, (char *)p->path.data, &counts);
+    else
+        print_json(p, a, (char *)p->path.data, &counts);
+    return 0;
+}
+
+static int walk(struct printer *p, enum vivo_level level, vivo_row row);
+
+static void print_branch(const struct vivo_entry *e)
+{
+    printf("%*s%s\n", 2 * (int)e->level, "", e->name);
+}
+
+static int visit(void *ctx, const struct vivo_entry *e)
+{
+    struct printer *p = ctx;
+    size_t before = p->path.len;
+    int rc = vivo_buf_printf(&p->path, "/%s", e->name);
+    bool by_series = p->asked->format == FORMAT_CSV || p->asked->format == FORMAT_JSON;
+    if (rc)
+        return rc;
+    if (p->asked->format == FORMAT_TREE)
+        print_branch(e);
+    if (e->level == VIVO_LEVEL_INSTANCE) {
+        if (p->asked->format == FORMAT_PATHS)
+            puts((char *)p->path.data);
+    } else if (by_series && e->level == VIVO_LEVEL_SERIES) {
+        rc = print_series(p, e);
+    } else {
+        rc = walk(p, e->level, e->row);
+    }
+    p->path.len = before;
+    p->path.data[before] = 0;
+    return rc;
+}
+
+static int walk(struct printer *p, enum vivo_level level, vivo_row row)
+{
+    struct vivo_err err = {0};
+    int rc = vivo_catalog_children(p->catalog, level, row, p->sel, visit, p, &err);
+    if (err.errnum)
+        cli_fail("%s", err.text);
+    return rc;
+}
+
+static int print_archive(struct printer *p)
+{
+    if (p->asked->format == FORMAT_TREE)
+        puts(p->archive);
+    vivo_buf_init(&p->path, 64 * 1024);
+    int rc = vivo_buf_puts(&p->path, p->archive);
+    if (!rc)
+        rc = walk(p, VIVO_LEVEL_NONE, 0);
+    vivo_buf_free(&p->path);
+    return rc;
+}
+
+/* ---- asking
+ * ------------------------------------------------------------------------------ */
+
+static const char *hides(void *ctx, uint32_t tag, const char *creator)
+{
+    return vivo_deid_hides(vivo_flow_deid(ctx), tag, creator);
+}
+
+static int parse_for(struct vivo_flow *f, const char *text, struct vivo_query **out)
+{
+    struct vivo_query_rules rules = {.hides = hides, .ctx = f};
+    struct vivo_query_error qe = {0};
+    int rc = vivo_query_parse(text, &rules, out, &qe);
+    if (rc == -ENOENT)
+        return cli_fail("'%s' is no expression: try Modality=CT", text);
+    if (!rc)
+        return 0;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf message;
+    vivo_buf_init(&message, 8192);
+    vivo_query_error_text(text, &qe, &message);
+    fputs((char *)message.data, stderr);
+    return 1;
+}
+
+static void add_counts(struct vivo_counts *to, const struct vivo_counts *c)
+{
+    to->patients += c->patients;
+    to->studies += c->studies;
+    to->series += c->series;
+    to->instances += c->instances;
+    to->bytes += c->bytes;
+}
+
+/* A directory that shows instances needs them listed: the walk asks for each series
+ * that is selected, as a look into it through the mount would. */
+static int list_series(void *ctx, const struct vivo_entry *e)
+{
+    struct vivo_flow *f = ((void **)ctx)[0];
+    struct vivo_selection *sel = ((void **)ctx)[1];
+    struct vivo_op op;
+    vivo_op_init(&op, 0);
+    int rc = vivo_flow_list(f, e->level, e->row, &op);
+    if (rc)
+        return cli_fail("%s", op.err.text);
+    if (e->level == VIVO_LEVEL_SERIES)
+        return 0;
+    return vivo_catalog_children(vivo_flow_catalog(f), e->level, e->row, sel,
+                                 list_series, ctx, NULL);
+}
+
+static int ask(struct vivo_flow *f, const struct asked *a, struct vivo_counts *total,
+               bool *first)
+{
+    struct vivo_query *q = NULL;
+    struct vivo_op op;
+    vivo_op_init(&op, 0);
+    int rc = parse_for(f, a->words[0], &q);
+    if (rc)
+        return rc;
+    struct printer p = {
+        .asked = a,
+        .catalog = vivo_flow_catalog(f),
+        .archive = vivo_flow_name(f),
+        .first = *first,
+    };
+    rc = vivo_flow_select(f, VIVO_LEVEL_NONE, 0, q, &p.sel, &op);
+    if (rc)
+        cli_fail("%s", op.err.text);
+    void *ctx[2] = {f, p.sel};
+    if (!rc && a->format != FORMAT_COUNT)
+        rc = vivo_catalog_children(p.catalog, VIVO_LEVEL_NONE, 0, p.sel, list_series,
+                                   ctx, NULL);
+    if (!rc && a->format == FORMAT_COUNT) {
+        struct vivo_counts c = {0};
+        rc = vivo_catalog_count(p.catalog, VIVO_LEVEL_NONE, 0, p.sel, &c, &op.err);
+        add_counts(total, &c);
+    } else if (!rc) {
+        rc = print_archive(&p);
+    }
+    *first = p.first;
+    vivo_selection_unref(p.sel);
+    vivo_query_unref(q);
+    return rc;
+}
+
+static int ask_all(struct house *h, const struct asked *a)
+{
+    size_t n;
+    struct vivo_flow **flows = house_flows(h, &n);
+    struct vivo_counts total = {0};
+    bool first = true;
+    int rc = 0;
+    if (a->format == FORMAT_CSV)
+        fputs(csv_head, stdout);
+    if (a->format == FORMAT_JSON)
+        puts("[");
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = ask(flows[i], a, &total, &first);
+    if (a->format == FORMAT_JSON)
+        puts(first ? "]" : "\n]");
+    if (a->format == FORMAT_COUNT && !rc)
+        printf("patients %" PRIu64 "\nstudies %" PRIu64 "\nseries %" PRIu64
+               "\ninstances %" PRIu64 "\nbytes %" PRIu64 "\n",
+               total.patients, total.studies, total.series, total.instances,
+               total.bytes);
+    return rc ? 1 : 0;
+}
+
+int cmd_query(int argc, char **argv)
+{
+    struct asked a = {0};
+    int rc = parse_args(&a, argc, argv);
+    if (rc)
+        return rc;
+    struct source sources[SOURCES_MAX];
+    size_t n = 0;
+    struct vivo_err err = {0};
+    for (; n < a.nwords - 1 && !rc; n++)
+        rc = source_parse(a.words[n + 1], a.texts, a.ntexts, &sources[n], &err);
+    if (rc)
+        n--;
+    struct house *h = NULL;
+    struct house_hooks hooks = {.probe = true};
+    if (!rc)
+        rc = house_build(sources, n, &hooks, &h, &err);
+    rc = rc ? cli_fail("%s", err.text) : ask_all(h, &a);
+    house_free(h);
+    for (size_t i = 0; i < n; i++)
+        source_free(&sources[i]);
+    return rc;
+}

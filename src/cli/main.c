@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/cli/main.c -- the command table and a thin main. */
+#include "cli.h"
+
+#include "vivofs/log.h"
+#include "vivofs/text.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+
+static int cmd_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    puts("vivofs " VIVOFS_VERSION " (PS3.15 Annex E, edition 2026d)");
+    return 0;
+}
+
+static const struct command commands[] = {
+    {"mount", cmd_mount,
+     "vivofs mount [-f] [-o OPT[,OPT...]] [NAME=]SOURCE... MOUNTPOINT",
+     "show archives as a directory tree"},
+    {"umount", cmd_umount, "vivofs umount MOUNTPOINT", "take the tree away again"},
+    {"query", cmd_query,
+     "vivofs query [-o OPT,...] [--format paths|csv|json|tree|count] EXPR "
+     "[NAME=]SOURCE...",
+     "find scans without a mount"},
+    {"deid", cmd_deid,
+     "vivofs deid [--profile P] [--key FILE] [--burned-in WHAT] IN OUT\n"
+     "       vivofs deid --list",
+     "de-identify a file or a folder, by the same engine as the mount"},
+    {"status", cmd_status, "vivofs status [MOUNTPOINT]",
+     "what is mounted, and how it is"},
+    {"version", cmd_version, "vivofs version", "the version of this program"},
+};
+
+const struct command *cli_commands(size_t *n)
+{
+    *n = VIVO_ARRAY_LEN(commands);
+    return commands;
+}
+
+int cli_fail(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("vivofs: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+    return 1;
+}
+
+int cli_usage(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("vivofs: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputs("; see `vivofs --help`\n", stderr);
+    va_end(ap);
+    return 2;
+}
+
+static void help(FILE *to)
+{
+    fputs("vivofs shows medical-image archives as a directory tree.\n\n", to);
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(commands); i++)
+        fprintf(to, "  %-8s %s\n           %s\n", commands[i].name, commands[i].about,
+                commands[i].usage);
+    fputs(
+        "\nSOURCE is a folder, dicomweb+http(s)://HOST[:PORT]/dicom-web, or a preset.\n"
+        "\nOptions of -o:\n",
+        to);
+    options_help(to);
+}
+
+/* Descriptors 0-2 are open before anything else is, so that nothing we open can be
+ * mistaken for them. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= 2);
+    if (fd > 2)
+        close(fd);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[VIVO_ARRAY_LEN(commands)];
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(commands); i++)
+        names[i] = commands[i].name;
+    const char *near = vivo_text_nearest(name, names, VIVO_ARRAY_LEN(commands));
+    if (near)
+        return cli_usage("no command '%s': did you mean '%s'?", name, near);
+    return cli_usage("no command '%s'", name);
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    open_standard_descriptors();
+    struct vivo_err err = {0};
+    if (vivo_dcm_global_init(&err))
+        return cli_fail("%s", err.text);
+    vivo_log_setup(VIVO_LOG_TO_STDERR, VIVO_LOG_WARN);
+    const char *slash = argc ? strrchr(argv[0], '/') : NULL;
+    const char *self = slash ? slash + 1 : argc ? argv[0] : "vivofs";
+    /* mount(8), autofs and systemd call `mount.vivofs SOURCE MOUNTPOINT -o …`. */
+    if (strcmp(self, "mount.vivofs") == 0 || strcmp(self, "mount.fuse.vivofs") == 0)
+        return cmd_mount(argc, argv);
+    if (argc < 2) {
+        help(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return cmd_version(argc, argv);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0 || wants_help(argc - 1, argv + 1)) {
+        help(stdout);
+        return 0;
+    }
+    const struct command *c = find_command(argv[1]);
+    return c ? c->run(argc - 1, argv + 1) : unknown_command(argv[1]);
+}

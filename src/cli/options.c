@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/cli/options.c -- `-o`: one table, many readers. */
+#include "cli.h"
+
+#include "vivofs/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+struct row {
+    const char *name;
+    enum option_kind kind;
+    const char *fallback, *argument, *help;
+    size_t offset;
+};
+
+static const struct row rows[] = {
+#define VIVO_OPTION(name, kind, def, argument, help)                                   \
+    {#name, KIND_##kind, def, argument, help, offsetof(struct options, name)},
+#include "options.def"
+#undef VIVO_OPTION
+};
+
+/* What libfuse and mount(8) understand; the second kind is for fstab lines only. */
+static const char *const fuse_words[] = {"allow_root", "auto_unmount", "nodev",
+                                         "nosuid",     "noexec",       "noatime",
+                                         "debug",      "max_read"};
+static const char *const ignored_words[] = {
+    "ro",      "defaults", "auto", "noauto", "user", "nouser", "users",  "nofail",
+    "_netdev", "dev",      "suid", "exec",   "rw",   "fsname", "subtype"};
+
+static bool one_of(const char *const *words, size_t n, const char *s)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(words[i], s) == 0)
+            return true;
+    return strncmp(s, "x-", 2) == 0;
+}
+
+static char **text_at(struct options *o, const struct row *r)
+{
+    return (char **)((char *)o + r->offset);
+}
+
+static uint64_t *number_at(struct options *o, const struct row *r)
+{
+    return (uint64_t *)((char *)o + r->offset);
+}
+
+static int parse_number(const struct row *r, const char *value, uint64_t *out,
+                        struct vivo_err *err)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long long n = strtoull(value, &end, 10);
+    if (errno || end == value || value[0] == '-')
+        return vivo_fail(err, EINVAL, "option %s: '%s' is no number", r->name, value);
+    static const char units[] = "kMGT";
+    const char *unit = r->kind == KIND_SIZE && *end ? strchr(units, *end) : NULL;
+    if (unit) {
+        unsigned shift = 10 * (unsigned)(unit - units + 1);
+        if (n > (UINT64_MAX >> shift))
+            return vivo_fail(err, EINVAL, "option %s: '%s' is too much", r->name,
+                             value);
+        n <<= shift;
+        end++;
+    }
+    if (*end)
+        return vivo_fail(err, EINVAL, "option %s: '%s' is no number%s", r->name, value,
+                         r->kind == KIND_SIZE ? " of bytes (k, M, G, T)" : "");
+    *out = n;
+    return 0;
+}
+
+static int set(struct options *o, const struct row *r, const char *value,
+               struct vivo_err *err)
+{
+    if (r->kind == KIND_FLAG) {
+        if (value)
+            return vivo_fail(err, EINVAL, "option %s takes no value", r->name);
+        *(bool *)((char *)o + r->offset) = true;
+        return 0;
+    }
+    if (!value)
+        return vivo_fail(err, EINVAL, "option %s needs a value: %s=%s", r->name,
+                         r->name, r->argument);
+    if (r->kind != KIND_TEXT)
+        return parse_number(r, value, number_at(o, r), err);
+    char *copy = strdup(value);
+    if (!copy)
+        return vivo_fail(err, ENOMEM, "out of memory");
+    free(*text_at(o, r));
+    *text_at(o, r) = copy;
+    return 0;
+}
+
+int options_init(struct options *o, struct vivo_err *err)
+{
+    *o = (struct options){0};
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(rows); i++) {
+        if (rows[i].kind == KIND_FLAG)
+            continue;
+        int rc = set(o, &rows[i], rows[i].fallback, err);
+        if (rc) {
+            options_free(o);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+void options_free(struct options *o)
+{
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(rows); i++)
+        if (rows[i].kind == KIND_TEXT)
+            free(*text_at(o, &rows[i]));
+    for (size_t i = 0; i < o->nfuse; i++)
+        free(o->fuse[i]);
+    *o = (struct options){0};
+}
+
+static int unknown(const char *name, struct vivo_err *err)
+{
+    const char *names[VIVO_ARRAY_LEN(rows)];
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(rows); i++)
+        names[i] = rows[i].name;
+    const char *near = vivo_text_nearest(name, names, VIVO_ARRAY_LEN(rows));
+    if (near)
+        return vivo_fail(err, EINVAL, "unknown option '%s': did you mean '%s'?", name,
+                         near);
+    return vivo_fail(err, EINVAL, "unknown option '%s'", name);
+}
+
+static int pass_to_fuse(struct options *o, const char *whole, struct vivo_err *err)
+{
+    if (o->nfuse + 1 >= VIVO_ARRAY_LEN(o->fuse))
+        return vivo_fail(err, EINVAL, "too many options for FUSE");
+    o->fuse[o->nfuse] = strdup(whole);
+    if (!o->fuse[o->nfuse])
+        return vivo_fail(err, ENOMEM, "out of memory");
+    o->nfuse++;
+    return 0;
+}
+
+static int parse_one(struct options *o, char *word, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_free_p) char *whole = strdup(word);
+    char *eq = strchr(word, '=');
+    const char *value = eq ? eq + 1 : NULL;
+    if (eq)
+        *eq = '\0';
+    if (!*word)
+        return eq ? vivo_fail(err, EINVAL, "an option without a name: '%s'", whole) : 0;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(rows); i++) {
+        if (strcmp(rows[i].name, word) != 0)
+            continue;
+        int rc = set(o, &rows[i], value, err);
+        if (!rc && strcmp(word, "allow_other") == 0)
+            rc = pass_to_fuse(o, whole, err);
+        return rc;
+    }
+    if (one_of(fuse_words, VIVO_ARRAY_LEN(fuse_words), word) && strncmp(word, "x-", 2))
+        return pass_to_fuse(o, whole, err);
+    if (one_of(ignored_words, VIVO_ARRAY_LEN(ignored_words), word))
+        return 0;
+    return unknown(word, err);
+}
+
+int options_parse(struct options *o, const char *text, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_free_p) char *copy = strdup(text);
+    if (!copy)
+        return vivo_fail(err, ENOMEM, "out of memory");
+    /* "\," is a comma of the value, as with mount(8). */
+    for (char *word = copy, *from = copy, *to = copy;; from++) {
+        if (from[0] == '\\' && from[1] == ',') {
+            *to++ = *++from;
+            continue;
+        }
+        char c = *from;
+        if (c && c != ',') {
+            *to++ = c;
+            continue;
+        }
+        *to = '\0';
+        int rc = parse_one(o, word, err);
+        if (rc || !c)
+            return rc;
+        word = to = from + 1;
+    }
+}
+
+void options_help(FILE *to)
+{
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(rows); i++) {
+        const struct row *r = &rows[i];
+        char head[48];
+        snprintf(head, sizeof head, "%s%s%s", r->name, r->argument[0] ? "=" : "",
+                 r->argument);
+        fprintf(to, "  %-22s %s", head, r->help);
+        if (r->fallback[0])
+            fprintf(to, " [%s]", r->fallback);
+        fputc('\n', to);
+    }
+    fputs("  and what mount(8) and FUSE know: auto_unmount, nodev, nosuid, noexec …\n",
+          to);
+}
+
+static int print_row(const struct options *o, const struct row *r, struct vivo_buf *out)
+{
+    const char *at = (const char *)o + r->offset;
+    if (r->kind == KIND_FLAG)
+        return *(const bool *)at ? vivo_buf_printf(out, "  %s\n", r->name) : 0;
+    if (r->kind != KIND_TEXT)
+        return vivo_buf_printf(out, "  %s=%" PRIu64 "\n", r->name,
+                               *(const uint64_t *)(const void *)at);
+    const char *text = *(char *const *)(const void *)at;
+    return text[0] ? vivo_buf_printf(out, "  %s=%s\n", r->name, text) : 0;
+}
+
+int options_print(const struct options *o, struct vivo_buf *out)
+{
+    int rc = 0;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(rows) && !rc; i++)
+        rc = print_row(o, &rows[i], out);
+    return rc;
+}
