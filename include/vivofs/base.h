@@ -47,35 +47,35 @@ static inline void vivo_close_p(const int *fd)
 /* Big- and little-endian loads and stores at any alignment. */
 static inline uint16_t vivo_le16(const void *p)
 {
-    const uint8_t *b = p;
+    const uint8_t *b = (const uint8_t *)p;
     return (uint16_t)(b[0] | b[1] << 8);
 }
 static inline uint32_t vivo_le32(const void *p)
 {
-    const uint8_t *b = p;
+    const uint8_t *b = (const uint8_t *)p;
     return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
            (uint32_t)b[3] << 24;
 }
 static inline uint16_t vivo_be16(const void *p)
 {
-    const uint8_t *b = p;
+    const uint8_t *b = (const uint8_t *)p;
     return (uint16_t)(b[1] | b[0] << 8);
 }
 static inline uint32_t vivo_be32(const void *p)
 {
-    const uint8_t *b = p;
+    const uint8_t *b = (const uint8_t *)p;
     return (uint32_t)b[3] | (uint32_t)b[2] << 8 | (uint32_t)b[1] << 16 |
            (uint32_t)b[0] << 24;
 }
 static inline void vivo_put_le16(void *p, uint16_t v)
 {
-    uint8_t *b = p;
+    uint8_t *b = (uint8_t *)p;
     b[0] = (uint8_t)v;
     b[1] = (uint8_t)(v >> 8);
 }
 static inline void vivo_put_le32(void *p, uint32_t v)
 {
-    uint8_t *b = p;
+    uint8_t *b = (uint8_t *)p;
     b[0] = (uint8_t)v;
     b[1] = (uint8_t)(v >> 8);
     b[2] = (uint8_t)(v >> 16);
@@ -83,13 +83,13 @@ static inline void vivo_put_le32(void *p, uint32_t v)
 }
 static inline void vivo_put_be16(void *p, uint16_t v)
 {
-    uint8_t *b = p;
+    uint8_t *b = (uint8_t *)p;
     b[1] = (uint8_t)v;
     b[0] = (uint8_t)(v >> 8);
 }
 static inline void vivo_put_be32(void *p, uint32_t v)
 {
-    uint8_t *b = p;
+    uint8_t *b = (uint8_t *)p;
     b[3] = (uint8_t)v;
     b[2] = (uint8_t)(v >> 8);
     b[1] = (uint8_t)(v >> 16);
