@@ -290,7 +290,8 @@ static struct bytes data_set(size_t pixels)
 static void test_deflated_is_walked_and_written_out(void **state)
 {
     struct bytes plain = data_set(300000), x = deflate_of(&plain);
-    size_t meta = file_of("1.2.840.10008.1.2.1.99").b.len;
+    struct bytes head = file_of("1.2.840.10008.1.2.1.99");
+    size_t meta = head.b.len;
     struct vivo_buf got, back;
     struct vivo_err err = {0};
     (void)state;
@@ -312,6 +313,7 @@ static void test_deflated_is_walked_and_written_out(void **state)
         vivo_buf_free(&got);
         vivo_buf_free(&back);
     }
+    vivo_buf_free(&head.b);
     vivo_buf_free(&plain.b);
     vivo_buf_free(&x.b);
 }
