@@ -128,6 +128,20 @@ void vivo_query_shortest(double v, bool single, char out[VIVO_QUERY_CANONICAL]);
 /* float32 of v as a double, infinite when too large. */
 double vivo_query_single(double v);
 
+/* ---- values of one element against one condition (match.c)
+ * ---------------------------- */
+
+struct vivo_query_probe {
+    const struct vivo_query_node *n;
+    bool seen;   /* there is a value that is not empty */
+    bool hit;    /* a value satisfies the condition (NE: equals) */
+    bool failed; /* out of memory: nothing is known */
+    bool done;   /* more values cannot change the answer */
+};
+/* index: 1-based, 0 = all values. */
+void vivo_query_probe_element(struct vivo_query_probe *p, const struct vivo_attr *a,
+                              unsigned index);
+
 /* ---- construction, printing
  * ----------------------------------------------------------- */
 

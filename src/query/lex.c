@@ -180,7 +180,7 @@ static char *put_literal(char *o, char c, enum vivo_query_quoting how)
     return o;
 }
 
-/* The text between quotes to `o`, which has room for twice of it. Returns the end of
+/* The text between quotes to `o`, which has room for twice a name. Returns the end of
  * what was written, NULL when the quote is not closed. */
 static char *unquote(struct vivo_query_parser *p, enum vivo_query_quoting how, char *o)
 {
@@ -225,10 +225,7 @@ bool vivo_query_take_value(struct vivo_query_parser *p, enum vivo_query_quoting 
 {
     vivo_query_skip_space(p);
     *at = p->pos;
-    char *o = vivo_query_alloc(p, 2 * (p->len - p->pos) + 1);
-    if (!o)
-        return false;
-    *out = o;
+    char o[2 * VIVO_QUERY_NAME_MAX + 1];
     char c = p->s[p->pos];
     bool quoted = c == '"' || c == '\'';
     char *end = quoted ? unquote(p, how, o) : unbare(p, how, o);
@@ -236,9 +233,10 @@ bool vivo_query_take_value(struct vivo_query_parser *p, enum vivo_query_quoting 
         vivo_query_fail(p, *at, "", "the quote is not closed");
         return false;
     }
-    *end = '\0';
-    if (quoted || end > o)
-        return true;
+    if (quoted || end > o) {
+        *out = vivo_query_dup(p, o, (size_t)(end - o));
+        return *out != NULL;
+    }
     vivo_query_fail(p, *at,
                     "put quotes around a value that has any of ( ) , = ! < > ~ & |",
                     "a value is missing %s", what);

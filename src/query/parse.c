@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define VALUES_MAX VIVO_QUERY_NAME_MAX /* in one list; a name holds no more */
+#define VALUES_MAX (VIVO_QUERY_NAME_MAX / 2) /* in one list; a name holds no more */
 
 static const struct vivo_query_node *parse_or(struct vivo_query_parser *p);
 
@@ -73,11 +73,9 @@ static bool take_list(struct vivo_query_parser *p, struct vivo_query_node *n)
     }
     n->kind = VIVO_QUERY_IN;
     enum vivo_query_quoting how = vivo_query_quoting_of(n->kind, n->cmp, n->path.cls);
-    const char **raw = vivo_query_alloc(p, VALUES_MAX * sizeof *raw);
-    size_t *at = vivo_query_alloc(p, VALUES_MAX * sizeof *at);
+    const char *raw[VALUES_MAX];
+    size_t at[VALUES_MAX];
     size_t count = 0;
-    if (!raw || !at)
-        return false;
     do {
         if (!vivo_query_take_value(p, how, "in the list", &raw[count], &at[count]))
             return false;
