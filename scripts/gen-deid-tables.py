@@ -75,7 +75,8 @@ def read_decisions():
         for line in f:
             words = line.split("#")[0].split()
             if words:
-                decided[words[1]] = {"keep": "KEEP", "registry": "REGISTRY", "code": "CODE"}[words[0]]
+                decided[words[1]] = {"keep": "KEEP", "registry": "REGISTRY", "code": "CODE",
+                                     "empty": "EMPTY"}[words[0]]
     return decided
 
 
