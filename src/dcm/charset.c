@@ -218,8 +218,7 @@ static int decode_iso(const struct charsets *c, const char *vr, const uint8_t *s
 
 /* ---- the way in ---------------------------------------------------------------- */
 
-/* True when every set of DICOM reads the bytes as ASCII. */
-static bool is_plain(const uint8_t *s, size_t len)
+bool vivo_charset_is_plain(const uint8_t *s, size_t len)
 {
     uint8_t high = 0;
     for (size_t i = 0; i < len; i++)
@@ -231,7 +230,7 @@ int vivo_dcm_text(const char *charset, const char *vr, const void *text, size_t 
                   struct vivo_buf *out)
 {
     const uint8_t *s = text;
-    if (is_plain(s, len))
+    if (vivo_charset_is_plain(s, len))
         return vivo_buf_add(out, s, len);
     struct charsets c = parse(charset);
     if (c.whole == VIVO_CHARSET_UTF8)

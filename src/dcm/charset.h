@@ -47,6 +47,9 @@ size_t vivo_charset_escape(const uint8_t *s, size_t len, enum vivo_charset *set,
 bool vivo_charset_is_wide(enum vivo_charset set); /* two bytes a character */
 bool vivo_charset_is_g0(enum vivo_charset set);   /* ASCII and the two kanji sets */
 
+/* True when every set of DICOM reads the bytes as ASCII: nothing to decode. */
+bool vivo_charset_is_plain(const uint8_t *s, size_t len);
+
 /* Code points, 0 = none: of bytes 80..FF for sets of one byte; of the 94 x 94 pairs
  * for sets of two (row * 94 + column). NULL when iconv lacks the set or memory. */
 const uint16_t *vivo_charset_table(enum vivo_charset set);
