@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/flow/fetch.c -- the second journey: catalog -> store hit? -> driver.fetch ->
  * deid -> store -> view. */
-#include "internal.h"
+#include "flow/internal.h"
 
 #include "vivofs/file.h"
 #include "vivofs/log.h"

@@ -4,7 +4,7 @@
  * One process-wide mutex guards the lists of all flights and the `flight` and `next`
  * fields of parked ops: it is held for a few instructions only, never across I/O
  * or a callback, so it cannot take part in a deadlock. */
-#include "internal.h"
+#include "flow/internal.h"
 
 #include "vivofs/log.h"
 

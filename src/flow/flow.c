@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/flow/flow.c -- one archive of the mount: opening, listing, status. */
-#include "internal.h"
+#include "flow/internal.h"
 
 #include "vivofs/log.h"
 

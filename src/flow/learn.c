@@ -5,7 +5,7 @@
  * are ordinary flights, shared with everybody else who wants them; a gathering is
  * a flight without a job that waits, parked, on a window of them, and looks again
  * when all have landed. So no pool thread ever waits for another flight. */
-#include "internal.h"
+#include "flow/internal.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/flow/object.c -- from the bytes of one object to its record as shown. */
-#include "internal.h"
+#include "flow/internal.h"
 
 #include "vivofs/file.h"
 

@@ -4,7 +4,7 @@
  * A driver either records things with their attributes, or (a folder) only that they
  * exist; then the headers are read here, by as many threads as there are processors,
  * and put into the catalog one at a time. */
-#include "internal.h"
+#include "flow/internal.h"
 
 #include "vivofs/file.h"
 #include "vivofs/log.h"
