@@ -26,7 +26,7 @@ struct open {       /* a sequence or item that has not ended */
 };
 
 struct vivo_dcm_writer {
-    const struct vivo_syntax *syntax;
+    struct vivo_syntax syntax; /* a copy: the walker's may be gone before us */
     size_t max_bytes;
     struct vivo_buf bytes;
     struct vivo_buf pieces;   /* of struct piece; memory not yet listed follows */
@@ -44,7 +44,7 @@ int vivo_dcm_writer_new(const struct vivo_syntax *syntax, size_t max_bytes,
 
     if (!w)
         return vivo_fail(err, ENOMEM, "DICOM writer: out of memory");
-    w->syntax = syntax;
+    w->syntax = *syntax;
     w->max_bytes = max_bytes;
     vivo_buf_init(&w->bytes, max_bytes);
     vivo_buf_init(&w->pieces, max_bytes);
@@ -154,13 +154,13 @@ static int put_header(struct vivo_dcm_writer *w, uint32_t tag, const char vr[2],
     if (w->depth % 2)
         return vivo_fail(err, EINVAL, "(%04x,%04x): an element directly in a sequence",
                          tag >> 16, tag & 0xFFFF);
-    if (!w->syntax->implicit && vivo_dcm_vr_form(vr) == VR_NOT)
+    if (!w->syntax.implicit && vivo_dcm_vr_form(vr) == VR_NOT)
         return vivo_fail(err, EINVAL, "(%04x,%04x): no value representation", tag >> 16,
                          tag & 0xFFFF);
     if (len > VIVO_DCM_UNDEFINED)
         return vivo_fail(err, EINVAL, "(%04x,%04x): longer than any value can be",
                          tag >> 16, tag & 0xFFFF);
-    return put(w, p, make_header(w->syntax, p, tag, vr, (uint32_t)len), err);
+    return put(w, p, make_header(&w->syntax, p, tag, vr, (uint32_t)len), err);
 }
 
 int vivo_dcm_write(struct vivo_dcm_writer *w, uint32_t tag, const char vr[2],
@@ -200,7 +200,7 @@ int vivo_dcm_write_fragments(struct vivo_dcm_writer *w, uint32_t tag, const char
     int rc;
 
     /* Only a VR with a 32-bit length can be of undefined length. */
-    if (!w->syntax->implicit && vivo_dcm_vr_form(vr) == VR_SHORT)
+    if (!w->syntax.implicit && vivo_dcm_vr_form(vr) == VR_SHORT)
         return vivo_fail(err, EINVAL, "(%04x,%04x): fragments cannot have this VR",
                          tag >> 16, tag & 0xFFFF);
     rc = put_header(w, tag, vr, VIVO_DCM_UNDEFINED, err);
@@ -238,7 +238,7 @@ static int put_mark(struct vivo_dcm_writer *w, uint32_t tag, uint32_t len,
 {
     uint8_t p[12];
 
-    return put(w, p, make_header(w->syntax, p, tag, "UN", len), err);
+    return put(w, p, make_header(&w->syntax, p, tag, "UN", len), err);
 }
 
 int vivo_dcm_write_item(struct vivo_dcm_writer *w, bool undefined_length,
@@ -265,7 +265,7 @@ static int end_open(struct vivo_dcm_writer *w, uint32_t delimiter, struct vivo_e
     else if (len >= VIVO_DCM_UNDEFINED)
         rc = vivo_fail(err, EINVAL, "DICOM writer: a sequence above 4 GiB");
     else
-        put32(w->syntax, w->bytes.data + o->patch, (uint32_t)len);
+        put32(&w->syntax, w->bytes.data + o->patch, (uint32_t)len);
     if (rc == 0)
         w->depth--;
     return rc;
