@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/catalog/internal.h -- the catalog object, its readers and its one writer.
+ *
+ * Readers: at most VIVO_CATALOG_READERS connections, lent to one thread at a time and
+ * never held during a caller's callback. Writer: one connection under a mutex; batches
+ * of a listing stay open in it for at most a second. */
+#ifndef VIVOFS_CATALOG_INTERNAL_H
+#define VIVOFS_CATALOG_INTERNAL_H
+
+#include "catalog/db.h"
+#include "vivofs/catalog.h"
+#include "vivofs/hash.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define VIVO_CATALOG_READERS 8
+#define VIVO_CATALOG_CHUNK 512  /* entries read at a time */
+#define VIVO_CATALOG_SLOTS 1024 /* series and studies remembered by the writer */
+#define VIVO_CATALOG_BATCH 5000 /* puts in one transaction */
+#define VIVO_CATALOG_HOT_MAX 64 /* attributes in a series' hot set */
+#define VIVO_CATALOG_KEY_LEN 16 /* bytes of a lookup or a stamp */
+#define VIVO_CATALOG_LOCATOR_MAX (64u << 10)
+#define VIVO_CATALOG_MTIME 946684800 /* 2000-01-01, DESIGN A2 */
+
+/* meta.id */
+enum { META_GENERATION = 1, META_NEXT_ID = 2, META_LISTED = 3 };
+
+/* Where a series' base comes from (series.origin). */
+enum {
+    ORIGIN_NONE,
+    ORIGIN_RECORD,   /* the archive's record of the series: what an instance lacks is
+                        unknown, and may be as in the series */
+    ORIGIN_INSTANCE, /* the first instance's record, no whole header */
+    ORIGIN_HEADER,   /* a whole header */
+};
+
+/* What the writer remembers of a series between puts; flushed at each commit. */
+struct vivo_sstate {
+    vivo_row id, study; /* id 0 = empty slot */
+    struct vivo_buf base;
+    uint32_t *varying; /* ascending */
+    size_t nvarying, cap_varying;
+    int origin;
+    bool kept, dirty, dirty_base;
+    char namer[VIVO_UID_MAX + 1];
+    int64_t members, known, open, bytes, risk;
+};
+
+struct vivo_pstate { /* the series of a record with these ancestors' keys, see nodes.c
+                      */
+    char *path;
+    vivo_row series;
+};
+
+struct vivo_tstate { /* what it remembers of a study */
+    vivo_row id;
+    bool kept;
+    char namer[VIVO_UID_MAX + 1];
+};
+
+struct vivo_writer {
+    pthread_mutex_t mutex; /* guards all of it */
+    struct vivo_catdb db;
+    bool in_txn, dirty; /* dirty: what is shown has changed */
+    unsigned puts;
+    int64_t began_ms;
+    uint64_t rollbacks; /* listings with puts in a lost batch fail */
+    int64_t next_id;
+    int64_t data_version;
+    struct vivo_sstate series[VIVO_CATALOG_SLOTS];
+    struct vivo_tstate studies[VIVO_CATALOG_SLOTS];
+    struct vivo_pstate paths[VIVO_CATALOG_SLOTS];
+    struct vivo_buf scratch, scratch2;
+    pthread_t ticker; /* commits a batch that nobody goes on with */
+    pthread_cond_t tick;
+    bool ticking, closing;
+};
+
+struct vivo_catalog {
+    char *path;
+    char *temporary; /* directory to remove, or NULL */
+    bool sealed;
+    uint8_t seal_key[32], lookup_key[32];
+    atomic_uint_least64_t generation;
+    atomic_int_least64_t generation_checked_ms;
+
+    pthread_mutex_t pool_mutex;
+    pthread_cond_t pool_free;
+    struct vivo_catdb readers[VIVO_CATALOG_READERS];
+    bool lent[VIVO_CATALOG_READERS];
+
+    struct vivo_writer w;
+};
+
+/* ---- rows.c --------------------------------------------------------------------- */
+
+struct vivo_rowset { /* ascending after vivo_catalog_rowset_sort */
+    vivo_row *rows;
+    size_t n, cap;
+};
+int vivo_catalog_rowset_add(struct vivo_rowset *s, vivo_row row);
+void vivo_catalog_rowset_sort(struct vivo_rowset *s); /* and without repeats */
+bool vivo_catalog_rowset_has(const struct vivo_rowset *s, vivo_row row);
+
+/* ---- catalog.c ------------------------------------------------------------------ */
+
+/* Waits until one of the readers is free. NULL: err is set. */
+struct vivo_catdb *vivo_catalog_reader(struct vivo_catalog *c, struct vivo_err *err);
+void vivo_catalog_reader_done(struct vivo_catalog *c, struct vivo_catdb *d);
+int64_t vivo_catalog_now_ms(void);
+
+/* Locks the writer and opens a transaction if none is open. On failure unlocked. */
+int vivo_catalog_write_begin(struct vivo_catalog *c, struct vivo_err *err);
+/* Ends one step. rc < 0 rolls the whole batch back; `now` commits it, otherwise it is
+ * committed when it is large or a second old. Unlocks. Returns rc or the failure. */
+int vivo_catalog_write_end(struct vivo_catalog *c, int rc, bool now,
+                           struct vivo_err *err);
+
+/* ---- seal.c --------------------------------------------------------------------- */
+
+void vivo_catalog_lookup(const struct vivo_catalog *c, const char *locator,
+                         uint8_t out[VIVO_CATALOG_KEY_LEN]);
+void vivo_catalog_stamp(const struct vivo_catalog *c, const char *locator,
+                        const char *version, uint8_t out[VIVO_CATALOG_KEY_LEN]);
+/* Replaces out by locator and version, sealed when there is a key. */
+int vivo_catalog_seal(const struct vivo_catalog *c, const char *locator,
+                      const char *version, struct vivo_buf *out, struct vivo_err *err);
+int vivo_catalog_unseal(const struct vivo_catalog *c, struct vivo_attrs sealed,
+                        struct vivo_buf *locator, struct vivo_buf *version,
+                        struct vivo_err *err);
+/* The locator as shown: itself, or hexadecimal of its HMAC; for duplicate names. */
+int vivo_catalog_shown(const struct vivo_catalog *c, const char *locator,
+                       struct vivo_buf *out);
+
+/* ---- hot.c ---------------------------------------------------------------------- */
+
+/* Number of a hot attribute, or -1; the tag of a number (0 beyond the last). */
+int vivo_catalog_hot(uint32_t tag);
+uint32_t vivo_catalog_hot_tag(unsigned n);
+/* Levels of the attributes that model's table knows, else VIVO_LEVEL_NONE. */
+enum vivo_level vivo_catalog_tag_level(uint32_t tag);
+/* Replaces out by the hot attributes of a; the bits of varying tags. Bit 63: functional
+ * groups are there, so that the hot set does not tell what the root lacks. */
+#define VIVO_CATALOG_HOT_GROUPS ((uint64_t)1 << 63)
+int vivo_catalog_hot_make(struct vivo_attrs a, const uint32_t *varying, size_t n,
+                          struct vivo_buf *out, uint64_t *mask);
+bool vivo_catalog_tags_have(const uint32_t *tags, size_t n, uint32_t tag);
+
+/* ---- nodes.c (writer locked, in a transaction) ------------------------------------
+ */
+
+int64_t vivo_catalog_next_id(struct vivo_writer *w);
+/* First 6 characters of what stands where names have their u, or "". */
+void vivo_catalog_name_u(const char *name, char out[7]);
+/* The series that an instance record belongs to, made with its ancestors as needed.
+ * Valid until the next call of it. */
+int vivo_catalog_series_for(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                            const struct vivo_put *put, struct vivo_sstate **out,
+                            struct vivo_err *err);
+/* A record of a collection, patient, study or series. */
+int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                          const struct vivo_put *put, vivo_row *out,
+                          struct vivo_err *err);
+/* Series and study are named after the smallest SOP Instance UID until kept. */
+int vivo_catalog_rename_for(struct vivo_catalog *c, struct vivo_sstate *ss,
+                            const char *uid, struct vivo_attrs a, struct vivo_err *err);
+
+/* ---- series.c (writer locked) -----------------------------------------------------
+ */
+
+/* The state of a series, loaded if need be; valid until the next call of it. */
+int vivo_catalog_series_get(struct vivo_writer *w, vivo_row id,
+                            struct vivo_sstate **out, struct vivo_err *err);
+int vivo_catalog_flush(struct vivo_writer *w, struct vivo_err *err);
+/* Forgets all that is remembered (flush first). */
+void vivo_catalog_forget(struct vivo_writer *w);
+/* The difference of a new or changed member, into w->scratch; base and varying tags
+ * are brought up to date. */
+int vivo_catalog_series_diff(struct vivo_writer *w, struct vivo_sstate *ss,
+                             struct vivo_attrs a, bool headers, struct vivo_err *err);
+
+int vivo_catalog_write_diff(struct vivo_writer *w, vivo_row instance,
+                            struct vivo_attrs diff, struct vivo_err *err);
+
+/* ---- put.c, copy.c, remove.c (writer locked)
+ * ------------------------------------------------ */
+
+struct vivo_source_ids {
+    int64_t source; /* the source row that now stands for the locator */
+    int64_t instance;
+};
+int vivo_catalog_put_instance(struct vivo_catalog *c, enum vivo_level level,
+                              vivo_row row, const struct vivo_put *put,
+                              struct vivo_source_ids *out, struct vivo_err *err);
+/* Its SOP Instance UID, or what stands for it; never empty. */
+void vivo_catalog_put_uid(const struct vivo_catalog *c, const struct vivo_put *put,
+                          char *out, size_t cap);
+/* One new row, as prepared. `free` tells whether name and u were free. */
+struct vivo_new_instance {
+    vivo_row id;
+    const char *name, *u, *uid;
+    const struct vivo_put *put;
+    uint64_t size;
+};
+int vivo_catalog_insert_instance(struct vivo_writer *w, struct vivo_sstate *ss,
+                                 const struct vivo_new_instance *n, bool *was_free,
+                                 struct vivo_err *err);
+/* name or u of a new instance is taken: decides by put->copy. 0: n was inserted, or
+ * (VIVO_COPY_SAME) *row is the instance that it is a copy of; -EEXIST and *row. */
+int vivo_catalog_copy(struct vivo_catalog *c, struct vivo_sstate *ss,
+                      struct vivo_new_instance *n, vivo_row *row, struct vivo_err *err);
+/* New contents of an instance that stays where it is. */
+int vivo_catalog_update_instance(struct vivo_catalog *c, struct vivo_sstate *ss,
+                                 vivo_row instance, const struct vivo_put *put,
+                                 bool changed, struct vivo_err *err);
+/* The source goes, and its instance when it was the last. Flush before, forget after:
+ * counts of series change behind what is remembered of them. */
+int vivo_catalog_remove_source(struct vivo_writer *w, int64_t source, int64_t instance,
+                               struct vivo_err *err);
+int vivo_catalog_remove_node(struct vivo_writer *w, enum vivo_level level, vivo_row row,
+                             struct vivo_err *err);
+/* Appends the rows of the children of a collection, patient or study (NONE: 0). */
+int vivo_catalog_child_rows(struct vivo_catdb *d, enum vivo_level child,
+                            vivo_row parent, struct vivo_rowset *out,
+                            struct vivo_err *err);
+/* Series, studies, patients and collections without members or record go. */
+int vivo_catalog_prune(struct vivo_writer *w, struct vivo_err *err);
+
+/* ---- read.c --------------------------------------------------------------------- */
+
+/* Rows of the ancestors of a node, itself included, by level; 0 above. -ENOENT. */
+struct vivo_lineage {
+    vivo_row rows[VIVO_LEVEL_INSTANCE + 1];
+};
+int vivo_catalog_lineage(struct vivo_catdb *d, enum vivo_level level, vivo_row row,
+                         struct vivo_lineage *out, struct vivo_err *err);
+/* Statement over the series below (level, ?1); see read.c for its columns. */
+enum {
+    COL_ID,
+    COL_STUDY,
+    COL_PATIENT,
+    COL_COLLECTION,
+    COL_MEMBERS,
+    COL_KNOWN,
+    COL_OPEN,
+    COL_BYTES,
+    COL_RISK,
+    COL_LISTED,
+    COL_VARIES,
+    COL_HOT,
+    COL_DIRECT
+};
+sqlite3_stmt *vivo_catalog_series_below(struct vivo_catdb *d, enum vivo_level level,
+                                        vivo_row row, struct vivo_err *err);
+
+/* ---- select.c, selection.c ----------------------------------------------------------
+ */
+
+struct vivo_found {
+    /* Rows with a match, per level; whole: everything below matches. */
+    struct vivo_rowset some[VIVO_LEVEL_INSTANCE], whole[VIVO_LEVEL_INSTANCE];
+    struct vivo_pending *pending;
+    size_t npending, cap_pending;
+};
+void vivo_catalog_found_free(struct vivo_found *f);
+
+/* A level(E) of the query, answered beforehand. */
+struct vivo_inner {
+    const struct vivo_query_node *node;
+    struct vivo_found found;
+    vivo_row *pending_at; /* row at node->level that each pending belongs to, or 0 */
+    struct vivo_rowset maybe;  /* those rows, ascending */
+    bool all_maybe;            /* the archive itself is not listed */
+    struct vivo_rowset wanted; /* rows whose answer was needed and unknown */
+};
+
+struct vivo_selection {
+    atomic_uint refs;
+    uint64_t generation;
+    struct vivo_query *query;
+    bool all; /* the query is NULL */
+    struct vivo_found f;
+    struct vivo_inner *inner;
+    size_t ninner;
+};
+
+#define VIVO_CATALOG_WANTS 16
+/* Where an object stands, for level(). */
+struct vivo_place {
+    const struct vivo_selection *sel;
+    vivo_row rows[VIVO_LEVEL_INSTANCE + 1];
+    struct { /* answers that were unknown */
+        size_t inner;
+        vivo_row row;
+    } wants[VIVO_CATALOG_WANTS];
+    size_t nwants;
+};
+/* ctx: the place. */
+enum vivo_truth vivo_catalog_level_truth(void *ctx, const struct vivo_query_node *node);
+/* Does an instance match? base: of its series. */
+enum vivo_truth vivo_catalog_eval_instance(const struct vivo_query_node *n,
+                                           struct vivo_attrs base,
+                                           struct vivo_attrs diff, bool headers,
+                                           struct vivo_place *place,
+                                           struct vivo_buf *scratch);
+/* Is everything below this node selected (true), or must members be looked at? */
+bool vivo_selection_whole(const struct vivo_selection *s, const struct vivo_lineage *l);
+
+/* The members of a series that match: used where entries are shown and counted. */
+struct vivo_matcher {
+    const struct vivo_selection *sel; /* NULL = everything matches */
+    bool whole;
+    struct vivo_place place;
+    struct vivo_buf base, scratch;
+};
+int vivo_catalog_matcher_init(struct vivo_matcher *m, struct vivo_catdb *d,
+                              const struct vivo_selection *sel, vivo_row series,
+                              struct vivo_err *err);
+bool vivo_catalog_matcher_test(struct vivo_matcher *m, struct vivo_attrs diff,
+                               bool headers);
+void vivo_catalog_matcher_free(struct vivo_matcher *m);
+
+#endif

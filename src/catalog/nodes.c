@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/catalog/nodes.c -- collections, patients, studies and series as rows.
+ *
+ * A node is told from its siblings by its key: the collection's label, the patient's
+ * issuer and ID, the UIDs of study and series, all as shown and without shortening:
+ * names may collide, keys may not (DESIGN D10). Records bring their ancestors with
+ * them; those are made when they are first named. */
+#include "catalog/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define KEY_MAX 200 /* longer values stand as their digest */
+
+struct keys {
+    char of[VIVO_LEVEL_SERIES + 1][2 * KEY_MAX + 8];
+};
+
+#define BY_LEVEL(sql)                                                                  \
+    {                                                                                  \
+        [VIVO_LEVEL_COLLECTION] = sql("collection"),                                   \
+        [VIVO_LEVEL_PATIENT] = sql("patient"), [VIVO_LEVEL_STUDY] = sql("study"),      \
+        [VIVO_LEVEL_SERIES] = sql("series"),                                           \
+    }
+
+#define FIND_KEY(t) "SELECT id FROM " t " WHERE parent = ?1 AND key = ?2"
+#define FIND_LOOKUP(t) "SELECT id, parent, key FROM " t " WHERE lookup = ?1"
+#define INSERT(t)                                                                      \
+    "INSERT OR IGNORE INTO " t "(id, parent, name, u, key, mtime, namer, via)"         \
+    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+#define RENAME(t)                                                                      \
+    "UPDATE OR IGNORE " t " SET name = ?2, u = ?3, mtime = ?4, namer = ?5 WHERE id = " \
+                          "?1"
+#define RECORD(t)                                                                      \
+    "UPDATE " t " SET lookup = ?2, sealed = ?3, attrs = ?4, via = ?5, kept = 1"        \
+    " WHERE id = ?1"
+#define OLD_ATTRS(t) "SELECT attrs FROM " t " WHERE id = ?1"
+
+static const char *const find_key_sql[] = BY_LEVEL(FIND_KEY);
+static const char *const find_lookup_sql[] = BY_LEVEL(FIND_LOOKUP);
+static const char *const insert_sql[] = BY_LEVEL(INSERT);
+static const char *const rename_sql[] = BY_LEVEL(RENAME);
+static const char *const record_sql[] = BY_LEVEL(RECORD);
+static const char *const old_attrs_sql[] = BY_LEVEL(OLD_ATTRS);
+
+int64_t vivo_catalog_next_id(struct vivo_writer *w)
+{
+    return w->next_id++;
+}
+
+/* ---- keys ---------------------------------------------------------------------------
+ */
+
+/* The whole value, not only what a name would show of it. */
+static void key_text(const void *value, size_t len, char out[KEY_MAX + 1])
+{
+    const uint8_t *p = value;
+    uint8_t digest[VIVO_DIGEST_LEN];
+
+    while (len && (p[len - 1] == ' ' || p[len - 1] == 0))
+        len--;
+    while (len && *p == ' ') {
+        p++;
+        len--;
+    }
+    if (len <= KEY_MAX && (len == 0 || !memchr(p, 0, len))) {
+        if (len)
+            memcpy(out, p, len);
+        out[len] = 0;
+        return;
+    }
+    vivo_sha256(p, len, digest);
+    out[0] = '#';
+    vivo_hex(digest, sizeof digest, out + 1);
+}
+
+static void key_attr(struct vivo_attrs a, uint32_t tag, char out[KEY_MAX + 1])
+{
+    struct vivo_attr e;
+
+    out[0] = 0;
+    if (vivo_attrs_find(a, tag, &e))
+        key_text(e.value, e.len, out);
+}
+
+static void make_keys(const struct vivo_put *put, struct keys *k)
+{
+    char id[KEY_MAX + 1], issuer[KEY_MAX + 1];
+
+    key_text(put->collection, put->collection ? strlen(put->collection) : 0,
+             k->of[VIVO_LEVEL_COLLECTION]);
+    key_attr(put->attrs, VIVO_TAG_PatientID, id);
+    key_attr(put->attrs, VIVO_TAG_IssuerOfPatientID, issuer);
+    /* Without an ID nobody is told apart: all of them are "unknown". */
+    snprintf(k->of[VIVO_LEVEL_PATIENT], sizeof k->of[0], "%s%s%s", id[0] ? issuer : "",
+             id[0] && issuer[0] ? "\x1f" : "", id);
+    key_attr(put->attrs, VIVO_TAG_StudyInstanceUID, k->of[VIVO_LEVEL_STUDY]);
+    key_attr(put->attrs, VIVO_TAG_SeriesInstanceUID, k->of[VIVO_LEVEL_SERIES]);
+}
+
+/* ---- names
+ * --------------------------------------------------------------------------- */
+
+void vivo_catalog_name_u(const char *name, char out[7])
+{
+    const char *p = strrchr(name, '_');
+    size_t n;
+
+    out[0] = 0;
+    p = p ? p + 1 : name;
+    n = strspn(p, "abcdefghijklmnopqrstuvwxyz234567");
+    if (n < 6 || (p[n] != 0 && p[n] != '.' && p[n] != '+'))
+        return;
+    memcpy(out, p, 6);
+    out[6] = 0;
+}
+
+static void make_name(enum vivo_level level, const struct vivo_put *put,
+                      const char *key, char out[VIVO_NAME_MAX + 1])
+{
+    if (level == VIVO_LEVEL_COLLECTION && key[0])
+        vivo_name_collection(put->collection, out);
+    else if (level == VIVO_LEVEL_COLLECTION)
+        snprintf(out, VIVO_NAME_MAX + 1, "all");
+    else if (level == VIVO_LEVEL_PATIENT)
+        vivo_name_patient(put->attrs, out);
+    else if (level == VIVO_LEVEL_STUDY && key[0])
+        vivo_name_study(put->attrs, out);
+    else if (level == VIVO_LEVEL_SERIES && key[0])
+        vivo_name_series(put->attrs, out);
+    else
+        snprintf(out, VIVO_NAME_MAX + 1, "%s",
+                 level == VIVO_LEVEL_STUDY ? "no-study" : "no-series");
+}
+
+/* When two siblings would share a name, the later one's u is made longer. */
+static void lengthen(const char *name, const char *key, size_t chars,
+                     char out[VIVO_NAME_MAX + 1])
+{
+    char u6[7], u[33];
+    size_t len = strlen(name);
+
+    vivo_short_name(key, strlen(key), u6, 6);
+    vivo_short_name(key, strlen(key), u, chars);
+    if (len > 7 && name[len - 7] == '_' && strcmp(name + len - 6, u6) == 0)
+        len -= 7;
+    len = VIVO_MIN(len, (size_t)VIVO_NAME_MAX - chars - 1);
+    snprintf(out, VIVO_NAME_MAX + 1, "%.*s_%s", (int)len, name, u);
+}
+
+/* Runs a statement that binds a name at ?at and its u behind it, with a longer and
+ * longer u until the name is free. */
+static int with_free_name(struct vivo_writer *w, sqlite3_stmt *st, int at,
+                          const char *name, const char *key, struct vivo_err *err)
+{
+    static const size_t chars[] = {0, 12, 24};
+    char tried[VIVO_NAME_MAX + 1], u[7];
+
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(chars); i++) {
+        int rc;
+        if (chars[i] == 0)
+            snprintf(tried, sizeof tried, "%s", name);
+        else
+            lengthen(name, key, chars[i], tried);
+        vivo_catalog_name_u(tried, u);
+        vivo_catdb_text(st, at, tried);
+        vivo_catdb_text(st, at + 1, u);
+        rc = vivo_catdb_run(&w->db, st, err);
+        if (rc < 0 || sqlite3_changes(w->db.db) > 0)
+            return rc;
+    }
+    return vivo_fail(err, EIO, "catalog: no free name");
+}
+
+/* ---- rows
+ * ---------------------------------------------------------------------------- */
+
+static int find_key(struct vivo_writer *w, enum vivo_level level, vivo_row parent,
+                    const char *key, vivo_row *out, struct vivo_err *err)
+{
+    sqlite3_stmt *st = vivo_catdb_stmt(&w->db, find_key_sql[level], err);
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, parent);
+    vivo_catdb_text(st, 2, key);
+    return vivo_catdb_number(&w->db, st, 0, out, err);
+}
+
+/* via: the level whose listing brought the node. */
+static int insert(struct vivo_writer *w, enum vivo_level via, enum vivo_level level,
+                  vivo_row parent, const char *key, const struct vivo_put *put,
+                  vivo_row *out, struct vivo_err *err)
+{
+    sqlite3_stmt *st = vivo_catdb_stmt(&w->db, insert_sql[level], err);
+    char name[VIVO_NAME_MAX + 1], uid[VIVO_UID_MAX + 1] = "";
+    int64_t id = vivo_catalog_next_id(w);
+    int rc;
+
+    if (!st)
+        return -EIO;
+    make_name(level, put, key, name);
+    if (put->level == VIVO_LEVEL_INSTANCE)
+        vivo_attrs_text(put->attrs, VIVO_TAG_SOPInstanceUID, uid, sizeof uid);
+    vivo_catdb_int(st, 1, id);
+    vivo_catdb_int(st, 2, parent);
+    vivo_catdb_text(st, 5, key);
+    vivo_catdb_int(st, 6,
+                   level == VIVO_LEVEL_STUDY ? vivo_name_mtime(put->attrs)
+                                             : VIVO_CATALOG_MTIME);
+    vivo_catdb_text(st, 7, uid);
+    vivo_catdb_int(st, 8, via);
+    rc = with_free_name(w, st, 3, name, key, err);
+    w->dirty = true;
+    *out = id;
+    return rc;
+}
+
+/* The node of `upto` that a record below (level, row) belongs to. */
+static int resolve(struct vivo_writer *w, enum vivo_level level, vivo_row row,
+                   enum vivo_level upto, const struct keys *keys,
+                   const struct vivo_put *put, vivo_row *out, struct vivo_err *err)
+{
+    vivo_row parent = row;
+
+    for (int l = (int)level + 1; l <= (int)upto; l++) {
+        vivo_row id;
+        int rc = find_key(w, (enum vivo_level)l, parent, keys->of[l], &id, err);
+        if (rc == 0 && id == 0)
+            rc = insert(w, level, (enum vivo_level)l, parent, keys->of[l], put, &id,
+                        err);
+        if (rc < 0)
+            return rc;
+        parent = id;
+    }
+    *out = parent;
+    return 0;
+}
+
+static uint32_t path_hash(const char *s)
+{
+    uint32_t h = 2166136261u; /* FNV-1a */
+
+    for (; *s; s++)
+        h = (h ^ (uint8_t)*s) * 16777619u;
+    return h ^ h >> 15;
+}
+
+int vivo_catalog_series_for(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                            const struct vivo_put *put, struct vivo_sstate **out,
+                            struct vivo_err *err)
+{
+    struct vivo_writer *w = &c->w;
+    char path[4 * (2 * KEY_MAX + 10) + 32];
+    struct vivo_pstate *p;
+    struct keys keys;
+    int rc;
+
+    make_keys(put, &keys);
+    snprintf(path, sizeof path, "%d %lld\x1e%s\x1e%s\x1e%s\x1e%s", (int)level,
+             (long long)row, keys.of[VIVO_LEVEL_COLLECTION],
+             keys.of[VIVO_LEVEL_PATIENT], keys.of[VIVO_LEVEL_STUDY],
+             keys.of[VIVO_LEVEL_SERIES]);
+    p = &w->paths[path_hash(path) % VIVO_CATALOG_SLOTS];
+    if (p->path && strcmp(p->path, path) == 0)
+        return vivo_catalog_series_get(w, p->series, out, err);
+    free(p->path);
+    p->path = NULL;
+    rc = resolve(w, level, row, VIVO_LEVEL_SERIES, &keys, put, &p->series, err);
+    if (rc < 0)
+        return rc;
+    p->path = strdup(path); /* without memory it is looked up again next time */
+    return vivo_catalog_series_get(w, p->series, out, err);
+}
+
+/* ---- records of their own
+ * -------------------------------------------------------------- */
+
+/* The node that has this locator, unless it has become another one: then it goes. */
+static int find_lookup(struct vivo_writer *w, const struct vivo_put *put,
+                       const uint8_t *lookup, vivo_row parent, const char *key,
+                       vivo_row *out, struct vivo_err *err)
+{
+    sqlite3_stmt *st = vivo_catdb_stmt(&w->db, find_lookup_sql[put->level], err);
+    bool same;
+    int rc;
+
+    *out = 0;
+    if (!st)
+        return -EIO;
+    vivo_catdb_blob(st, 1, lookup, VIVO_CATALOG_KEY_LEN);
+    rc = vivo_catdb_step(&w->db, st, err);
+    if (rc <= 0)
+        return rc;
+    *out = sqlite3_column_int64(st, 0);
+    same = sqlite3_column_int64(st, 1) == parent &&
+           strcmp(vivo_catdb_column_text(st, 2), key) == 0;
+    sqlite3_reset(st);
+    if (same)
+        return 0;
+    rc = vivo_catalog_flush(w, err);
+    if (rc == 0)
+        rc = vivo_catalog_remove_node(w, put->level, *out, err);
+    vivo_catalog_forget(w);
+    *out = 0;
+    return rc;
+}
+
+/* The base of a series that has no instance's attributes yet: study and series. */
+static int base_from_record(struct vivo_writer *w, vivo_row id, vivo_row study,
+                            struct vivo_attrs attrs, struct vivo_err *err)
+{
+    sqlite3_stmt *st;
+    struct vivo_sstate *ss;
+    int rc = vivo_catalog_series_get(w, id, &ss, err);
+
+    if (rc < 0 || ss->origin > ORIGIN_RECORD)
+        return rc;
+    st = vivo_catdb_stmt(&w->db, old_attrs_sql[VIVO_LEVEL_STUDY], err);
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, study);
+    rc = vivo_catdb_step(&w->db, st, err);
+    if (rc < 0)
+        return rc;
+    vivo_buf_clear(&ss->base);
+    if (vivo_attrs_merge(vivo_catdb_column_attrs(st, 0), attrs, &ss->base) < 0)
+        rc = vivo_fail(err, ENOMEM, "catalog: out of memory");
+    sqlite3_reset(st);
+    ss->origin = ORIGIN_RECORD;
+    ss->kept = true;
+    ss->dirty = ss->dirty_base = true;
+    return rc < 0 ? rc : 0;
+}
+
+static int write_record(struct vivo_catalog *c, const struct vivo_put *put,
+                        enum vivo_level via, const uint8_t *lookup, vivo_row id,
+                        struct vivo_err *err)
+{
+    struct vivo_writer *w = &c->w;
+    sqlite3_stmt *st = vivo_catdb_stmt(&w->db, old_attrs_sql[put->level], err);
+    struct vivo_attrs old;
+    int rc;
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, id);
+    rc = vivo_catdb_step(&w->db, st, err);
+    if (rc < 0)
+        return rc;
+    old = vivo_catdb_column_attrs(st, 0);
+    if (old.len != put->attrs.len ||
+        (old.len && memcmp(old.data, put->attrs.data, old.len) != 0))
+        w->dirty = true;
+    sqlite3_reset(st);
+    st = vivo_catdb_stmt(&w->db, record_sql[put->level], err);
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, id);
+    if (lookup) {
+        rc = vivo_catalog_seal(c, put->locator, put->version, &w->scratch, err);
+        if (rc < 0)
+            return rc;
+        vivo_catdb_blob(st, 2, lookup, VIVO_CATALOG_KEY_LEN);
+        vivo_catdb_blob(st, 3, w->scratch.data, w->scratch.len);
+    }
+    vivo_catdb_blob(st, 4, put->attrs.data, put->attrs.len);
+    vivo_catdb_int(st, 5, via);
+    if (put->level == VIVO_LEVEL_STUDY) /* is kept from now on */
+        w->studies[(uint64_t)id % VIVO_CATALOG_SLOTS].id = 0;
+    return vivo_catdb_run(&w->db, st, err);
+}
+
+int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                          const struct vivo_put *put, vivo_row *out,
+                          struct vivo_err *err)
+{
+    struct vivo_writer *w = &c->w;
+    uint8_t lookup[VIVO_CATALOG_KEY_LEN];
+    struct keys keys;
+    vivo_row parent, id = 0;
+    int rc;
+
+    if (put->level <= level)
+        return vivo_fail(err, EINVAL, "catalog: a %s cannot be below a %s",
+                         vivo_level_name(put->level), vivo_level_name(level));
+    make_keys(put, &keys);
+    rc = resolve(w, level, row, put->level - 1, &keys, put, &parent, err);
+    if (rc == 0 && put->locator) {
+        vivo_catalog_lookup(c, put->locator, lookup);
+        rc = find_lookup(w, put, lookup, parent, keys.of[put->level], &id, err);
+    }
+    if (rc == 0 && id == 0)
+        rc = find_key(w, put->level, parent, keys.of[put->level], &id, err);
+    if (rc == 0 && id == 0)
+        rc = insert(w, level, put->level, parent, keys.of[put->level], put, &id, err);
+    if (rc == 0)
+        rc = write_record(c, put, level, put->locator ? lookup : NULL, id, err);
+    if (rc == 0 && put->level == VIVO_LEVEL_SERIES)
+        rc = base_from_record(w, id, parent, put->attrs, err);
+    *out = id;
+    return rc;
+}
+
+/* ---- who names
+ * ------------------------------------------------------------------------- */
+
+static int study_state(struct vivo_writer *w, vivo_row id, struct vivo_tstate **out,
+                       struct vivo_err *err)
+{
+    struct vivo_tstate *t = &w->studies[(uint64_t)id % VIVO_CATALOG_SLOTS];
+    sqlite3_stmt *st;
+    int rc;
+
+    *out = t;
+    if (t->id == id)
+        return 0;
+    t->id = 0;
+    st = vivo_catdb_stmt(&w->db, "SELECT kept, namer FROM study WHERE id = ?1", err);
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, id);
+    rc = vivo_catdb_step(&w->db, st, err);
+    if (rc <= 0)
+        return rc < 0 ? rc : vivo_fail(err, EIO, "catalog: a study is missing");
+    t->kept = sqlite3_column_int(st, 0) != 0;
+    snprintf(t->namer, sizeof t->namer, "%s", vivo_catdb_column_text(st, 1));
+    sqlite3_reset(st);
+    t->id = id;
+    return 0;
+}
+
+static int rename_node(struct vivo_writer *w, enum vivo_level level, vivo_row id,
+                       uint32_t key_tag, const char *uid, struct vivo_attrs a,
+                       struct vivo_err *err)
+{
+    sqlite3_stmt *st = vivo_catdb_stmt(&w->db, rename_sql[level], err);
+    struct vivo_put put = {.level = level, .attrs = a};
+    char name[VIVO_NAME_MAX + 1], key[KEY_MAX + 1];
+
+    if (!st)
+        return -EIO;
+    key_attr(a, key_tag, key);
+    make_name(level, &put, key, name);
+    vivo_catdb_int(st, 1, id);
+    vivo_catdb_int(st, 4,
+                   level == VIVO_LEVEL_STUDY ? vivo_name_mtime(a) : VIVO_CATALOG_MTIME);
+    vivo_catdb_text(st, 5, uid);
+    w->dirty = true;
+    return with_free_name(w, st, 2, name, key, err);
+}
+
+int vivo_catalog_rename_for(struct vivo_catalog *c, struct vivo_sstate *ss,
+                            const char *uid, struct vivo_attrs a, struct vivo_err *err)
+{
+    struct vivo_writer *w = &c->w;
+    struct vivo_tstate *t;
+    int rc = 0;
+
+    if (strlen(uid) > VIVO_UID_MAX)
+        return 0;
+    if (!ss->kept && (!ss->namer[0] || strcmp(uid, ss->namer) < 0)) {
+        rc = rename_node(w, VIVO_LEVEL_SERIES, ss->id, VIVO_TAG_SeriesInstanceUID, uid,
+                         a, err);
+        snprintf(ss->namer, sizeof ss->namer, "%s", uid);
+    }
+    if (rc == 0)
+        rc = study_state(w, ss->study, &t, err);
+    if (rc < 0 || t->kept || (t->namer[0] && strcmp(uid, t->namer) >= 0))
+        return rc;
+    snprintf(t->namer, sizeof t->namer, "%s", uid);
+    return rename_node(w, VIVO_LEVEL_STUDY, ss->study, VIVO_TAG_StudyInstanceUID, uid,
+                       a, err);
+}

@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/catalog/select.c -- a query over everything below a node.
+ *
+ * One pass over the series, each decided by vivo_query_eval on what its members have in
+ * common: on the hot attributes in the series' row when the query names no others, else
+ * on its base. Only where the answer is unknown are members looked at. Nodes that were
+ * never listed are decided by their own record, or become pending. patient(E), study(E)
+ * and series(E) are answered first, each by a pass of its own. One read transaction
+ * gives all passes the same state. */
+#include "catalog/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define INNER_MAX 64 /* level(E) in one query */
+
+struct run {
+    struct vivo_catdb *d;
+    struct vivo_selection *sel;
+    const struct vivo_query_node *node;
+    struct vivo_found *found;
+    bool hot_only;
+    struct vivo_place place;
+    struct vivo_buf scratch;
+    struct vivo_err *err;
+};
+
+/* ---- what the query names
+ * ------------------------------------------------------------------ */
+
+static bool path_is_hot(const struct vivo_query_path *p)
+{
+    return p->nsteps == 1 && !p->any_depth && !p->virtual_name &&
+           !p->steps[0].creator && vivo_catalog_hot(p->steps[0].tag) >= 0;
+}
+
+static bool is_hot(const struct vivo_query_node *n)
+{
+    switch (n->kind) {
+    case VIVO_QUERY_AND:
+    case VIVO_QUERY_OR:
+        return is_hot(n->a) && is_hot(n->b);
+    case VIVO_QUERY_NOT:
+        return is_hot(n->a);
+    case VIVO_QUERY_LEVEL: /* answered from its own pass */
+    case VIVO_QUERY_ANY:   /* its seven attributes are all hot */
+        return true;
+    case VIVO_QUERY_CMP:
+    case VIVO_QUERY_IN:
+    case VIVO_QUERY_RANGE:
+    case VIVO_QUERY_HAS:
+        return path_is_hot(&n->path);
+    case VIVO_QUERY_NONE:
+    default:
+        return false;
+    }
+}
+
+/* Inner ones first. -EINVAL: too many. */
+static int collect_levels(const struct vivo_query_node *n,
+                          const struct vivo_query_node **out, size_t *count)
+{
+    int rc = 0;
+
+    if (n->kind == VIVO_QUERY_AND || n->kind == VIVO_QUERY_OR) {
+        rc = collect_levels(n->a, out, count);
+        return rc < 0 ? rc : collect_levels(n->b, out, count);
+    }
+    if (n->kind != VIVO_QUERY_NOT && n->kind != VIVO_QUERY_LEVEL)
+        return 0;
+    rc = collect_levels(n->a, out, count);
+    if (rc < 0 || n->kind == VIVO_QUERY_NOT)
+        return rc;
+    if (*count == INNER_MAX)
+        return -EINVAL;
+    out[(*count)++] = n;
+    return 0;
+}
+
+/* ---- results
+ * --------------------------------------------------------------------------------- */
+
+static int no_memory(struct run *r)
+{
+    return vivo_fail(r->err, ENOMEM, "catalog: out of memory");
+}
+
+static int add_pending(struct run *r, struct vivo_found *f, struct vivo_pending p)
+{
+    if (f->npending == f->cap_pending) {
+        size_t cap = f->cap_pending ? 2 * f->cap_pending : 16;
+        struct vivo_pending *q = realloc(f->pending, cap * sizeof *q);
+        if (!q)
+            return no_memory(r);
+        f->pending = q;
+        f->cap_pending = cap;
+    }
+    f->pending[f->npending++] = p;
+    return 0;
+}
+
+/* The node at `level` of the present place is selected, and so are its ancestors. */
+static int add_found(struct run *r, enum vivo_level level, bool whole)
+{
+    for (int l = VIVO_LEVEL_COLLECTION; l <= (int)level; l++)
+        if (vivo_catalog_rowset_add(&r->found->some[l], r->place.rows[l]) < 0)
+            return no_memory(r);
+    if (whole &&
+        vivo_catalog_rowset_add(&r->found->whole[level], r->place.rows[level]) < 0)
+        return no_memory(r);
+    return 0;
+}
+
+/* An unknown answer: either a level(E) could not be told, then that has to be learned
+ * first, or this node has. */
+static int add_unknown(struct run *r, enum vivo_level level, bool headers)
+{
+    struct vivo_pending p = {level, r->place.rows[level], headers};
+
+    for (size_t i = 0; i < r->place.nwants; i++) {
+        struct vivo_inner *in = &r->sel->inner[r->place.wants[i].inner];
+        if (vivo_catalog_rowset_add(&in->wanted, r->place.wants[i].row) < 0)
+            return no_memory(r);
+    }
+    if (r->place.nwants)
+        return 0;
+    if (r->found->npending) { /* several members of one series */
+        struct vivo_pending *last = &r->found->pending[r->found->npending - 1];
+        if (last->level == p.level && last->row == p.row)
+            return 0;
+    }
+    return add_pending(r, r->found, p);
+}
+
+static void sort_found(struct vivo_found *f)
+{
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(f->some); i++) {
+        vivo_catalog_rowset_sort(&f->some[i]);
+        vivo_catalog_rowset_sort(&f->whole[i]);
+    }
+}
+
+/* ---- series
+ * ------------------------------------------------------------------------------------
+ */
+
+static enum vivo_truth eval(struct run *r, struct vivo_attrs a, const uint32_t *varying,
+                            size_t n, bool headers)
+{
+    struct vivo_query_source src = {
+        .attrs = a,
+        .varying = varying,
+        .nvarying = n,
+        .headers = headers,
+        .level = vivo_catalog_level_truth,
+        .ctx = &r->place,
+    };
+
+    r->place.nwants = 0;
+    return vivo_query_eval(r->node, &src);
+}
+
+static enum vivo_truth eval_hot(struct run *r, sqlite3_stmt *series, bool headers)
+{
+    uint64_t mask = (uint64_t)sqlite3_column_int64(series, COL_VARIES);
+    uint32_t varying[VIVO_CATALOG_HOT_MAX];
+    size_t n = 0;
+
+    for (unsigned bit = 0; bit < 63; bit++)
+        if (mask >> bit & 1)
+            varying[n++] = vivo_catalog_hot_tag(bit);
+    return eval(r, vivo_catdb_column_attrs(series, COL_HOT), varying, n, headers);
+}
+
+/* Negative errno or a truth. */
+static int eval_base(struct run *r, vivo_row series, bool headers)
+{
+    sqlite3_stmt *st =
+        vivo_catdb_stmt(r->d, "SELECT varying, attrs FROM base WHERE id = ?1", r->err);
+    uint32_t *varying = NULL;
+    struct vivo_attrs packed;
+    size_t n;
+    int rc;
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, series);
+    rc = vivo_catdb_step(r->d, st, r->err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return (int)eval(r, (struct vivo_attrs){NULL, 0}, NULL, 0, headers);
+    packed = vivo_catdb_column_attrs(st, 0);
+    n = packed.len / 4;
+    if (n) {
+        varying = malloc(n * sizeof *varying);
+        if (!varying) {
+            sqlite3_reset(st);
+            return no_memory(r);
+        }
+        for (size_t i = 0; i < n; i++)
+            varying[i] = vivo_le32(packed.data + 4 * i);
+    }
+    rc = (int)eval(r, vivo_catdb_column_attrs(st, 1), varying, n, headers);
+    free(varying);
+    sqlite3_reset(st);
+    return rc;
+}
+
+/* The base of a series, into r's own memory. */
+static int member_base(struct run *r, vivo_row series, struct vivo_buf *out)
+{
+    sqlite3_stmt *st =
+        vivo_catdb_stmt(r->d, "SELECT attrs FROM base WHERE id = ?1", r->err);
+    struct vivo_attrs a;
+    int rc;
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, series);
+    rc = vivo_catdb_step(r->d, st, r->err);
+    if (rc <= 0)
+        return rc;
+    a = vivo_catdb_column_attrs(st, 0);
+    rc = a.len && vivo_buf_add(out, a.data, a.len) < 0 ? no_memory(r) : 0;
+    sqlite3_reset(st);
+    return rc;
+}
+
+/* Some member matches: the series is selected. As long as an answer may be unknown all
+ * members are looked at, for what is shown must be complete. */
+static int eval_members(struct run *r, vivo_row series, bool headers)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf base;
+    bool found = false;
+    sqlite3_stmt *st;
+    int rc;
+
+    vivo_buf_init(&base, VIVO_ATTRS_MAX);
+    rc = member_base(r, series, &base);
+    st = rc < 0 ? NULL
+                : vivo_catdb_stmt(r->d,
+                                  "SELECT i.headers, (SELECT d.attrs FROM diff d"
+                                  " WHERE d.id = i.id) FROM instance i"
+                                  " WHERE i.parent = ?1",
+                                  r->err);
+    if (!st)
+        return rc < 0 ? rc : -EIO;
+    vivo_catdb_int(st, 1, series);
+    while ((rc = vivo_catdb_step(r->d, st, r->err)) == 1) {
+        bool known = sqlite3_column_int(st, 0) != 0;
+        enum vivo_truth t = vivo_catalog_eval_instance(
+            r->node, (struct vivo_attrs){base.data, base.len},
+            vivo_catdb_column_attrs(st, 1), known, &r->place, &r->scratch);
+        found = found || t == VIVO_TRUE;
+        if (t == VIVO_UNKNOWN && (!known || r->place.nwants))
+            rc = add_unknown(r, VIVO_LEVEL_SERIES, true);
+        if (rc < 0 || (found && headers && r->sel->ninner == 0))
+            break;
+    }
+    sqlite3_reset(st);
+    if (rc >= 0 && found)
+        rc = add_found(r, VIVO_LEVEL_SERIES, false);
+    return rc < 0 ? rc : 0;
+}
+
+static int select_series(struct run *r, sqlite3_stmt *st)
+{
+    int64_t members = sqlite3_column_int64(st, COL_MEMBERS);
+    bool direct = sqlite3_column_int(st, COL_DIRECT) != 0;
+    bool listed = !direct || sqlite3_column_int(st, COL_LISTED) != 0;
+    bool headers =
+        listed && members > 0 && sqlite3_column_int64(st, COL_KNOWN) == members;
+    uint64_t mask = (uint64_t)sqlite3_column_int64(st, COL_VARIES);
+    vivo_row id = sqlite3_column_int64(st, COL_ID);
+    int t;
+
+    if (listed && members == 0)
+        return 0;
+    r->place.rows[VIVO_LEVEL_SERIES] = id;
+    r->place.rows[VIVO_LEVEL_STUDY] = sqlite3_column_int64(st, COL_STUDY);
+    r->place.rows[VIVO_LEVEL_PATIENT] = sqlite3_column_int64(st, COL_PATIENT);
+    r->place.rows[VIVO_LEVEL_COLLECTION] = sqlite3_column_int64(st, COL_COLLECTION);
+    if (r->hot_only && !(mask & VIVO_CATALOG_HOT_GROUPS))
+        t = (int)eval_hot(r, st, headers);
+    else
+        t = eval_base(r, id, headers);
+    if (t < 0)
+        return t;
+    if (t == VIVO_TRUE)
+        return add_found(r, VIVO_LEVEL_SERIES, true);
+    if (t == VIVO_FALSE)
+        return 0;
+    if (!listed)
+        return add_unknown(r, VIVO_LEVEL_SERIES, true);
+    return eval_members(r, id, headers);
+}
+
+/* ---- what was never listed
+ * ---------------------------------------------------------------------- */
+
+#define SCOPE(collection, patient, study)                                              \
+    " AND CASE ?2 WHEN 0 THEN 1 WHEN 1 THEN " collection " = ?1 WHEN 2 THEN " patient  \
+    " = ?1 WHEN 3 THEN " study " = ?1 ELSE 0 END"
+
+static int select_unlisted(struct run *r, enum vivo_level of, enum vivo_level level,
+                           vivo_row row)
+{
+    static const char *const sql[] = {
+        [VIVO_LEVEL_COLLECTION] =
+            "SELECT c.id, 0, 0, c.attrs FROM collection c WHERE c.listed = 0"
+            " AND c.lookup IS NOT NULL" SCOPE("c.id", "0", "0"),
+        [VIVO_LEVEL_PATIENT] =
+            "SELECT p.parent, p.id, 0, p.attrs FROM patient p WHERE p.listed = 0"
+            " AND p.lookup IS NOT NULL" SCOPE("p.parent", "p.id", "0"),
+        [VIVO_LEVEL_STUDY] =
+            "SELECT p.parent, p.id, t.id, t.attrs FROM study t CROSS JOIN patient p"
+            " ON p.id = t.parent WHERE t.listed = 0"
+            " AND t.lookup IS NOT NULL" SCOPE("p.parent", "p.id", "t.id"),
+    };
+    sqlite3_stmt *st = vivo_catdb_stmt(r->d, sql[of], r->err);
+    int rc;
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, row);
+    vivo_catdb_int(st, 2, level);
+    memset(r->place.rows, 0, sizeof r->place.rows);
+    while ((rc = vivo_catdb_step(r->d, st, r->err)) == 1) {
+        enum vivo_truth t;
+        for (int l = VIVO_LEVEL_COLLECTION; l <= VIVO_LEVEL_STUDY; l++)
+            r->place.rows[l] = sqlite3_column_int64(st, l - VIVO_LEVEL_COLLECTION);
+        t = eval(r, vivo_catdb_column_attrs(st, 3), NULL, 0, false);
+        rc = 0;
+        if (t == VIVO_TRUE)
+            rc = add_found(r, of, true);
+        else if (t == VIVO_UNKNOWN)
+            rc = add_unknown(r, of, false);
+        if (rc < 0)
+            break;
+    }
+    sqlite3_reset(st);
+    return rc < 0 ? rc : 0;
+}
+
+static int archive_listed(struct run *r, enum vivo_level level, vivo_row row,
+                          bool *listed)
+{
+    static const char *const sql[] = {
+        [VIVO_LEVEL_NONE] = "SELECT value FROM meta WHERE id = 3 AND ?1 = ?1",
+        [VIVO_LEVEL_COLLECTION] = "SELECT listed OR (SELECT value FROM meta WHERE"
+                                  " id = 3) FROM collection WHERE id = ?1",
+        [VIVO_LEVEL_PATIENT] = "SELECT listed OR (SELECT value FROM meta WHERE id = 3)"
+                               " FROM patient WHERE id = ?1",
+        [VIVO_LEVEL_STUDY] = "SELECT listed OR (SELECT value FROM meta WHERE id = 3)"
+                             " FROM study WHERE id = ?1",
+        [VIVO_LEVEL_SERIES] = "SELECT listed OR (SELECT value FROM meta WHERE id = 3)"
+                              " FROM series WHERE id = ?1",
+    };
+    sqlite3_stmt *st = vivo_catdb_stmt(r->d, sql[level], r->err);
+    int64_t v;
+    int rc;
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, row);
+    rc = vivo_catdb_number(r->d, st, 1, &v, r->err);
+    *listed = v != 0;
+    return rc;
+}
+
+static int run(struct run *r, enum vivo_level level, vivo_row row)
+{
+    sqlite3_stmt *st;
+    bool listed;
+    int rc = archive_listed(r, level, row, &listed);
+
+    if (rc == 0 && !listed)
+        rc = add_pending(r, r->found, (struct vivo_pending){VIVO_LEVEL_NONE, 0, false});
+    for (int l = VIVO_LEVEL_COLLECTION; rc == 0 && l <= VIVO_LEVEL_STUDY; l++)
+        rc = select_unlisted(r, (enum vivo_level)l, level, row);
+    st = rc < 0 ? NULL : vivo_catalog_series_below(r->d, level, row, r->err);
+    if (!st)
+        return rc < 0 ? rc : -EIO;
+    while ((rc = vivo_catdb_step(r->d, st, r->err)) == 1) {
+        rc = select_series(r, st);
+        if (rc < 0)
+            break;
+    }
+    sqlite3_reset(st);
+    sort_found(r->found);
+    return rc;
+}
+
+/* ---- level(E)
+ * --------------------------------------------------------------------------------------
+ */
+
+static int place_pending(struct run *r, struct vivo_inner *in)
+{
+    size_t n = in->found.npending;
+
+    if (n == 0)
+        return 0;
+    in->pending_at = calloc(n, sizeof *in->pending_at);
+    if (!in->pending_at)
+        return no_memory(r);
+    for (size_t i = 0; i < n; i++) {
+        const struct vivo_pending *p = &in->found.pending[i];
+        struct vivo_lineage l;
+        int rc;
+        in->all_maybe = in->all_maybe || p->level == VIVO_LEVEL_NONE;
+        if (p->level < in->node->level)
+            continue;
+        rc = vivo_catalog_lineage(r->d, p->level, p->row, &l, r->err);
+        if (rc < 0)
+            return rc;
+        in->pending_at[i] = l.rows[in->node->level];
+        if (vivo_catalog_rowset_add(&in->maybe, in->pending_at[i]) < 0)
+            return no_memory(r);
+    }
+    vivo_catalog_rowset_sort(&in->maybe);
+    return 0;
+}
+
+static int answer_levels(struct run *r, enum vivo_level level, vivo_row row)
+{
+    const struct vivo_query_node *nodes[INNER_MAX], *root = r->node;
+    size_t n = 0;
+    int rc = 0;
+
+    if (collect_levels(root, nodes, &n) < 0)
+        return vivo_fail(r->err, EINVAL, "more than %d level conditions", INNER_MAX);
+    if (n == 0)
+        return 0;
+    r->sel->inner = calloc(n, sizeof *r->sel->inner);
+    if (!r->sel->inner)
+        return no_memory(r);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        struct vivo_inner *in = &r->sel->inner[i];
+        in->node = nodes[i];
+        r->node = nodes[i]->a;
+        r->hot_only = is_hot(r->node);
+        r->found = &in->found;
+        rc = run(r, level, row);
+        if (rc == 0)
+            rc = place_pending(r, in);
+        r->sel->ninner = i + 1;
+    }
+    r->node = root;
+    r->found = &r->sel->f;
+    return rc;
+}
+
+/* What level(E) need to learn for the rows that depended on them; outer ones first, as
+ * they make inner ones wanted. */
+static int pass_on_pending(struct run *r)
+{
+    for (size_t i = r->sel->ninner; i-- > 0;) {
+        struct vivo_inner *in = &r->sel->inner[i];
+        vivo_catalog_rowset_sort(&in->wanted);
+        for (size_t k = 0; k < in->found.npending; k++) {
+            const struct vivo_pending *p = &in->found.pending[k];
+            int rc;
+            if (in->wanted.n == 0 ||
+                (p->level != VIVO_LEVEL_NONE &&
+                 !vivo_catalog_rowset_has(&in->wanted, in->pending_at[k])))
+                continue;
+            rc = add_pending(r, &r->sel->f, *p);
+            if (rc < 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
+/* patient(E) and narrower ask within one patient. */
+static int inner_scope(struct run *r, enum vivo_level *level, vivo_row *row)
+{
+    struct vivo_lineage l;
+    int rc;
+
+    if (*level <= VIVO_LEVEL_PATIENT)
+        return 0;
+    rc = vivo_catalog_lineage(r->d, *level, *row, &l, r->err);
+    *level = VIVO_LEVEL_PATIENT;
+    *row = l.rows[VIVO_LEVEL_PATIENT];
+    return rc;
+}
+
+static int select_in(struct run *r, enum vivo_level level, vivo_row row)
+{
+    enum vivo_level inner_level = level;
+    vivo_row inner_row = row;
+    int64_t generation = 0;
+    sqlite3_stmt *st =
+        vivo_catdb_stmt(r->d, "SELECT value FROM meta WHERE id = 1", r->err);
+    int rc;
+
+    if (!st)
+        return -EIO;
+    rc = vivo_catdb_number(r->d, st, 0, &generation, r->err);
+    r->sel->generation = (uint64_t)generation;
+    if (rc < 0 || r->sel->all)
+        return rc;
+    rc = inner_scope(r, &inner_level, &inner_row);
+    if (rc == 0)
+        rc = answer_levels(r, inner_level, inner_row);
+    r->hot_only = is_hot(r->node);
+    if (rc == 0)
+        rc = run(r, level, row);
+    return rc < 0 ? rc : pass_on_pending(r);
+}
+
+int vivo_catalog_select(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                        const struct vivo_query *q, struct vivo_selection **out,
+                        struct vivo_err *err)
+{
+    struct vivo_selection *sel;
+    struct run r = {.err = err};
+    int rc;
+
+    if (level >= VIVO_LEVEL_INSTANCE)
+        return vivo_fail(err, EINVAL, "catalog: nothing is below an instance");
+    sel = calloc(1, sizeof *sel);
+    if (!sel)
+        return vivo_fail(err, ENOMEM, "catalog: out of memory");
+    atomic_init(&sel->refs, 1);
+    sel->all = q == NULL;
+    /* The count in a query is its own business; taking a reference changes nothing
+     * that const promises. */
+    sel->query = q ? vivo_query_ref((struct vivo_query *)(uintptr_t)q) : NULL;
+    r.sel = sel;
+    r.place.sel = sel;
+    r.found = &sel->f;
+    r.node = q ? vivo_query_root(q) : NULL;
+    vivo_buf_init(&r.scratch, 2 * VIVO_ATTRS_MAX);
+    r.d = vivo_catalog_reader(c, err);
+    rc = r.d ? vivo_catdb_do(r.d, "BEGIN", err) : -EIO;
+    if (rc == 0) {
+        rc = select_in(&r, level, level == VIVO_LEVEL_NONE ? 0 : row);
+        vivo_catdb_do(r.d, "COMMIT", NULL);
+    }
+    if (r.d)
+        vivo_catalog_reader_done(c, r.d);
+    vivo_buf_free(&r.scratch);
+    if (rc < 0) {
+        vivo_selection_unref(sel);
+        return rc;
+    }
+    *out = sel;
+    return 0;
+}

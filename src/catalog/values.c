@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/catalog/values.c -- the values of an attribute, for facets.
+ *
+ * Values that no comparison tells apart are one (HEAD and Head, 1.0 and 1; DESIGN A5),
+ * spelt as the smallest in byte order. Where the attribute does not vary in a series
+ * its base answers for all members. */
+#include "catalog/internal.h"
+
+#include "vivofs/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define VALUES_MAX (16u << 20) /* bytes of all values */
+
+struct value {
+    const char *key, *text;     /* in the arena */
+    uint64_t instances, object; /* object: the last that was counted */
+};
+
+struct gather {
+    struct vivo_catdb *d;
+    const struct vivo_selection *sel;
+    uint32_t tag;
+    struct vivo_arena *arena;
+    struct value *table; /* open addressing; a power of two */
+    size_t n, cap;
+    uint64_t missing, object;
+    bool has_missing;
+    struct vivo_buf tmp;
+    struct vivo_err *err;
+};
+
+static int no_memory(struct gather *g)
+{
+    return vivo_fail(g->err, ENOMEM, "catalog: too many different values");
+}
+
+/* ---- the table
+ * ---------------------------------------------------------------------------- */
+
+static size_t slot_of(const struct gather *g, const char *key)
+{
+    uint64_t h = 1469598103934665603u; /* FNV-1a */
+    size_t i;
+
+    for (const char *p = key; *p; p++)
+        h = (h ^ (uint8_t)*p) * 1099511628211u;
+    for (i = (size_t)h & (g->cap - 1); g->table[i].key; i = (i + 1) & (g->cap - 1))
+        if (strcmp(g->table[i].key, key) == 0)
+            break;
+    return i;
+}
+
+static int grow(struct gather *g)
+{
+    struct value *old = g->table;
+    size_t cap = g->cap;
+
+    g->cap = cap ? 2 * cap : 256;
+    g->table = calloc(g->cap, sizeof *g->table);
+    if (!g->table) {
+        g->table = old;
+        g->cap = cap;
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < cap; i++)
+        if (old[i].key)
+            g->table[slot_of(g, old[i].key)] = old[i];
+    free(old);
+    return 0;
+}
+
+/* What two values have in common when A5's comparison does not tell them apart. */
+static int make_key(struct gather *g, const char *vr, const char *s, size_t len)
+{
+    vivo_buf_clear(&g->tmp);
+    if (strcmp(vr, "UI") == 0)
+        return vivo_buf_add(&g->tmp, s, len);
+    if (strcmp(vr, "DS") == 0 || strcmp(vr, "IS") == 0) {
+        char text[65], *end;
+        double v;
+        snprintf(text, sizeof text, "%.*s", (int)VIVO_MIN(len, (size_t)64), s);
+        v = strtod(text, &end);
+        if (end != text && *end == 0)
+            return vivo_buf_printf(&g->tmp, "%.17g", v + 0.0);
+    }
+    return vivo_text_fold(s, len, &g->tmp);
+}
+
+static int add_text(struct gather *g, const char *vr, const char *s, size_t len,
+                    uint64_t instances)
+{
+    struct value *v;
+
+    while (len && (*s == ' ' || *s == 0)) {
+        s++;
+        len--;
+    }
+    while (len && (s[len - 1] == ' ' || s[len - 1] == 0))
+        len--;
+    if (len == 0)
+        return 0;
+    if (make_key(g, vr, s, len) < 0 || (2 * g->n >= g->cap && grow(g) < 0))
+        return no_memory(g);
+    v = &g->table[slot_of(g, (const char *)g->tmp.data)];
+    if (!v->key) {
+        v->key = vivo_arena_strndup(g->arena, (const char *)g->tmp.data, g->tmp.len);
+        if (!v->key)
+            return no_memory(g);
+        g->n++;
+    }
+    if (!v->text || strncmp(s, v->text, len) < 0 ||
+        (strncmp(s, v->text, len) == 0 && strlen(v->text) > len)) {
+        v->text = vivo_arena_strndup(g->arena, s, len);
+        if (!v->text)
+            return no_memory(g);
+    }
+    if (v->object == g->object) /* twice in one object */
+        return 0;
+    v->object = g->object;
+    v->instances += instances;
+    return 1;
+}
+
+static bool is_text(const char *vr)
+{
+    static const char binary[] = "US SS UL SL FL FD SV UV AT OB OW OF OD OL OV UN SQ";
+
+    return strstr(binary, vr) == NULL;
+}
+
+static bool is_whole(const char *vr)
+{
+    return strstr("ST LT UT UR", vr) != NULL;
+}
+
+/* All values of one object, or of `instances` that have the same. */
+static int add_attr(struct gather *g, const struct vivo_attr *a, struct vivo_attrs in,
+                    uint64_t instances)
+{
+    int rc = 0, added = 0;
+
+    g->object++;
+    if (a && is_text(a->vr)) {
+        const char *p = (const char *)a->value, *end = p + a->len;
+        while (rc >= 0 && p < end) {
+            const char *q = is_whole(a->vr) ? NULL : memchr(p, '\\', (size_t)(end - p));
+            q = q ? q : end;
+            rc = add_text(g, a->vr, p, (size_t)(q - p), instances);
+            added += rc > 0;
+            p = q + 1;
+        }
+    } else if (a) {
+        char text[256];
+        if (vivo_attrs_text(in, g->tag, text, sizeof text)) {
+            rc = add_text(g, a->vr, text, strlen(text), instances);
+            added = rc > 0;
+        }
+    }
+    if (rc >= 0 && !added) {
+        g->has_missing = true;
+        g->missing += instances;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- series
+ * -----------------------------------------------------------------------------------
+ */
+
+static int add_members(struct gather *g, vivo_row series, struct vivo_attrs base)
+{
+    struct vivo_attr common, own;
+    bool in_base = vivo_attrs_find(base, g->tag, &common);
+    struct vivo_matcher m;
+    sqlite3_stmt *st;
+    int rc = vivo_catalog_matcher_init(&m, g->d, g->sel, series, g->err);
+
+    st = rc < 0 ? NULL
+                : vivo_catdb_stmt(g->d,
+                                  "SELECT i.headers, (SELECT d.attrs FROM diff d WHERE"
+                                  " d.id = i.id) FROM instance i WHERE i.parent = ?1"
+                                  " AND i.refusal = 0",
+                                  g->err);
+    if (st)
+        vivo_catdb_int(st, 1, series);
+    while (st && (rc = vivo_catdb_step(g->d, st, g->err)) == 1) {
+        struct vivo_attrs diff = vivo_catdb_column_attrs(st, 1);
+        if (!vivo_catalog_matcher_test(&m, diff, sqlite3_column_int(st, 0) != 0))
+            continue;
+        if (!vivo_attrs_find(diff, g->tag, &own))
+            rc = add_attr(g, in_base ? &common : NULL, base, 1);
+        else
+            rc = add_attr(g, own.vr[0] == '-' ? NULL : &own, diff, 1);
+        if (rc < 0)
+            break;
+    }
+    if (st)
+        sqlite3_reset(st);
+    vivo_catalog_matcher_free(&m);
+    return st ? rc : -EIO;
+}
+
+static bool tag_varies(struct vivo_attrs packed, uint32_t tag)
+{
+    for (size_t at = 0; at + 4 <= packed.len; at += 4)
+        if (vivo_le32(packed.data + at) == tag)
+            return true;
+    return false;
+}
+
+static int add_base(struct gather *g, vivo_row series, bool whole, uint64_t open,
+                    uint64_t members)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf base;
+    sqlite3_stmt *st =
+        vivo_catdb_stmt(g->d, "SELECT attrs, varying FROM base WHERE id = ?1", g->err);
+    struct vivo_attrs a = {NULL, 0};
+    struct vivo_attr e;
+    bool varies = false;
+    int rc;
+
+    vivo_buf_init(&base, VIVO_ATTRS_MAX);
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, series);
+    rc = vivo_catdb_step(g->d, st, g->err);
+    if (rc < 0)
+        return rc;
+    if (rc == 1) {
+        a = vivo_catdb_column_attrs(st, 0);
+        varies = tag_varies(vivo_catdb_column_attrs(st, 1), g->tag);
+        rc = a.len && vivo_buf_add(&base, a.data, a.len) < 0 ? no_memory(g) : 0;
+        a = (struct vivo_attrs){base.data, base.len};
+        sqlite3_reset(st);
+    }
+    if (rc < 0)
+        return rc;
+    if (!whole || varies)
+        return add_members(g, series, a);
+    if (vivo_attrs_find(a, g->tag, &e))
+        return add_attr(g, &e, a, open);
+    /* Of a series that is not listed it is not known that the attribute is missing. */
+    return members ? add_attr(g, NULL, a, open) : 0;
+}
+
+static int add_series(struct gather *g, sqlite3_stmt *st)
+{
+    struct vivo_lineage l = {{0}};
+    uint64_t members = (uint64_t)sqlite3_column_int64(st, COL_MEMBERS);
+    uint64_t open = (uint64_t)sqlite3_column_int64(st, COL_OPEN);
+    uint64_t mask = (uint64_t)sqlite3_column_int64(st, COL_VARIES);
+    int hot = vivo_catalog_hot(g->tag);
+    bool whole = true;
+
+    if (members > 0 && open == 0)
+        return 0;
+    l.rows[VIVO_LEVEL_COLLECTION] = sqlite3_column_int64(st, COL_COLLECTION);
+    l.rows[VIVO_LEVEL_PATIENT] = sqlite3_column_int64(st, COL_PATIENT);
+    l.rows[VIVO_LEVEL_STUDY] = sqlite3_column_int64(st, COL_STUDY);
+    l.rows[VIVO_LEVEL_SERIES] = sqlite3_column_int64(st, COL_ID);
+    if (g->sel && !g->sel->all) {
+        whole = vivo_selection_whole(g->sel, &l);
+        if (!whole && !vivo_catalog_rowset_has(&g->sel->f.some[VIVO_LEVEL_SERIES],
+                                               l.rows[VIVO_LEVEL_SERIES]))
+            return 0;
+    }
+    if (whole && hot >= 0 && !(mask >> hot & 1)) {
+        struct vivo_attrs a = vivo_catdb_column_attrs(st, COL_HOT);
+        struct vivo_attr e;
+        if (vivo_attrs_find(a, g->tag, &e))
+            return add_attr(g, &e, a, open);
+        return members ? add_attr(g, NULL, a, open) : 0;
+    }
+    return add_base(g, l.rows[VIVO_LEVEL_SERIES], whole, open, members);
+}
+
+/* ---- out
+ * ----------------------------------------------------------------------------------------
+ */
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(((const struct value *)a)->text, ((const struct value *)b)->text);
+}
+
+static int emit_values(struct gather *g, vivo_value_fn *fn, void *ctx)
+{
+    size_t n = 0;
+    int rc = 0;
+
+    for (size_t i = 0; i < g->cap; i++)
+        if (g->table[i].key)
+            g->table[n++] = g->table[i];
+    if (n)
+        qsort(g->table, n, sizeof *g->table, by_text);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = fn(ctx, g->table[i].text, g->table[i].instances);
+    if (rc == 0 && g->has_missing)
+        rc = fn(ctx, NULL, g->missing);
+    return rc;
+}
+
+static int gather_all(struct gather *g, enum vivo_level level, vivo_row row)
+{
+    sqlite3_stmt *st = vivo_catalog_series_below(g->d, level, row, g->err);
+    int rc = st ? 0 : -EIO;
+
+    while (st && (rc = vivo_catdb_step(g->d, st, g->err)) == 1) {
+        rc = add_series(g, st);
+        if (rc < 0)
+            break;
+    }
+    if (st)
+        sqlite3_reset(st);
+    return rc;
+}
+
+int vivo_catalog_values(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                        const struct vivo_selection *sel, uint32_t tag,
+                        vivo_value_fn *fn, void *ctx, struct vivo_err *err)
+{
+    struct gather g = {.sel = sel, .tag = tag, .err = err};
+    int rc;
+
+    if (level >= VIVO_LEVEL_INSTANCE)
+        return vivo_fail(err, EINVAL, "catalog: nothing is below an instance");
+    g.arena = vivo_arena_new(VALUES_MAX);
+    if (!g.arena)
+        return vivo_fail(err, ENOMEM, "catalog: out of memory");
+    vivo_buf_init(&g.tmp, 4 * VIVO_ATTRS_VALUE_MAX);
+    g.d = vivo_catalog_reader(c, err);
+    rc = g.d ? vivo_catdb_do(g.d, "BEGIN", err) : -EIO;
+    if (rc == 0) {
+        rc = gather_all(&g, level, level == VIVO_LEVEL_NONE ? 0 : row);
+        vivo_catdb_do(g.d, "COMMIT", NULL);
+    }
+    if (g.d)
+        vivo_catalog_reader_done(c, g.d);
+    if (rc == 0)
+        rc = emit_values(&g, fn, ctx);
+    vivo_buf_free(&g.tmp);
+    vivo_arena_free(g.arena);
+    free(g.table);
+    return rc;
+}
