@@ -6,7 +6,6 @@
 #include "internal.h"
 #include "vivofs/text.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
