@@ -11,6 +11,7 @@
 
 #define NODES_MAX (4u << 20)
 #define VALUES_MAX (256u << 20)
+#define UN_DEPTH_MAX 32
 #define TAG_ISSUER 0x00100021u
 #define TAG_DIRECTORY_RECORDS 0x00041220u
 
@@ -77,15 +78,63 @@ static void fill(struct vivo_header *h, struct vivo_node *node,
 {
     memset(node, 0, sizeof *node);
     node->tag = e->tag;
-    node->depth = e->depth;
+    node->depth = (uint8_t)(h->base_depth + e->depth);
     node->act = (uint8_t)dec->act;
     node->registry = dec->registry;
     node->undefined = e->length_undefined;
-    node->at = e->value_offset;
+    node->at = h->base_offset + e->value_offset;
     node->length = e->length;
-    if (e->syntax && h->syntax)
-        node->swapped = e->syntax->big_endian != h->syntax->big_endian;
+    if (e->syntax)
+        node->swapped = e->syntax->big_endian != h->syntax.big_endian;
     memcpy(node->vr, choose_vr(dec, e->vr), 3);
+}
+
+/* Event function over the bytes of one UN value: only what is below it counts. */
+static int inner_event(void *header, enum vivo_dcm_event event,
+                       const struct vivo_dcm_elem *e, struct vivo_err *err)
+{
+    if (event == VIVO_DCM_DATASET || event == VIVO_DCM_META)
+        return 0;
+    return vivo_header_event(header, event, e, err);
+}
+
+/* UN of defined length may hold a sequence in implicit VR little endian (PS3.5
+ * section 6.2.2, note 2): it is walked as one. Returns 1 when it was, 0 when it is no
+ * valid sequence and nothing was added. */
+static int add_un_sequence(struct vivo_header *h, const struct vivo_dcm_elem *e)
+{
+    static const char implicit_le[] = "1.2.840.10008.1.2";
+    const uint32_t n = h->n, depth = h->depth;
+    const size_t values = h->values.len;
+    const uint8_t base_depth = h->base_depth;
+    const uint64_t base_offset = h->base_offset;
+    struct vivo_err ignored = {0};
+    struct vivo_mem_reader r;
+    if (e->length < 8 || vivo_le32(e->value) != 0xE000FFFEu ||
+        h->base_depth + e->depth + 1 >= UN_DEPTH_MAX)
+        return 0;
+    uint8_t *bytes = malloc((size_t)e->length + 8);
+    if (!bytes)
+        return 0;
+    vivo_put_le16(bytes, (uint16_t)(e->tag >> 16));
+    vivo_put_le16(bytes + 2, (uint16_t)e->tag);
+    vivo_put_le32(bytes + 4, (uint32_t)e->length);
+    memcpy(bytes + 8, e->value, (size_t)e->length);
+    vivo_mem_reader_init(&r, bytes, (size_t)e->length + 8);
+    h->base_depth = (uint8_t)(base_depth + e->depth);
+    h->base_offset = base_offset + e->value_offset - 8;
+    int rc = vivo_dcm_walk_reader(&r.base,
+                                  vivo_dcm_syntax(implicit_le, sizeof implicit_le - 1),
+                                  VIVO_DCM_WALK_BARE, -1, inner_event, h, &ignored);
+    free(bytes);
+    h->base_depth = base_depth;
+    h->base_offset = base_offset;
+    if (!rc && h->depth == depth)
+        return 1;
+    h->n = n;
+    h->depth = depth;
+    h->values.len = values;
+    return 0;
 }
 
 static int add_element(struct vivo_header *h, const struct vivo_dcm_elem *e,
@@ -95,6 +144,8 @@ static int add_element(struct vivo_header *h, const struct vivo_dcm_elem *e,
     struct vivo_node node;
     vivo_deid_decide(h->d, e->tag, &dec);
     if (dec.act == VIVO_ACT_X && e->tag != TAG_ISSUER)
+        return 0;
+    if (is_vr(dec.vr, "SQ") && is_vr(e->vr, "UN") && add_un_sequence(h, e))
         return 0;
     fill(h, &node, e, &dec);
     node.kind = is_vr(dec.vr, "SQ") && e->length ? VIVO_NODE_BAD : VIVO_NODE_ELEMENT;
@@ -127,7 +178,7 @@ static int add_sequence(struct vivo_header *h, const struct vivo_dcm_elem *e,
 {
     struct vivo_decision dec;
     struct vivo_node node;
-    if (e->tag == TAG_DIRECTORY_RECORDS && !e->depth)
+    if (e->tag == TAG_DIRECTORY_RECORDS && !h->base_depth && !e->depth)
         h->dicomdir = true;
     vivo_deid_decide(h->d, e->tag, &dec);
     if (dec.act == VIVO_ACT_X)
@@ -152,7 +203,7 @@ static int add_item(struct vivo_header *h, const struct vivo_dcm_elem *e,
 {
     struct vivo_node node = {.tag = 0xFFFEE000u,
                              .kind = VIVO_NODE_ITEM,
-                             .depth = e->depth,
+                             .depth = (uint8_t)(h->base_depth + e->depth),
                              .undefined = e->length_undefined};
     int rc = add_node(h, &node, err);
     if (rc)
@@ -193,14 +244,14 @@ int vivo_header_event(void *header, enum vivo_dcm_event event,
                       const struct vivo_dcm_elem *e, struct vivo_err *err)
 {
     struct vivo_header *h = header;
-    if (!h->syntax && event != VIVO_DCM_META)
-        h->syntax = e->syntax;
+    if (!h->syntax.uid && event != VIVO_DCM_META && e->syntax)
+        h->syntax = *e->syntax;
     switch (event) {
     case VIVO_DCM_META:
         take_meta(h, e);
         return 0;
     case VIVO_DCM_DATASET:
-        h->want_inflate = h->syntax && h->syntax->deflated && h->inflated < 0;
+        h->want_inflate = h->syntax.deflated && h->inflated < 0;
         return h->want_inflate ? VIVO_DCM_STOP : 0;
     case VIVO_DCM_ELEMENT:
         return add_element(h, e, err);

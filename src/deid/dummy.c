@@ -87,8 +87,8 @@ static const struct part {
     {0x0040A730, 2, 0x00080104, "LO", "Comment"},
     {0x0040A730, 1, 0x0040A160, "UT", VIVO_DUMMY_TEXT},
     /* Waveform Annotation, PS3.3 Table C.10-10. */
-    {0x0040B020, 1, 0x00700006, "ST", VIVO_DUMMY_TEXT},
     {0x0040B020, 1, 0x0040A0B0, "US", ""},
+    {0x0040B020, 1, 0x00700006, "ST", VIVO_DUMMY_TEXT},
     /* Graphic Annotation, PS3.3 Table C.10-5. */
     {0x00700001, 1, 0x00700002, "CS", VIVO_DUMMY_TEXT},
     {0x00700001, 1, 0x00700008, "SQ", NULL},

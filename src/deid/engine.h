@@ -48,7 +48,8 @@ enum vivo_gap {
     VIVO_GAP_KEEP,
     VIVO_GAP_REMAP,
     VIVO_GAP_REGISTRY,
-    VIVO_GAP_CODE
+    VIVO_GAP_CODE,
+    VIVO_GAP_EMPTY,
 };
 struct vivo_deid_gap {
     uint32_t tag;
@@ -188,7 +189,9 @@ struct vivo_header {
     struct vivo_buf values;
     uint32_t open[2 * VIVO_DCM_DEPTH_MAX + 4]; /* sequences and items not ended yet */
     unsigned depth;
-    const struct vivo_syntax *syntax; /* of the source */
+    struct vivo_syntax syntax; /* of the source; uid NULL = none seen yet */
+    uint8_t base_depth;        /* inside a UN value that holds a sequence */
+    uint64_t base_offset;
     char meta_class[VIVO_UID_MAX + 1], meta_instance[VIVO_UID_MAX + 1];
     char meta_syntax[VIVO_UID_MAX + 1];
     int inflated;      /* descriptor for deflated sources, -1 = none yet */

@@ -132,23 +132,27 @@ static void shown_class(const struct vivo_rewrite *r, char out[VIVO_UID_MAX + 1]
         vivo_pseudo_uid(r->d->key, r->sop_class, n, out);
 }
 
-/* What the output is written in, and named as. */
+/* What the output is written in: the syntax that the source declares, or an explicit
+ * one in its byte order where it was deflated or is in another byte order than it
+ * says. Pixel data that are encapsulated stay in the declared one. */
 static int output_syntax(const struct vivo_header *h, const struct vivo_syntax **syntax,
                          const char **uid, struct vivo_err *err)
 {
-    static const char explicit_le[] = "1.2.840.10008.1.2.1";
-    if (!h->syntax)
+    const char *big = "1.2.840.10008.1.2.2", *little = "1.2.840.10008.1.2.1";
+    const struct vivo_syntax *in = &h->syntax;
+    if (!in->uid)
         return vivo_fail(err, EBADMSG, "no data set");
-    if (h->syntax->deflated) {
-        *uid = explicit_le;
-        *syntax = vivo_dcm_syntax(explicit_le, sizeof explicit_le - 1);
-        return *syntax ? 0 : vivo_fail(err, EIO, "no such transfer syntax");
-    }
-    *syntax = h->syntax;
-    *uid = h->meta_syntax[0] ? h->meta_syntax : h->syntax->uid;
-    if (!*uid || !vivo_uid_is_registry(*uid, strlen(*uid)))
+    *uid = h->meta_syntax[0] ? h->meta_syntax : in->uid;
+    *syntax = vivo_dcm_syntax(*uid, strlen(*uid));
+    if (!*syntax || !vivo_uid_is_registry(*uid, strlen(*uid)))
         return vivo_fail(err, EBADMSG, "its transfer syntax is not a registered one");
-    return 0;
+    if (!in->deflated && (*syntax)->big_endian == in->big_endian)
+        return 0;
+    if ((*syntax)->encapsulated)
+        return vivo_fail(err, EBADMSG, "encapsulated in another byte order");
+    *uid = in->big_endian ? big : little;
+    *syntax = vivo_dcm_syntax(*uid, strlen(*uid));
+    return *syntax ? 0 : vivo_fail(err, EIO, "no such transfer syntax");
 }
 
 static int write_header(struct vivo_rewrite *r, struct vivo_err *err)

@@ -52,6 +52,8 @@ static enum vivo_act act_of_gap(const struct vivo_deid *d,
         return VIVO_ACT_KEEP;
     case VIVO_GAP_CODE:
         return VIVO_ACT_CODE;
+    case VIVO_GAP_EMPTY:
+        return VIVO_ACT_Z;
     case VIVO_GAP_REGISTRY:
         *registry = true;
         return VIVO_ACT_KEEP;
