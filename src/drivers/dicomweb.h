@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/drivers/dicomweb.h -- what the parts of the DICOMweb driver share.
+ *
+ * Locators: study "S", series "S/R", instance "S/R/I" or, on Orthanc, "S/R/I/ID":
+ * UIDs and Orthanc's id of the instance. Only digits, dots and lower-case
+ * hexadecimal, so a locator can be put into a URL as it is. */
+#ifndef VIVOFS_DRIVERS_DICOMWEB_H
+#define VIVOFS_DRIVERS_DICOMWEB_H
+
+#include "vivofs/driver.h"
+
+#include <pthread.h>
+
+#define DICOMWEB_JSON "application/dicom+json"
+#define DICOMWEB_PAGE 500    /* rows asked for at once (dcm4chee caps at 1000) */
+#define DICOMWEB_PAGE_MIN 20 /* 413 halves the page down to this */
+#define DICOMWEB_PAGE_BYTES (64u << 20)
+#define DICOMWEB_METADATA_BYTES (256u << 20)
+#define DICOMWEB_OBJECT_BYTES (UINT64_C(64) << 30)
+
+#define ORTHANC_ID_LEN 44 /* five groups of eight hexadecimal digits */
+
+enum dicomweb_orthanc { /* is there Orthanc's own interface beside it? */
+                        DICOMWEB_ORTHANC_UNKNOWN,
+                        DICOMWEB_ORTHANC_NO,
+                        DICOMWEB_ORTHANC_YES,
+};
+
+struct dicomweb {
+    struct vivo_archive base;
+    char *url;             /* base without a slash at the end: "https://h/dicom-web" */
+    char *root;            /* url without "/dicom-web", NULL when it does not end so */
+    char *bearer;          /* or NULL */
+    atomic_int orthanc;    /* enum dicomweb_orthanc */
+    atomic_uint page;      /* rows a page; shrinks on 413 */
+    atomic_bool no_fields; /* refuses includefield with 400 */
+    atomic_bool single_part; /* refuses multipart, gives single parts */
+    struct dicomweb_memory *memory;
+};
+
+static inline struct dicomweb *dicomweb_of(struct vivo_archive *a)
+{
+    return (struct dicomweb *)a;
+}
+
+/* ---- locators (dicomweb_locator.c) -------------------------------------------------
+ */
+
+struct dicomweb_place {
+    char study[VIVO_UID_MAX + 1], series[VIVO_UID_MAX + 1], instance[VIVO_UID_MAX + 1];
+    char orthanc[ORTHANC_ID_LEN + 1]; /* or "" */
+};
+/* Digits and dots, 1 to 64 of them: PS3.5 section 9.1, leading zeros tolerated. */
+bool vivo_dicomweb_uid_ok(const char *uid);
+bool vivo_dicomweb_orthanc_id_ok(const char *id);
+/* -ENOENT when it is not a locator of this level. */
+int vivo_dicomweb_place_read(const char *locator, enum vivo_level level,
+                             struct dicomweb_place *out, struct vivo_err *err);
+
+/* ---- requests (dicomweb_http.c) -----------------------------------------------------
+ */
+
+/* GET base + path (or root + path) and the whole reply in `body`. POST when `post`. */
+struct dicomweb_ask {
+    const char *base, *path, *accept, *post;
+    size_t max_bytes;
+};
+int vivo_dicomweb_ask(struct dicomweb *d, const struct dicomweb_ask *ask,
+                      struct vivo_buf *body, struct vivo_net_reply *reply,
+                      struct vivo_op *op);
+/* The reply must be JSON (or empty): -EIO "answers text/html, not DICOM JSON …". */
+int vivo_dicomweb_check_json(const struct vivo_net_reply *reply, struct vivo_err *err);
+
+/* ---- Orthanc (dicomweb_orthanc.c)
+ * ---------------------------------------------------- */
+
+struct dicomweb_native { /* what Orthanc says about one instance */
+    char uid[VIVO_UID_MAX + 1];
+    char id[ORTHANC_ID_LEN + 1];
+    char version[64]; /* of the file: changes when it is overwritten */
+    uint64_t size;    /* bytes */
+};
+struct dicomweb_natives { /* ascending by uid */
+    struct dicomweb_native *items;
+    size_t n;
+};
+/* Finds out, once, whether it is an Orthanc: 1, 0 or an error. */
+int vivo_dicomweb_is_orthanc(struct dicomweb *d, struct vivo_op *op);
+/* Sizes and ids of the instances of a series, in one request. */
+int vivo_dicomweb_natives_get(struct dicomweb *d, const struct dicomweb_place *series,
+                              struct dicomweb_natives *out, struct vivo_op *op);
+void vivo_dicomweb_natives_free(struct dicomweb_natives *n);
+const struct dicomweb_native *
+vivo_dicomweb_natives_find(const struct dicomweb_natives *n, const char *uid);
+
+/* ---- rows (dicomweb_rows.c)
+ * ----------------------------------------------------------- */
+
+/* Gets each row once, in attrs form; uid: its own at the level asked. */
+typedef int dicomweb_row_fn(void *ctx, const char *uid, struct vivo_attrs attrs,
+                            struct vivo_err *err);
+struct dicomweb_query {
+    const char *path;       /* "/studies", "/studies/S/series" … */
+    const char *filter;     /* "StudyInstanceUID=…&" or "" */
+    const uint32_t *fields; /* 0-terminated: asked for by name */
+    uint32_t uid_tag;       /* the row's own UID */
+    bool one;               /* the first page is enough */
+    dicomweb_row_fn *fn;
+    void (*bad)(void *ctx, const char *uid); /* a row that cannot be addressed */
+    void *ctx;
+};
+/* Every row, page after page; complete or an error. */
+int vivo_dicomweb_rows(struct dicomweb *d, const struct dicomweb_query *q,
+                       struct vivo_op *op);
+
+/* ---- what was listed lately (dicomweb_memory.c)
+ * ---------------------------------------- */
+
+/* Attributes of studies and series, so that listing below them need not ask again. A
+ * fixed number of entries, for a few minutes. Thread-safe. */
+struct dicomweb_memory *vivo_dicomweb_memory_new(void);
+void vivo_dicomweb_memory_free(struct dicomweb_memory *m);
+void vivo_dicomweb_memory_put(struct dicomweb_memory *m, const char *locator,
+                              struct vivo_attrs attrs);
+bool vivo_dicomweb_memory_get(struct dicomweb_memory *m, const char *locator,
+                              struct vivo_buf *out);
+
+/* ---- the callbacks
+ * -------------------------------------------------------------------- */
+
+int vivo_dicomweb_list(struct vivo_archive *self, enum vivo_level level,
+                       const char *parent, struct vivo_intake *in, struct vivo_op *op);
+int vivo_dicomweb_headers(struct vivo_archive *self, const char *series,
+                          struct vivo_intake *in, struct vivo_op *op);
+int vivo_dicomweb_fetch(struct vivo_archive *self, const char *locator,
+                        struct vivo_delivery *to, struct vivo_op *op);
+
+#endif

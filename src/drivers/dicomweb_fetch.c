@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/drivers/dicomweb_fetch.c -- the bytes of one object.
+ *
+ * From Orthanc the stored file; from others WADO-RS (PS3.18 section 10.4) as a
+ * multipart reply of exactly one part, or as a single part where that is all there is.
+ * `transfer-syntax=*` asks for the object as it is stored: without it the standard
+ * lets the server transcode. What comes is looked into as it comes, and no byte is
+ * passed on before its SOP Instance UID is the one that was asked for. */
+#include "dicomweb.h"
+#include "multipart.h"
+
+#include "vivofs/dcm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MULTIPART "multipart/related; type=\"application/dicom\"; transfer-syntax=*"
+#define SINGLE "application/dicom; transfer-syntax=*"
+#define HELD_MAX                                                                       \
+    (4u << 20) /* bytes before the SOP Instance UID; file meta is small                \
+                */
+
+struct arrival {
+    struct vivo_sink sink; /* what net writes to */
+    struct vivo_delivery *to;
+    const struct vivo_net_reply *reply; /* head is known before the first byte */
+    const char *uid;
+    bool started; /* the kind of reply is known */
+    bool single;  /* bare object, not multipart */
+    unsigned parts;
+    struct vivo_multipart multipart;
+    struct vivo_dcm_walk *walk; /* until the object is known to be the right one */
+    struct vivo_buf held;
+    bool right;
+    uint64_t bytes;
+};
+
+static struct arrival *arrival_of(struct vivo_sink *s)
+{
+    return (struct arrival *)s;
+}
+
+/* ---- is it the right object? --------------------------------------------------------
+ */
+
+static int on_element(void *ctx, enum vivo_dcm_event event,
+                      const struct vivo_dcm_elem *e, struct vivo_err *err)
+{
+    struct arrival *a = ctx;
+    if (e->depth > 0 || event == VIVO_DCM_META || event == VIVO_DCM_DATASET)
+        return 0;
+    if (event == VIVO_DCM_SEQUENCE)
+        return VIVO_DCM_SKIP;
+    if (e->tag < VIVO_TAG_SOPInstanceUID && event != VIVO_DCM_END)
+        return 0;
+    size_t n = strlen(a->uid);
+    if (e->tag != VIVO_TAG_SOPInstanceUID || event != VIVO_DCM_ELEMENT)
+        return vivo_fail(err, EBADMSG, "the object has no SOP Instance UID");
+    uint64_t len = e->length;
+    while (len > 0 && (e->value[len - 1] == '\0' || e->value[len - 1] == ' '))
+        len--;
+    if (len != n || memcmp(e->value, a->uid, n) != 0)
+        return vivo_fail(err, EIO, "the server sent another object than asked for");
+    a->right = true;
+    return VIVO_DCM_STOP;
+}
+
+static int give(struct arrival *a, const void *data, size_t len, struct vivo_err *err)
+{
+    return len ? a->to->sink.write(&a->to->sink, data, len, err) : 0;
+}
+
+/* Bytes of the object, in order. */
+static int object_bytes(void *ctx, const void *data, size_t len, struct vivo_err *err)
+{
+    struct arrival *a = ctx;
+    uint64_t offset = a->bytes;
+    a->bytes += len;
+    if (a->right)
+        return give(a, data, len, err);
+    if (vivo_buf_add(&a->held, data, len))
+        return vivo_fail(err, EBADMSG, "no SOP Instance UID in the first %u bytes",
+                         HELD_MAX);
+    int rc = vivo_dcm_walk_push(a->walk, offset, data, len, err);
+    if (rc < 0 || !a->right)
+        return rc < 0 ? rc : 0;
+    rc = give(a, a->held.data, a->held.len, err);
+    vivo_buf_free(&a->held);
+    return rc;
+}
+
+/* ---- parts --------------------------------------------------------------------------
+ */
+
+static int begin_part(void *ctx, const char *type, struct vivo_err *err)
+{
+    struct arrival *a = ctx;
+    if (++a->parts > 1)
+        return vivo_fail(err, EIO, "the server sent more than one object");
+    if (type[0] && !vivo_media_type_is(type, "application/dicom"))
+        return vivo_fail(err, EIO, "the server sent a part that is not a DICOM object");
+    return 0;
+}
+
+static int end_part(void *ctx, struct vivo_err *err)
+{
+    (void)ctx;
+    (void)err;
+    return 0;
+}
+
+static int start_arrival(struct arrival *a, struct vivo_err *err)
+{
+    const struct vivo_multipart_to to = {begin_part, object_bytes, end_part, a};
+    const char *type = a->reply->content_type;
+    a->started = true;
+    if (vivo_media_type_is(type, "application/dicom")) {
+        a->single = true;
+        a->parts = 1;
+        return a->reply->by_close
+                   ? vivo_fail(err, EIO,
+                               "object without a length: its end is not certain")
+                   : 0;
+    }
+    return vivo_multipart_init(&a->multipart, type, &to, err);
+}
+
+static int write_arrival(struct vivo_sink *self, const void *data, size_t len,
+                         struct vivo_err *err)
+{
+    struct arrival *a = arrival_of(self);
+    int rc = a->started ? 0 : start_arrival(a, err);
+    if (rc)
+        return rc;
+    return a->single ? object_bytes(a, data, len, err)
+                     : vivo_multipart_push(&a->multipart, data, len, err);
+}
+
+static int reset(struct arrival *a, struct vivo_err *err)
+{
+    vivo_multipart_free(&a->multipart);
+    vivo_dcm_walk_free(a->walk);
+    vivo_buf_free(&a->held);
+    a->multipart = (struct vivo_multipart){0};
+    a->walk = NULL;
+    a->started = a->single = a->right = false;
+    a->parts = 0;
+    a->bytes = 0;
+    vivo_buf_init(&a->held, HELD_MAX);
+    return vivo_dcm_walk_new(NULL, 0, 0, -1, on_element, a, &a->walk, err);
+}
+
+static int restart_arrival(struct vivo_sink *self, struct vivo_err *err)
+{
+    struct arrival *a = arrival_of(self);
+    bool gave = a->right;
+    int rc = reset(a, err);
+    if (rc == 0 && gave)
+        rc = a->to->sink.restart(&a->to->sink, err);
+    return rc;
+}
+
+static int finish_arrival(struct arrival *a, struct vivo_err *err)
+{
+    if (a->reply->status == 206)
+        return vivo_fail(err, EIO, "the server sent only a part of what was asked for");
+    if (!a->started)
+        return vivo_fail(err, EIO, "the server sent nothing");
+    int rc = a->single ? 0 : vivo_multipart_finish(&a->multipart, err);
+    if (rc == 0 && a->parts != 1)
+        rc = vivo_fail(err, EIO, "the server sent no object");
+    if (rc == 0 && !a->right)
+        rc = vivo_fail(err, EBADMSG, "the object ends before its SOP Instance UID");
+    return rc;
+}
+
+/* ---- requests -----------------------------------------------------------------------
+ */
+
+static int get(struct dicomweb *d, const char *url, const char *accept, bool close_ends,
+               struct vivo_sink *sink, struct vivo_net_reply *reply, struct vivo_op *op)
+{
+    const struct vivo_net_request rq = {.url = url,
+                                        .accept = accept,
+                                        .bearer = d->bearer,
+                                        .max_bytes = DICOMWEB_OBJECT_BYTES,
+                                        .close_ends = close_ends};
+    atomic_fetch_add(&d->base.requests, 1);
+    int rc = vivo_net_fetch(d->base.net, &rq, sink, reply, op);
+    atomic_fetch_add(&d->base.bytes, reply->received);
+    if (rc == -EACCES)
+        return vivo_fail_in(&op->err, "needs credentials (netrc=FILE)");
+    return rc;
+}
+
+/* Orthanc's file, byte for byte; its id was computed from the object's UIDs. */
+static int fetch_native(struct dicomweb *d, const struct dicomweb_place *p,
+                        struct vivo_delivery *to, struct vivo_op *op)
+{
+    char url[2048];
+    struct vivo_net_reply reply;
+    if (snprintf(url, sizeof url, "%s/instances/%s/file", d->root, p->orthanc) >=
+        (int)sizeof url)
+        return vivo_fail(&op->err, EINVAL, "dicomweb: URL too long");
+    int rc = get(d, url, NULL, false, &to->sink, &reply, op);
+    if (rc == 0 && reply.received == 0)
+        rc = vivo_fail(&op->err, EIO, "Orthanc sent an empty file");
+    return rc;
+}
+
+/* One WADO-RS request with this Accept. *refused: the server does not serve it so. */
+static int fetch_as(struct dicomweb *d, const char *url, const char *accept,
+                    const char *uid, struct vivo_delivery *to, bool *refused,
+                    struct vivo_op *op)
+{
+    struct vivo_net_reply reply = {0};
+    struct arrival a = {.to = to, .reply = &reply, .uid = uid};
+    a.sink.write = write_arrival;
+    a.sink.restart = to->sink.restart ? restart_arrival : NULL;
+    int rc = reset(&a, &op->err);
+    if (rc == 0)
+        rc = get(d, url, accept, true, &a.sink, &reply, op);
+    *refused = rc < 0 && (reply.status == 400 || reply.status == 406);
+    if (rc == 0)
+        rc = finish_arrival(&a, &op->err);
+    vivo_multipart_free(&a.multipart);
+    vivo_dcm_walk_free(a.walk);
+    vivo_buf_free(&a.held);
+    return rc;
+}
+
+static int fetch_wado(struct dicomweb *d, const struct dicomweb_place *p,
+                      struct vivo_delivery *to, struct vivo_op *op)
+{
+    char url[2048];
+    bool refused = false;
+    if (snprintf(url, sizeof url, "%s/studies/%s/series/%s/instances/%s", d->url,
+                 p->study, p->series, p->instance) >= (int)sizeof url)
+        return vivo_fail(&op->err, EINVAL, "dicomweb: URL too long");
+    bool single = atomic_load(&d->single_part);
+    int rc =
+        fetch_as(d, url, single ? SINGLE : MULTIPART, p->instance, to, &refused, op);
+    if (!refused || single)
+        return rc;
+    vivo_err_clear(&op->err);
+    rc = fetch_as(d, url, SINGLE, p->instance, to, &refused, op);
+    if (rc == 0)
+        atomic_store(&d->single_part, true);
+    return rc;
+}
+
+int vivo_dicomweb_fetch(struct vivo_archive *self, const char *locator,
+                        struct vivo_delivery *to, struct vivo_op *op)
+{
+    struct dicomweb *d = dicomweb_of(self);
+    struct dicomweb_place p;
+    int rc = vivo_dicomweb_place_read(locator, VIVO_LEVEL_INSTANCE, &p, &op->err);
+    if (rc)
+        return rc;
+    if (p.orthanc[0] && d->root)
+        return fetch_native(d, &p, to, op);
+    return fetch_wado(d, &p, to, op);
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/drivers/dicomweb_list.c -- records of studies, series and instances, and whole
+ * headers of a series.
+ *
+ * A record carries what is known of its ancestors too, always from the ancestor's own
+ * row, so that the same study looks the same at every level. */
+#include "dicomjson.h"
+#include "dicomweb.h"
+
+#include "vivofs/hash.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOCATOR_MAX (3 * VIVO_UID_MAX + ORTHANC_ID_LEN + 8)
+
+static const uint32_t study_fields[] = {VIVO_TAG_StudyDate,
+                                        VIVO_TAG_StudyTime,
+                                        VIVO_TAG_AccessionNumber,
+                                        VIVO_TAG_ModalitiesInStudy,
+                                        VIVO_TAG_StudyDescription,
+                                        VIVO_TAG_PatientName,
+                                        VIVO_TAG_PatientID,
+                                        VIVO_TAG_PatientBirthDate,
+                                        VIVO_TAG_PatientSex,
+                                        VIVO_TAG_StudyID,
+                                        VIVO_TAG_NumberOfStudyRelatedSeries,
+                                        VIVO_TAG_NumberOfStudyRelatedInstances,
+                                        0};
+static const uint32_t series_fields[] = {VIVO_TAG_Modality,
+                                         VIVO_TAG_Manufacturer,
+                                         VIVO_TAG_SeriesDescription,
+                                         VIVO_TAG_PatientID,
+                                         VIVO_TAG_BodyPartExamined,
+                                         VIVO_TAG_ProtocolName,
+                                         VIVO_TAG_SeriesNumber,
+                                         VIVO_TAG_NumberOfSeriesRelatedInstances,
+                                         0};
+static const uint32_t instance_fields[] = {VIVO_TAG_SOPClassUID, VIVO_TAG_PatientID,
+                                           VIVO_TAG_InstanceNumber,
+                                           VIVO_TAG_NumberOfFrames, 0};
+
+struct listing {
+    struct dicomweb *d;
+    enum vivo_level level;       /* of the records */
+    struct dicomweb_place place; /* of the parent */
+    struct vivo_intake *in;
+    struct vivo_buf uids;         /* the parent's and its parents', of the path */
+    struct vivo_buf base, merged; /* the parent's attributes; one record's */
+    struct dicomweb_natives natives;
+};
+
+static void emit_bad(void *ctx, const char *uid)
+{
+    struct listing *l = ctx;
+    char locator[32] = "?";
+    /* Its UID could be anything; a digest tells one from another. */
+    vivo_short_name(uid, strlen(uid), locator + 1, 12);
+    l->in->other(l->in, locator, NULL);
+}
+
+/* A row of another patient than its study's (one Study Instance UID under two patients
+ * exists) gets nothing from there but the UIDs. */
+static bool is_of_another_patient(struct vivo_attrs row, struct vivo_attrs base)
+{
+    char mine[128];
+    char theirs[128];
+    return vivo_attrs_text(row, VIVO_TAG_PatientID, mine, sizeof mine) &&
+           vivo_attrs_text(base, VIVO_TAG_PatientID, theirs, sizeof theirs) &&
+           strcmp(mine, theirs) != 0;
+}
+
+/* UIDs of the parents are certain: they were in the path. A row that says otherwise
+ * comes from a server that did not read it. */
+static int check_parent(struct vivo_attrs row, uint32_t tag, const char *want,
+                        struct vivo_err *err)
+{
+    char uid[VIVO_UID_MAX + 2];
+    if (want[0] && vivo_attrs_text(row, tag, uid, sizeof uid) && strcmp(uid, want) != 0)
+        return vivo_fail(err, EIO, "the server lists something of another %s",
+                         tag == VIVO_TAG_StudyInstanceUID ? "study" : "series");
+    return 0;
+}
+
+/* The row over what is known of its parents. */
+static int merge_row(struct listing *l, struct vivo_attrs row, struct vivo_attrs *out,
+                     struct vivo_err *err)
+{
+    int rc = check_parent(row, VIVO_TAG_StudyInstanceUID, l->place.study, err);
+    if (rc == 0)
+        rc = check_parent(row, VIVO_TAG_SeriesInstanceUID, l->place.series, err);
+    if (rc)
+        return rc;
+    struct vivo_attrs base = {l->base.data, l->base.len};
+    if (is_of_another_patient(row, base))
+        base = (struct vivo_attrs){l->uids.data, l->uids.len};
+    vivo_buf_clear(&l->merged);
+    if (vivo_attrs_merge(base, row, &l->merged))
+        return vivo_fail(err, ENOSPC, "dicomweb: attributes too large");
+    *out = (struct vivo_attrs){l->merged.data, l->merged.len};
+    return 0;
+}
+
+static int put_uids(struct vivo_buf *out, const struct dicomweb_place *p,
+                    struct vivo_err *err)
+{
+    int rc = 0;
+    if (p->study[0])
+        rc = vivo_attrs_put(out, VIVO_TAG_StudyInstanceUID, "UI", p->study,
+                            strlen(p->study));
+    if (rc == 0 && p->series[0])
+        rc = vivo_attrs_put(out, VIVO_TAG_SeriesInstanceUID, "UI", p->series,
+                            strlen(p->series));
+    return rc ? vivo_fail(err, ENOMEM, "dicomweb: out of memory") : 0;
+}
+
+static int make_locator(const struct listing *l, const char *uid,
+                        const struct dicomweb_native *native, char out[LOCATOR_MAX])
+{
+    const struct dicomweb_place *p = &l->place;
+    if (l->level == VIVO_LEVEL_STUDY)
+        return snprintf(out, LOCATOR_MAX, "%s", uid);
+    if (l->level == VIVO_LEVEL_SERIES)
+        return snprintf(out, LOCATOR_MAX, "%s/%s", p->study, uid);
+    return snprintf(out, LOCATOR_MAX, "%s/%s/%s%s%s", p->study, p->series, uid,
+                    native ? "/" : "", native ? native->id : "");
+}
+
+static int emit_row(void *ctx, const char *uid, struct vivo_attrs row,
+                    struct vivo_err *err)
+{
+    struct listing *l = ctx;
+    char locator[LOCATOR_MAX];
+    const struct dicomweb_native *native =
+        l->level == VIVO_LEVEL_INSTANCE ? vivo_dicomweb_natives_find(&l->natives, uid)
+                                        : NULL;
+    struct vivo_record rec = {.level = l->level, .locator = locator};
+    int rc = merge_row(l, row, &rec.attrs, err);
+    if (rc)
+        return rc;
+    make_locator(l, uid, native, locator);
+    rec.size = native ? native->size : 0;
+    rec.version = native && native->version[0] ? native->version : NULL;
+    if (l->level < VIVO_LEVEL_INSTANCE)
+        vivo_dicomweb_memory_put(l->d->memory, locator, rec.attrs);
+    return l->in->record(l->in, &rec, err);
+}
+
+/* ---- ancestors ----------------------------------------------------------------------
+ */
+
+struct ancestor {
+    const char *uid;
+    struct vivo_buf *out;
+    bool found;
+};
+
+static int keep_ancestor(void *ctx, const char *uid, struct vivo_attrs row,
+                         struct vivo_err *err)
+{
+    struct ancestor *a = ctx;
+    /* A server that ignores the filter gives somebody else. */
+    if (a->found || strcmp(uid, a->uid) != 0)
+        return 0;
+    a->found = true;
+    return vivo_buf_add(a->out, row.data, row.len)
+               ? vivo_fail(err, ENOSPC, "dicomweb: attributes too large")
+               : 0;
+}
+
+static void ignore_bad(void *ctx, const char *uid)
+{
+    (void)ctx;
+    (void)uid;
+}
+
+/* The row of one study or series; an empty one when the server does not give it. */
+static int ask_ancestor(struct dicomweb *d, const char *path, const char *key,
+                        const char *uid, uint32_t tag, const uint32_t *fields,
+                        struct vivo_buf *out, struct vivo_op *op)
+{
+    char filter[128];
+    struct ancestor a = {uid, out, false};
+    snprintf(filter, sizeof filter, "%s=%s&", key, uid);
+    const struct dicomweb_query q = {path, filter,        fields,     tag,
+                                     true, keep_ancestor, ignore_bad, &a};
+    return vivo_dicomweb_rows(d, &q, op);
+}
+
+static int study_base(struct dicomweb *d, const struct dicomweb_place *p,
+                      struct vivo_buf *out, struct vivo_op *op)
+{
+    if (vivo_dicomweb_memory_get(d->memory, p->study, out))
+        return 0;
+    return ask_ancestor(d, "/studies", "StudyInstanceUID", p->study,
+                        VIVO_TAG_StudyInstanceUID, study_fields, out, op);
+}
+
+static int merge_into(struct vivo_buf *under, const struct vivo_buf *over,
+                      struct vivo_buf *out, struct vivo_err *err)
+{
+    struct vivo_attrs a = {under->data, under->len};
+    struct vivo_attrs b = {over->data, over->len};
+    return vivo_attrs_merge(a, b, out)
+               ? vivo_fail(err, ENOSPC, "dicomweb: attributes too large")
+               : 0;
+}
+
+/* What is known of the series and its study, as list() gave it. */
+static int series_base(struct dicomweb *d, const struct dicomweb_place *p,
+                       struct vivo_buf *out, struct vivo_op *op)
+{
+    char locator[LOCATOR_MAX];
+    char path[128];
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf study;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf series;
+    snprintf(locator, sizeof locator, "%s/%s", p->study, p->series);
+    if (vivo_dicomweb_memory_get(d->memory, locator, out))
+        return 0;
+    vivo_buf_init(&study, VIVO_ATTRS_MAX);
+    vivo_buf_init(&series, VIVO_ATTRS_MAX);
+    snprintf(path, sizeof path, "/studies/%s/series", p->study);
+    int rc = study_base(d, p, &study, op);
+    if (rc == 0)
+        rc = ask_ancestor(d, path, "SeriesInstanceUID", p->series,
+                          VIVO_TAG_SeriesInstanceUID, series_fields, &series, op);
+    return rc ? rc : merge_into(&study, &series, out, &op->err);
+}
+
+static int find_base(struct listing *l, struct vivo_op *op)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf known;
+    vivo_buf_init(&known, VIVO_ATTRS_MAX);
+    int rc = put_uids(&l->uids, &l->place, &op->err);
+    if (rc == 0 && l->level == VIVO_LEVEL_SERIES)
+        rc = study_base(l->d, &l->place, &known, op);
+    if (rc == 0 && l->level == VIVO_LEVEL_INSTANCE)
+        rc = series_base(l->d, &l->place, &known, op);
+    return rc ? rc : merge_into(&known, &l->uids, &l->base, &op->err);
+}
+
+/* ---- list ---------------------------------------------------------------------------
+ */
+
+static int list_rows(struct listing *l, struct vivo_op *op)
+{
+    char path[192];
+    struct dicomweb_query q = {
+        .path = path, .filter = "", .fn = emit_row, .bad = emit_bad, .ctx = l};
+    if (l->level == VIVO_LEVEL_STUDY) {
+        snprintf(path, sizeof path, "/studies");
+        q.fields = study_fields;
+        q.uid_tag = VIVO_TAG_StudyInstanceUID;
+    } else if (l->level == VIVO_LEVEL_SERIES) {
+        snprintf(path, sizeof path, "/studies/%s/series", l->place.study);
+        q.fields = series_fields;
+        q.uid_tag = VIVO_TAG_SeriesInstanceUID;
+    } else {
+        snprintf(path, sizeof path, "/studies/%s/series/%s/instances", l->place.study,
+                 l->place.series);
+        q.fields = instance_fields;
+        q.uid_tag = VIVO_TAG_SOPInstanceUID;
+    }
+    return vivo_dicomweb_rows(l->d, &q, op);
+}
+
+static int list_below(struct listing *l, struct vivo_op *op)
+{
+    int rc = find_base(l, op);
+    if (rc == 0 && l->level == VIVO_LEVEL_INSTANCE) {
+        rc = vivo_dicomweb_is_orthanc(l->d, op);
+        if (rc > 0)
+            rc = vivo_dicomweb_natives_get(l->d, &l->place, &l->natives, op);
+    }
+    return rc ? rc : list_rows(l, op);
+}
+
+int vivo_dicomweb_list(struct vivo_archive *self, enum vivo_level level,
+                       const char *parent, struct vivo_intake *in, struct vivo_op *op)
+{
+    struct listing l = {.d = dicomweb_of(self), .in = in};
+    int rc = 0;
+    l.level = level == VIVO_LEVEL_NONE    ? VIVO_LEVEL_STUDY
+              : level == VIVO_LEVEL_STUDY ? VIVO_LEVEL_SERIES
+                                          : VIVO_LEVEL_INSTANCE;
+    vivo_buf_init(&l.uids, VIVO_ATTRS_MAX);
+    vivo_buf_init(&l.base, VIVO_ATTRS_MAX);
+    vivo_buf_init(&l.merged, VIVO_ATTRS_MAX);
+    if (parent)
+        rc = vivo_dicomweb_place_read(parent, level, &l.place, &op->err);
+    if (rc == 0)
+        rc = list_below(&l, op);
+    vivo_dicomweb_natives_free(&l.natives);
+    vivo_buf_free(&l.uids);
+    vivo_buf_free(&l.base);
+    vivo_buf_free(&l.merged);
+    return rc;
+}
+
+/* ---- headers ------------------------------------------------------------------------
+ */
+
+/* One instance of …/metadata (PS3.18 section 10.4.1.1.2). */
+static int emit_header(struct listing *l, const char *object, size_t len,
+                       struct vivo_buf *attrs, struct vivo_err *err)
+{
+    char uid[VIVO_UID_MAX + 2];
+    char locator[LOCATOR_MAX];
+    vivo_buf_clear(attrs);
+    int rc = vivo_dicomjson_attrs(object, len, 0, attrs, err);
+    if (rc)
+        return rc;
+    struct vivo_attrs a = {attrs->data, attrs->len};
+    if (!vivo_attrs_text(a, VIVO_TAG_SOPInstanceUID, uid, sizeof uid) ||
+        !vivo_dicomweb_uid_ok(uid)) {
+        emit_bad(l, uid);
+        return 0;
+    }
+    const struct dicomweb_native *native = vivo_dicomweb_natives_find(&l->natives, uid);
+    struct vivo_record rec = {
+        .level = VIVO_LEVEL_INSTANCE, .locator = locator, .attrs = a, .headers = true};
+    rec.size = native ? native->size : 0;
+    rec.version = native && native->version[0] ? native->version : NULL;
+    make_locator(l, uid, native, locator);
+    return l->in->record(l->in, &rec, err);
+}
+
+static int take_headers(struct listing *l, const struct vivo_buf *body,
+                        struct vivo_op *op)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs;
+    struct vivo_dicomjson_rows rows;
+    const char *object;
+    size_t len;
+    int rc;
+    vivo_buf_init(&attrs, VIVO_ATTRS_MAX);
+    vivo_dicomjson_rows_init(&rows, body->data, body->len);
+    while ((rc = vivo_dicomjson_next(&rows, &object, &len, &op->err)) > 0) {
+        rc = vivo_op_check(op);
+        if (rc == 0)
+            rc = emit_header(l, object, len, &attrs, &op->err);
+        if (rc)
+            return rc;
+    }
+    return rc;
+}
+
+int vivo_dicomweb_headers(struct vivo_archive *self, const char *series,
+                          struct vivo_intake *in, struct vivo_op *op)
+{
+    struct listing l = {.d = dicomweb_of(self), .in = in, .level = VIVO_LEVEL_INSTANCE};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body;
+    struct vivo_net_reply reply;
+    char path[192];
+    vivo_buf_init(&body, DICOMWEB_METADATA_BYTES);
+    int rc = vivo_dicomweb_place_read(series, VIVO_LEVEL_SERIES, &l.place, &op->err);
+    if (rc == 0)
+        rc = vivo_dicomweb_is_orthanc(l.d, op);
+    if (rc > 0)
+        rc = vivo_dicomweb_natives_get(l.d, &l.place, &l.natives, op);
+    if (rc == 0) {
+        snprintf(path, sizeof path, "/studies/%s/series/%s/metadata", l.place.study,
+                 l.place.series);
+        const struct dicomweb_ask ask = {l.d->url, path, DICOMWEB_JSON, NULL,
+                                         DICOMWEB_METADATA_BYTES};
+        rc = vivo_dicomweb_ask(l.d, &ask, &body, &reply, op);
+    }
+    if (rc == 0)
+        rc = vivo_dicomweb_check_json(&reply, &op->err);
+    if (rc == 0 && reply.status == 206)
+        rc =
+            vivo_fail(&op->err, EIO, "the server gives headers of some instances only");
+    if (rc == 0)
+        rc = take_headers(&l, &body, op);
+    vivo_dicomweb_natives_free(&l.natives);
+    return rc;
+}

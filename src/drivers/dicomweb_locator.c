@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/drivers/dicomweb_locator.c -- UIDs and ids that may stand in a URL, and no
+ * others: they come from an archive, or from a catalog on disk. */
+#include "dicomweb.h"
+
+#include <errno.h>
+#include <string.h>
+
+bool vivo_dicomweb_uid_ok(const char *uid)
+{
+    size_t n = strspn(uid, "0123456789.");
+    return n > 0 && n <= VIVO_UID_MAX && uid[n] == '\0' && uid[0] != '.' &&
+           uid[n - 1] != '.' && !strstr(uid, "..");
+}
+
+/* Five groups of eight hexadecimal digits, joined by '-': a SHA-1. */
+bool vivo_dicomweb_orthanc_id_ok(const char *id)
+{
+    for (size_t i = 0; i < ORTHANC_ID_LEN; i++) {
+        bool dash = i % 9 == 8;
+        if (dash ? id[i] != '-' : !id[i] || !strchr("0123456789abcdef", id[i]))
+            return false;
+    }
+    return id[ORTHANC_ID_LEN] == '\0';
+}
+
+/* The part up to the next '/'; *s moves behind it, to NULL after the last one. */
+static bool take_part(const char **s, char *out, size_t cap)
+{
+    if (!*s)
+        return false;
+    size_t n = strcspn(*s, "/");
+    if (n >= cap)
+        return false;
+    memcpy(out, *s, n);
+    out[n] = '\0';
+    *s = (*s)[n] == '/' ? *s + n + 1 : NULL;
+    return true;
+}
+
+static bool take_uid(const char **s, char out[VIVO_UID_MAX + 1])
+{
+    return take_part(s, out, VIVO_UID_MAX + 1) && vivo_dicomweb_uid_ok(out);
+}
+
+int vivo_dicomweb_place_read(const char *locator, enum vivo_level level,
+                             struct dicomweb_place *out, struct vivo_err *err)
+{
+    const char *s = locator;
+    *out = (struct dicomweb_place){0};
+    bool ok = take_uid(&s, out->study);
+    if (level >= VIVO_LEVEL_SERIES)
+        ok = ok && take_uid(&s, out->series);
+    if (level >= VIVO_LEVEL_INSTANCE) {
+        ok = ok && take_uid(&s, out->instance);
+        if (ok && s)
+            ok = take_part(&s, out->orthanc, sizeof out->orthanc) &&
+                 vivo_dicomweb_orthanc_id_ok(out->orthanc);
+    }
+    if (!ok || s)
+        return vivo_fail(err, ENOENT, "not a locator of a DICOMweb %s",
+                         vivo_level_name(level));
+    return 0;
+}
