@@ -125,7 +125,12 @@ struct vivo_query_error {
  * operator word, or begins with '.'). */
 int vivo_query_parse(const char *name, const struct vivo_query_rules *rules,
                      struct vivo_query **out, struct vivo_query_error *qe);
-/* a and b; either may be NULL; both stay the caller's. */
+/* The same query under other rules (another archive of the mount); of any length, while
+ * a name is limited. As vivo_query_parse(vivo_query_text(q)). */
+int vivo_query_reparse(const struct vivo_query *q, const struct vivo_query_rules *rules,
+                       struct vivo_query **out, struct vivo_query_error *qe);
+/* a and b; either may be NULL; both stay the caller's. -ENAMETOOLONG: the text would
+ * be beyond 16 KiB. */
 int vivo_query_and(struct vivo_query *a, struct vivo_query *b, struct vivo_query **out);
 struct vivo_query *vivo_query_ref(struct vivo_query *q);
 void vivo_query_unref(struct vivo_query *q);

@@ -40,7 +40,7 @@ struct vivo_query_parser {
     struct vivo_query *q;
     const struct vivo_query_rules *rules; /* may be NULL */
     struct vivo_query_error *qe;
-    unsigned depth;
+    unsigned depth, depth_max;
     int rc; /* first failure */
 };
 

@@ -180,7 +180,8 @@ static char *put_literal(char *o, char c, enum vivo_query_quoting how)
     return o;
 }
 
-/* The text between quotes to `o`, which has room for twice a name. Returns the end of
+/* The text between quotes to `o`, which has room for twice its
+ * length. Returns the end of
  * what was written, NULL when the quote is not closed. */
 static char *unquote(struct vivo_query_parser *p, enum vivo_query_quoting how, char *o)
 {
@@ -220,23 +221,34 @@ static char *unbare(struct vivo_query_parser *p, enum vivo_query_quoting how, ch
     return o;
 }
 
+/* Bytes from the opening quote up to the one that closes it, or to the end. */
+static size_t quoted_len(const struct vivo_query_parser *p)
+{
+    size_t i = p->pos + 1;
+    while (i < p->len && p->s[i] != p->s[p->pos])
+        i += p->s[i] == '\\' && i + 1 < p->len ? 2 : 1;
+    return i - p->pos;
+}
+
 bool vivo_query_take_value(struct vivo_query_parser *p, enum vivo_query_quoting how,
                            const char *what, const char **out, size_t *at)
 {
     vivo_query_skip_space(p);
     *at = p->pos;
-    char o[2 * VIVO_QUERY_NAME_MAX + 1];
     char c = p->s[p->pos];
     bool quoted = c == '"' || c == '\'';
+    size_t most = quoted ? quoted_len(p) : vivo_query_word_len(p);
+    char *o = vivo_query_alloc(p, 2 * most + 1);
+    if (!o)
+        return false;
     char *end = quoted ? unquote(p, how, o) : unbare(p, how, o);
     if (!end) {
         vivo_query_fail(p, *at, "", "the quote is not closed");
         return false;
     }
-    if (quoted || end > o) {
-        *out = vivo_query_dup(p, o, (size_t)(end - o));
-        return *out != NULL;
-    }
+    *out = o;
+    if (quoted || end > o)
+        return true;
     vivo_query_fail(p, *at,
                     "put quotes around a value that has any of ( ) , = ! < > ~ & |",
                     "a value is missing %s", what);

@@ -34,9 +34,9 @@ static const struct vivo_query_node *new_not(struct vivo_query_parser *p,
 
 static bool enter(struct vivo_query_parser *p, size_t at)
 {
-    if (p->depth++ < VIVO_QUERY_DEPTH_MAX)
+    if (p->depth++ < p->depth_max)
         return true;
-    vivo_query_fail(p, at, "", "nested more than %d deep", VIVO_QUERY_DEPTH_MAX);
+    vivo_query_fail(p, at, "", "nested more than %u deep", p->depth_max);
     return false;
 }
 
@@ -352,7 +352,7 @@ static const struct vivo_query_node *parse_prim(struct vivo_query_parser *p)
 
 static const struct vivo_query_node *parse_not(struct vivo_query_parser *p)
 {
-    size_t nots[VIVO_QUERY_DEPTH_MAX];
+    size_t nots[VIVO_QUERY_DEPTH_MAX + 1];
     unsigned count = 0;
     for (;;) {
         vivo_query_skip_space(p);

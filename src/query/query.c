@@ -109,31 +109,48 @@ static int parse(struct vivo_query_parser *p, const char *name)
     return p->q->root ? vivo_query_print(p->q) : p->rc;
 }
 
-int vivo_query_parse(const char *name, const struct vivo_query_rules *rules,
-                     struct vivo_query **out, struct vivo_query_error *qe)
+static int parse_new(const char *name, unsigned depth_max,
+                     const struct vivo_query_rules *rules, struct vivo_query **out,
+                     struct vivo_query_error *qe)
 {
     struct vivo_query_error unused;
-    if (!qe)
-        qe = &unused;
-    memset(qe, 0, sizeof *qe);
-    if (!vivo_query_is_expression(name))
-        return -ENOENT;
-    if (strlen(name) > VIVO_QUERY_NAME_MAX) {
-        qe->column = VIVO_QUERY_NAME_MAX;
-        snprintf(qe->text, sizeof qe->text, "longer than %d bytes",
-                 VIVO_QUERY_NAME_MAX);
-        snprintf(qe->hint, sizeof qe->hint, "queries nest: q/A/q/B is A and B");
-        return -EINVAL;
-    }
-    struct vivo_query_parser p = {.q = new_query(), .rules = rules, .qe = qe};
+    struct vivo_query_parser p = {.q = new_query(),
+                                  .rules = rules,
+                                  .qe = qe ? qe : &unused,
+                                  .depth_max = depth_max};
     if (!p.q)
         return -ENOMEM;
+    memset(p.qe, 0, sizeof *p.qe);
     int rc = parse(&p, name);
     if (rc)
         vivo_query_unref(p.q);
     else
         *out = p.q;
     return rc;
+}
+
+int vivo_query_parse(const char *name, const struct vivo_query_rules *rules,
+                     struct vivo_query **out, struct vivo_query_error *qe)
+{
+    if (!vivo_query_is_expression(name))
+        return -ENOENT;
+    if (strlen(name) <= VIVO_QUERY_NAME_MAX)
+        return parse_new(name, VIVO_QUERY_DEPTH_MAX, rules, out, qe);
+    if (qe) {
+        memset(qe, 0, sizeof *qe);
+        qe->column = VIVO_QUERY_NAME_MAX;
+        snprintf(qe->text, sizeof qe->text, "longer than %d bytes",
+                 VIVO_QUERY_NAME_MAX);
+        snprintf(qe->hint, sizeof qe->hint, "queries nest: q/A/q/B is A and B");
+    }
+    return -EINVAL;
+}
+
+/* Joined queries are longer than a name, and one parenthesis deeper. */
+int vivo_query_reparse(const struct vivo_query *q, const struct vivo_query_rules *rules,
+                       struct vivo_query **out, struct vivo_query_error *qe)
+{
+    return parse_new(q->text, VIVO_QUERY_DEPTH_MAX + 1, rules, out, qe);
 }
 
 /* ---- .error -------------------------------------------------------------------------
