@@ -2,7 +2,7 @@
 /* src/fuse/listing.c -- a directory as it was when it was opened: records of stat and
  * name in one view, of which readdir serves slices. The offset of an entry is that of
  * the byte after it, plus one, so that 0 is the beginning. */
-#include "internal.h"
+#include "fuse/internal.h"
 
 #include <stdlib.h>
 #include <string.h>

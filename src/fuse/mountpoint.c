@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/fuse/mountpoint.c -- why a mount cannot be, said before libfuse says less. */
-#include "internal.h"
+#include "fuse/internal.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * On a thread of its own: inval_entry takes the lock of a directory that a look-up
  * may hold while it is parked on the very flight whose job reports the change. The
  * epoch (kernel 6.16 and later) takes no lock and costs one word. */
-#include "internal.h"
+#include "fuse/internal.h"
 
 #include "vivofs/log.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/fuse/ops_change.c -- everything that would change the tree: EROFS, but for saved
  * queries in a q/, which belong to the user who mounted. */
-#include "internal.h"
+#include "fuse/internal.h"
 
 /* May the caller change anything at all? Answers when not. */
 static bool owner(fuse_req_t req)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/fuse/ops_dir.c -- looking names up, attributes, directories. */
-#include "internal.h"
+#include "fuse/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -145,7 +145,7 @@ static void listxattr_(fuse_req_t req, fuse_ino_t ino, size_t size)
 
 static void readlink_(fuse_req_t req, fuse_ino_t ino)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
     struct vivo_err err = {0};
     int rc;
 

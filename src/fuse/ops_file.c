@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/fuse/ops_file.c -- opening and reading files; writing control files. */
-#include "internal.h"
+#include "fuse/internal.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
  * kernel, which libfuse delivers under the lock of its request. Neither touches the
  * request beyond setting a flag: it is taken up again by threads of our own, which
  * first unregister the interrupt (that waits for a handler under way). */
-#include "internal.h"
+#include "fuse/internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/fuse/reply.c -- the only place that answers the kernel: each request exactly
  * once, errors become positive here and are logged here, once. */
-#include "internal.h"
+#include "fuse/internal.h"
 
 #include "vivofs/log.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/fuse/session.c -- mounting, serving, ending. */
-#include "internal.h"
+#include "fuse/internal.h"
 
 #include "vivofs/log.h"
 

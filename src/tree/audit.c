@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/tree/audit.c -- the last opens of objects, for .vivofs/audit.log. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include <time.h>
 
@@ -57,7 +57,7 @@ void audit_open(struct audit *a, uid_t uid, pid_t pid, uint32_t archive, vivo_ro
 
 static int add(struct vivo_tree *t, const struct opened *o, struct vivo_buf *out)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf path;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf path = {0};
     struct vivo_err err = {0};
     time_t when = (time_t)o->time;
     struct tm tm;

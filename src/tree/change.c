@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/tree/change.c -- the few things a user may change: saved queries in a q/. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include <string.h>
 
@@ -66,7 +66,7 @@ int vivo_tree_symlink(struct vivo_tree *t, vivo_ino parent, const char *name,
                       const char *target, struct vivo_node_stat *out,
                       struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf old;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf old = {0};
     struct node space;
     const struct node *q = get_q(t, parent, &space, err);
     struct found f = {0};

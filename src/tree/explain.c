@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/tree/explain.c -- .explain of a query directory: what the catalog answers by
  * itself, what would have to be asked of the archive, and hints. Asks nothing. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -125,7 +125,7 @@ static int explain_everywhere(struct vivo_tree *t, const struct node *dir,
 int render_explain(struct vivo_tree *t, const struct node *dir,
                    struct vivo_tree_spool *out, struct vivo_op *op)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
     const struct vivo_query_node *root = vivo_query_root(dir->query);
     int rc;
 

@@ -2,7 +2,7 @@
 /* src/tree/exports.c -- files that a directory answers by name: .query, .count,
  * .paths.txt, .refused.csv and their kind. Each is put together when looked up, so
  * that its size is exact, and again only when the catalog has changed. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -54,7 +54,7 @@ static int add_printf(struct vivo_tree_spool *s, struct vivo_err *err, const cha
 static int add_printf(struct vivo_tree_spool *s, struct vivo_err *err, const char *fmt,
                       ...)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf line;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf line = {0};
     va_list ap;
     int rc;
 
@@ -186,8 +186,8 @@ static int put_series(struct sheet *s, const struct walk_item *item,
 
 static int series_line(void *ctx, const struct walk_item *item)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf row;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf row = {0};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs = {0};
     struct sheet *s = ctx;
     struct vivo_catalog *cat = node_catalog(s->tree, s->part);
     struct vivo_counts c = {0};
@@ -263,7 +263,7 @@ static int gather_refused(void *ctx, const struct vivo_entry *e)
 static int refused_line(struct vivo_tree *t, const struct node *part, vivo_row row,
                         int code, struct vivo_tree_spool *out, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf path;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf path = {0};
     char prefix[130];
     int rc;
 
@@ -328,7 +328,7 @@ exports[] = {
 static int lookup_error(struct vivo_tree *t, const struct node *dir, struct found *f,
                         struct vivo_op *op)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
 
     vivo_buf_init(&text, 4096);
     if (!select_error(t, dir, &text))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/tree/found.c -- filling in what a look-up found and what a listing emits. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include <string.h>
 

@@ -8,7 +8,7 @@
  * (q/, queries, what is below them, generated files) counts up from 16 while it is
  * looked up, and *shows* a hash of where it is. Two numbers because the kernel wants
  * one inode per directory and parent, while users want st_ino to stay. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/tree/readme.c -- README.txt of a mount: what this is, how to ask, how to quote.
  */
-#include "internal.h"
+#include "tree/internal.h"
 
 static const char head[] =
     "vivofs: medical-image archives as a directory tree, read-only\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/tree/room_by.c -- by/<Keyword>/<value>/: what q/Keyword=value shows, with only
  * the values that exist. DESIGN A5, "Facets". */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include "vivofs/text.h"
 
@@ -148,7 +148,7 @@ static int expression(const char *keyword, const char *name, struct vivo_buf *ou
 static int lookup_value(struct vivo_tree *t, const struct node *dir, const char *name,
                         struct found *f, struct vivo_op *op)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
     struct vivo_query_error qe;
     struct vivo_query *q = NULL;
     int rc;
@@ -197,7 +197,7 @@ static int key_of(const struct values *v, const char *value, struct vivo_buf *ke
 /* 1 = seen before. Values come in order of bytes, so the first one is the spelling. */
 static int seen_before(struct values *v, const char *value)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf key;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf key = {0};
     struct seen *s;
     struct seen **at;
 
@@ -220,7 +220,7 @@ static int seen_before(struct values *v, const char *value)
 
 static int emit_value(void *ctx, const char *value, uint64_t instances)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf name;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf name = {0};
     struct values *v = ctx;
     int rc;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/tree/room_control.c -- .vivofs/: what the mount tells of itself, and what one
  * may tell it. Never waits for the network; the mounting user's only. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include "vivofs/log.h"
 
@@ -52,7 +52,7 @@ static const struct control {
 static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
                   struct found *f, struct vivo_op *op)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
     const struct control *c = NULL;
     int rc;
 

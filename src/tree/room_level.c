@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/tree/room_level.c -- a level of the tree, from the archive down to the series,
  * whole or as a query selects it; and the objects in it. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include <string.h>
 

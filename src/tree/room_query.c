@@ -2,7 +2,7 @@
 /* src/tree/room_query.c -- q/: its names are expressions, or saved queries, which are
  * symbolic links; and the room of a text that does not parse. Looking a query up
  * costs a parse and has no side effect; evaluating waits until it is listed. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include <string.h>
 

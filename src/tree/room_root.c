@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/tree/room_root.c -- the mount itself: README.txt, .vivofs, q, the archives; and
  * q/EXPR/ of the whole mount, which lists every archive without asking it. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include <string.h>
 
@@ -17,7 +17,7 @@ static uint32_t archive_named(const struct vivo_tree *t, const char *name)
 static int lookup_readme(struct vivo_tree *t, const struct node *dir, struct found *f,
                          struct vivo_op *op)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
 
     vivo_buf_init(&text, TEXT_MAX);
     if (render_readme(t, &text))

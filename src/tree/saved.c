@@ -2,7 +2,7 @@
 /* src/tree/saved.c -- saved queries: `name TAB expression` lines in one small file for
  * each directory that owns a q/. Without a directory to keep them in they live as
  * long as the mount. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include "vivofs/file.h"
 
@@ -54,7 +54,7 @@ void saved_free(struct saved *s)
 static int key_of(struct vivo_tree *t, const struct node *q, char key[27],
                   struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf path;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf path = {0};
     int rc;
 
     vivo_buf_init(&path, 8192);
@@ -196,7 +196,7 @@ static int without(const struct vivo_buf *from, const char *name, struct vivo_bu
 int saved_find(struct vivo_tree *t, const struct node *q, const char *name,
                struct vivo_buf *target, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
     const char *at;
     struct line l;
     char key[27];
@@ -223,7 +223,7 @@ int saved_find(struct vivo_tree *t, const struct node *q, const char *name,
 
 int saved_list(struct lister *l, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
     struct saved *s = l->tree->saved;
     char name[NODE_NAME_MAX + 1];
     const char *at;
@@ -252,8 +252,8 @@ int saved_list(struct lister *l, struct vivo_err *err)
 static int change(struct vivo_tree *t, const struct node *q, const char *drop,
                   const char *name, const char *target, bool must, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf next;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf next = {0};
     char key[27];
     bool was;
     int rc = key_of(t, q, key, err);
@@ -291,7 +291,7 @@ int saved_remove(struct vivo_tree *t, const struct node *q, const char *name,
 int saved_rename(struct vivo_tree *t, const struct node *q, const char *from,
                  const char *to, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf target;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf target = {0};
     int rc;
 
     vivo_buf_init(&target, NODE_NAME_MAX + 1);

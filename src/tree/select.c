@@ -3,7 +3,7 @@
  *
  * A walk below a query directory asks for the same selection in every directory; it
  * is evaluated once per (archive, scope, canonical text) and catalog generation. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/tree/status.c -- .vivofs/status.json (DESIGN A4): valid JSON at all times, from
  * numbers that are kept anyway; asks nothing of any archive. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include <string.h>
 #include <time.h>
@@ -47,7 +47,7 @@ static int put_time(struct vivo_buf *b, const char *key, int64_t seconds)
 
 static int put_flights(struct vivo_tree *t, size_t i, struct vivo_buf *b)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf flights;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf flights = {0};
 
     vivo_buf_init(&flights, 1u << 20);
     /* Too many to tell: the number of them still stands above. */

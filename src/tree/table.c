@@ -4,7 +4,7 @@
  * Two hash tables under one mutex: by number, and by (parent, name), which makes a
  * directory one inode however often it is looked up. A node is freed when the
  * kernel has forgotten it and no request uses it. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/tree/tree.c -- the calls of tree.h: find the node, ask its room, count. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include <string.h>
 #include <time.h>

@@ -3,7 +3,7 @@
  *
  * Reads the catalog only. The children of one directory are copied before going
  * deeper, so that no reader connection is held while another is asked for. */
-#include "internal.h"
+#include "tree/internal.h"
 
 #include <stdio.h>
 #include <string.h>
