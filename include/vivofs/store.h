@@ -22,7 +22,7 @@ struct vivo_store_key {
 
 struct vivo_store_config {
     const char *dir;    /* NULL = memory only (memfd), for cache=memory */
-    uint64_t max_bytes; /* quota; least recently used go first */
+    uint64_t max_bytes; /* quota; least recently used go first; 0 = none */
     uint64_t min_free;  /* bytes to leave free on the file system */
 };
 
@@ -34,9 +34,9 @@ int vivo_store_open(const struct vivo_store_config *cfg, struct vivo_store **out
                     struct vivo_err *err);
 void vivo_store_close(struct vivo_store *s); /* NULL is fine */
 
-/* A view of the whole object, or -ENOENT. Blocks are checked against their sums the
- * first time they are read after opening: a torn file is quarantined, reads give
- * -EIO, and the next get is -ENOENT. The view stays valid if the entry is evicted. */
+/* A view of the whole object, or -ENOENT. All blocks are checked against their sums
+ * at the first get after opening: a torn file is quarantined and gives -ENOENT, so
+ * that it is fetched again. The view stays valid if the entry is evicted. */
 int vivo_store_get(struct vivo_store *s, const struct vivo_store_key *key,
                    struct vivo_view **out, struct vivo_err *err);
 
@@ -49,6 +49,8 @@ int vivo_store_put(struct vivo_store *s, const struct vivo_store_key *key,
 
 /* Forgets one entry. 0 or -ENOENT. */
 int vivo_store_forget(struct vivo_store *s, const struct vivo_store_key *key);
+/* Keeps an entry from being evicted, or no longer. 0, -ENOENT or -EIO. */
+int vivo_store_pin(struct vivo_store *s, const struct vivo_store_key *key, bool pinned);
 void vivo_store_stats(struct vivo_store *s, struct vivo_store_stats *out);
 /* Directory for nameless files beside the store, or NULL (memory). */
 const char *vivo_store_dir(const struct vivo_store *s);

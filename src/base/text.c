@@ -50,7 +50,7 @@ int vivo_text_nfc(const char *s, size_t len, struct vivo_buf *out)
 {
     if (is_ascii(s, len))
         return vivo_buf_add(out, s, len);
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf fixed;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf fixed = {0};
     vivo_buf_init(&fixed, len * 3 + 4);
     int rc = repair(s, len, &fixed);
     if (rc)

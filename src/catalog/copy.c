@@ -53,7 +53,7 @@ static int find_other(struct vivo_writer *w, struct vivo_sstate *ss,
 static int first_locator(struct vivo_catalog *c, vivo_row instance,
                          struct vivo_buf *out, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf one;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf one = {0};
     sqlite3_stmt *st =
         vivo_catdb_stmt(&c->w.db, "SELECT sealed FROM source WHERE instance = ?1", err);
     int rc;
@@ -83,7 +83,7 @@ static int duplicate_name(struct vivo_catalog *c, const char *plain, const char 
                           const char *locator, size_t chars,
                           char name[VIVO_NAME_MAX + 1], char u[64])
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf shown;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf shown = {0};
     size_t stem = strlen(plain);
     char mark[13];
 
@@ -148,7 +148,7 @@ static int take_plain_name(struct vivo_catalog *c, const struct other *o,
 static int put_different(struct vivo_catalog *c, struct vivo_sstate *ss,
                          const struct vivo_new_instance *n, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
     struct other plain;
     bool was_free;
     int rc = find_other(&c->w, ss, n, true, &plain, err);

@@ -19,10 +19,11 @@ static int remove_instance(struct vivo_writer *w, int64_t instance,
                            struct vivo_err *err)
 {
     int rc = run1(&w->db,
-                  "UPDATE series SET members = members - 1, known = known - i.headers,"
-                  " open = open - (i.refusal = 0),"
-                  " bytes = bytes - CASE i.refusal WHEN 0 THEN i.size ELSE 0 END,"
-                  " risk = risk - (i.refusal = 0 AND i.risk)"
+                  "UPDATE series SET members = series.members - 1,"
+                  " known = series.known - i.headers,"
+                  " open = series.open - (i.refusal = 0), bytes = series.bytes -"
+                  " CASE i.refusal WHEN 0 THEN i.size ELSE 0 END,"
+                  " risk = series.risk - (i.refusal = 0 AND i.risk)"
                   " FROM instance i WHERE i.id = ?1 AND series.id = i.parent",
                   instance, err);
 

@@ -54,7 +54,7 @@ void vivo_catalog_stamp(const struct vivo_catalog *c, const char *locator,
 int vivo_catalog_seal(const struct vivo_catalog *c, const char *locator,
                       const char *version, struct vivo_buf *out, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf plain;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf plain = {0};
     int rc;
 
     vivo_buf_clear(out);
@@ -99,7 +99,7 @@ int vivo_catalog_unseal(const struct vivo_catalog *c, struct vivo_attrs sealed,
                         struct vivo_buf *locator, struct vivo_buf *version,
                         struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf plain;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf plain = {0};
     int rc;
 
     vivo_buf_init(&plain, VIVO_CATALOG_LOCATOR_MAX);

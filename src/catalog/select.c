@@ -231,7 +231,7 @@ static int member_base(struct run *r, vivo_row series, struct vivo_buf *out)
  * members are looked at, for what is shown must be complete. */
 static int eval_members(struct run *r, vivo_row series, bool headers)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf base;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf base = {0};
     bool found = false;
     sqlite3_stmt *st;
     int rc;

@@ -214,7 +214,7 @@ static bool tag_varies(struct vivo_attrs packed, uint32_t tag)
 static int add_base(struct gather *g, vivo_row series, bool whole, uint64_t open,
                     uint64_t members)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf base;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf base = {0};
     sqlite3_stmt *st =
         vivo_catdb_stmt(g->d, "SELECT attrs, varying FROM base WHERE id = ?1", g->err);
     struct vivo_attrs a = {NULL, 0};

@@ -203,7 +203,7 @@ static int run(struct job *j)
 
 static int list_profiles(void)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
     vivo_buf_init(&text, 64 * 1024);
     if (vivo_deid_list_profiles(&text))
         return cli_fail("out of memory");

@@ -143,7 +143,7 @@ static int mount_session(struct mounted *m, const char *mountpoint,
                          struct vivo_err *err)
 {
     const struct options *o = &m->sources[0].options;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf name;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf name = {0};
     vivo_buf_init(&name, 4096);
     for (size_t i = 0; i < m->nsources; i++)
         if (vivo_buf_printf(&name, "%s%s", i ? "+" : "", m->sources[i].name))

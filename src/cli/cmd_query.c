@@ -97,7 +97,7 @@ static void put_csv(struct vivo_buf *line, const char *s, size_t len)
 static void print_csv(struct printer *p, struct vivo_attrs a, const char *path,
                       const struct vivo_counts *counts)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf line;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf line = {0};
     char text[1024];
     vivo_buf_init(&line, 64 * 1024);
     put_csv(&line, p->archive, strlen(p->archive));
@@ -117,7 +117,7 @@ static void print_csv(struct printer *p, struct vivo_attrs a, const char *path,
 static void print_json(struct printer *p, struct vivo_attrs a, const char *path,
                        const struct vivo_counts *counts)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf line;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf line = {0};
     char text[1024];
     vivo_buf_init(&line, 64 * 1024);
     vivo_buf_printf(&line, "%s  {\"Path\": ", p->first ? "" : ",\n");
@@ -137,7 +137,7 @@ static void print_json(struct printer *p, struct vivo_attrs a, const char *path,
 
 static int print_series(struct printer *p, const struct vivo_entry *e)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs = {0};
     struct vivo_err err = {0};
     struct vivo_counts counts = {0};
     vivo_buf_init(&attrs, VIVO_ATTRS_MAX);
@@ -223,7 +223,7 @@ static int parse_for(struct vivo_flow *f, const char *text, struct vivo_query **
         return cli_fail("'%s' is no expression: try Modality=CT", text);
     if (!rc)
         return 0;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf message;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf message = {0};
     vivo_buf_init(&message, 8192);
     vivo_query_error_text(text, &qe, &message);
     fputs((char *)message.data, stderr);

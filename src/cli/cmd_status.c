@@ -27,7 +27,7 @@ static int show(const char *mountpoint)
 {
     struct vivo_err err = {0};
     VIVO_AUTO(vivo_free_p) char *path = NULL;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
     vivo_buf_init(&text, 16 << 20);
     if (asprintf(&path, "%s/.vivofs/status.json", mountpoint) < 0) {
         path = NULL;

@@ -141,7 +141,7 @@ static int read_bearer(struct wing *w, struct vivo_err *err)
         return 0;
     if (!stat(path, &st) && (st.st_mode & 077))
         return vivo_fail(err, EPERM, "%s: readable by others; chmod 600 it", path);
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
     vivo_buf_init(&text, 16384);
     int rc = vivo_file_read(path, text.max, &text, err);
     if (rc)

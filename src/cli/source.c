@@ -85,7 +85,7 @@ static int load_preset(const char *name, struct preset *out, struct vivo_err *er
     int rc = -ENOENT;
     for (size_t i = 0; i < n; i++) {
         VIVO_AUTO(vivo_free_p) char *path = NULL;
-        VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text;
+        VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
         vivo_buf_init(&text, 64 * 1024);
         struct stat st;
         if (rc == -ENOENT && folders[i] &&

@@ -178,8 +178,8 @@ static int sort_entries(json_t *object, const struct maker *m, struct entry **ou
 static int put_sequence(uint32_t tag, json_t *items, const struct maker *m,
                         struct vivo_buf *out, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf value;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf item;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf value = {0};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf item = {0};
     vivo_buf_init(&value, VIVO_ATTRS_MAX);
     vivo_buf_init(&item, VIVO_ATTRS_MAX);
     struct maker inner = {m->flags & ~(unsigned)VIVO_DICOMJSON_ROW, m->depth + 1, NULL};
@@ -216,7 +216,7 @@ static int put_element(const struct entry *e, const struct maker *m,
             return 0;
         return put_sequence(e->tag, values, m, out, err);
     }
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf value;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf value = {0};
     vivo_buf_init(&value, 5 * VIVO_ATTRS_VALUE_MAX); /* room before cutting */
     int rc = vivo_dicomjson_value(e->tag, vr, e->value, &value);
     if (rc)

@@ -97,7 +97,7 @@ static int open_dicomweb(const struct vivo_archive_config *cfg,
 static int probe(struct vivo_archive *self, struct vivo_op *op)
 {
     struct dicomweb *d = dicomweb_of(self);
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body = {0};
     struct vivo_net_reply reply;
     vivo_buf_init(&body, DICOMWEB_PAGE_BYTES);
     const struct dicomweb_ask ask = {d->url, "/studies?limit=1", DICOMWEB_JSON, NULL,

@@ -213,8 +213,8 @@ static int series_base(struct dicomweb *d, const struct dicomweb_place *p,
 {
     char locator[LOCATOR_MAX];
     char path[128];
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf study;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf series;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf study = {0};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf series = {0};
     snprintf(locator, sizeof locator, "%s/%s", p->study, p->series);
     if (vivo_dicomweb_memory_get(d->memory, locator, out))
         return 0;
@@ -230,7 +230,7 @@ static int series_base(struct dicomweb *d, const struct dicomweb_place *p,
 
 static int find_base(struct listing *l, struct vivo_op *op)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf known;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf known = {0};
     vivo_buf_init(&known, VIVO_ATTRS_MAX);
     int rc = put_uids(&l->uids, &l->place, &op->err);
     if (rc == 0 && l->level == VIVO_LEVEL_SERIES)
@@ -329,7 +329,7 @@ static int emit_header(struct listing *l, const char *object, size_t len,
 static int take_headers(struct listing *l, const struct vivo_buf *body,
                         struct vivo_op *op)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs = {0};
     struct vivo_dicomjson_rows rows;
     const char *object;
     size_t len;
@@ -350,7 +350,7 @@ int vivo_dicomweb_headers(struct vivo_archive *self, const char *series,
                           struct vivo_intake *in, struct vivo_op *op)
 {
     struct listing l = {.d = dicomweb_of(self), .in = in, .level = VIVO_LEVEL_INSTANCE};
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body = {0};
     struct vivo_net_reply reply;
     char path[192];
     vivo_buf_init(&body, DICOMWEB_METADATA_BYTES);

@@ -35,7 +35,7 @@ int vivo_dicomweb_is_orthanc(struct dicomweb *d, struct vivo_op *op)
     int known = atomic_load(&d->orthanc);
     if (known != DICOMWEB_ORTHANC_UNKNOWN)
         return known == DICOMWEB_ORTHANC_YES;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body = {0};
     struct vivo_net_reply reply;
     vivo_buf_init(&body, SYSTEM_BYTES);
     const struct dicomweb_ask ask = {d->root, "/system", "application/json", NULL,
@@ -127,7 +127,7 @@ static int read_natives(const struct vivo_buf *body, struct dicomweb_natives *ou
 int vivo_dicomweb_natives_get(struct dicomweb *d, const struct dicomweb_place *series,
                               struct dicomweb_natives *out, struct vivo_op *op)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body = {0};
     struct vivo_net_reply reply;
     char question[512];
     vivo_buf_init(&body, FIND_BYTES);

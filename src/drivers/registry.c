@@ -59,7 +59,7 @@ static const struct vivo_driver *path_driver(void)
  * password too. */
 static void fail_unknown(const char *source, size_t len, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf known;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf known = {0};
 
     vivo_buf_init(&known, VIVO_ERR_TEXT);
     for (size_t i = 0; i < VIVO_ARRAY_LEN(table); i++)

@@ -90,8 +90,8 @@ static int open_changed(struct vivo_flow *f, vivo_row row, int fd, const char *l
 static int open_local(struct vivo_flow *f, const struct vivo_entry *e,
                       struct vivo_view **out, struct vivo_op *op)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf version;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf version = {0};
     vivo_buf_init(&locator, 64 * 1024);
     vivo_buf_init(&version, 256);
     int rc = vivo_catalog_locator(f->catalog, VIVO_LEVEL_INSTANCE, e->row, &locator,
@@ -158,7 +158,7 @@ static int no_descriptor(struct vivo_delivery *self, int fd, struct vivo_err *er
 static int make_store_key(struct vivo_flow *f, vivo_row row, struct vivo_store_key *key,
                           struct vivo_buf *locator, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf version;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf version = {0};
     vivo_buf_init(&version, 4096);
     int rc = vivo_catalog_locator(f->catalog, VIVO_LEVEL_INSTANCE, row, locator,
                                   &version, err);
@@ -224,7 +224,7 @@ static int fetch_remote(struct vivo_flight *flight)
     struct vivo_flow *f = flight->flow;
     struct vivo_op *op = &flight->op;
     struct vivo_store_key key;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
     vivo_buf_init(&locator, 64 * 1024);
     int rc = make_store_key(f, flight->key.row, &key, &locator, &op->err);
     if (rc)
@@ -266,7 +266,7 @@ static int open_stored(struct vivo_flow *f, vivo_row row, struct vivo_view **out
                        struct vivo_err *err)
 {
     struct vivo_store_key key;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
     vivo_buf_init(&locator, 64 * 1024);
     if (!f->store)
         return -ENOENT;

@@ -80,7 +80,7 @@ static int refused_attrs(struct vivo_flow *f, int fd, uint64_t size,
                          struct vivo_buf *out, struct vivo_err *err)
 {
     struct vivo_fd_reader r;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf raw;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf raw = {0};
     vivo_buf_init(&raw, VIVO_ATTRS_MAX);
     vivo_fd_reader_init(&r, fd, size);
     int rc = vivo_dcm_attrs(&r.base, NULL, 0, &raw, err);

@@ -92,7 +92,7 @@ static enum vivo_copy compare_copies(struct scan *s, const char *locator,
                                      vivo_row other)
 {
     struct vivo_op op;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf path;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf path = {0};
     vivo_buf_init(&path, 64 * 1024);
     vivo_op_init(&op, 0);
     if (vivo_catalog_locator(s->flow->catalog, VIVO_LEVEL_INSTANCE, other, &path, NULL,
@@ -297,7 +297,7 @@ static int shown_attrs(struct scan *s, const struct vivo_record *rec,
 static int record_with_attrs(struct scan *s, const struct vivo_record *rec,
                              struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs = {0};
     char collection[65];
     int rc = shown_attrs(s, rec, &attrs, err);
     if (rc)
@@ -403,7 +403,7 @@ static int run_listing(struct vivo_flight *flight, ask_fn *ask)
 {
     struct vivo_flow *f = flight->flow;
     struct vivo_op *op = &flight->op;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
     vivo_buf_init(&locator, 64 * 1024);
     bool top = flight->key.level == VIVO_LEVEL_NONE;
     int rc = top ? 0

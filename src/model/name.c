@@ -38,7 +38,7 @@ static bool is_reserved(const char *name)
 static bool make_safe(const char *s, size_t len, size_t max,
                       char out[VIVO_NAME_MAX + 1])
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf b;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf b = {0};
     vivo_buf_init(&b, SAFE_MAX);
     bool changed = false;
     bool cut = len > SAFE_MAX / 4; /* one byte becomes at most a few letters */
@@ -96,7 +96,7 @@ void vivo_name_patient(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1])
         return;
     }
     bool issued = vivo_attrs_span(a, VIVO_TAG_IssuerOfPatientID, &issuer);
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf key;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf key = {0};
     vivo_buf_init(&key, 2 * VIVO_ATTRS_MAX);
     if (vivo_buf_add(&key, issuer.s, issuer.len) < 0 || vivo_buf_puts(&key, "\n") < 0 ||
         vivo_buf_add(&key, id.s, id.len) < 0) {

@@ -188,8 +188,8 @@ static bool text_matches(struct vivo_query_probe *p, const char *s, size_t len)
     char stack[FOLD_STACK];
     if (fold_ascii(s, len, stack))
         return groups_pass(p->n, stack, len);
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf nfc;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf folded;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf nfc = {0};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf folded = {0};
     vivo_buf_init(&nfc, FOLD_MAX);
     vivo_buf_init(&folded, FOLD_MAX);
     /* Attrs form is NFC already, but for bytes of an unknown VR. */

@@ -39,7 +39,7 @@ enum vivo_query_quoting vivo_query_quoting_of(enum vivo_query_kind kind,
 /* NFC, spaces at the ends trimmed. */
 static const char *normalise(struct vivo_query_parser *p, const char *s)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf b;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf b = {0};
     vivo_buf_init(&b, VIVO_QUERY_TEXT_MAX);
     if (vivo_text_nfc(s, strlen(s), &b)) {
         vivo_query_fail_nomem(p);
@@ -58,7 +58,7 @@ static const char *normalise(struct vivo_query_parser *p, const char *s)
 
 static const char *fold(struct vivo_query_parser *p, const char *s)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf b;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf b = {0};
     vivo_buf_init(&b, VIVO_QUERY_TEXT_MAX);
     if (vivo_text_fold(s, strlen(s), &b)) {
         vivo_query_fail_nomem(p);
@@ -298,7 +298,7 @@ static bool check_regex(struct vivo_query_parser *p, const char *s, size_t at)
  * the pattern is folded here; its ASCII stays, for \W and [[:upper:]]. */
 static const char *fold_beyond_ascii(struct vivo_query_parser *p, const char *s)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf b;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf b = {0};
     vivo_buf_init(&b, VIVO_QUERY_TEXT_MAX);
     int rc = vivo_buf_puts(&b, "");
     for (size_t i = 0, n; s[i] && !rc; i += n) {
