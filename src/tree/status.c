@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#define STATUS_STEP 4096 /* bytes */
+
 typedef unsigned long long ull;
 
 static const char *health_name(enum vivo_health h)
@@ -133,6 +135,15 @@ static int put_store(struct vivo_tree *t, struct vivo_buf *b)
                            (ull)s.evicted, (ull)s.quarantined);
 }
 
+/* White space after the last brace: counters grow a digit now and then, and the file's
+ * size should not, or two listings of the mount would differ. */
+static int pad(struct vivo_buf *out)
+{
+    size_t room = STATUS_STEP - (out->len + 1) % STATUS_STEP;
+
+    return vivo_buf_printf(out, "%*s\n", (int)room, "");
+}
+
 int render_status(struct vivo_tree *t, struct vivo_buf *out)
 {
     int rc = vivo_buf_puts(out, "{\n  ") ||
@@ -153,5 +164,7 @@ int render_status(struct vivo_tree *t, struct vivo_buf *out)
         rc = vivo_buf_puts(out, "\n  ],\n");
     if (!rc)
         rc = put_counters(t, out);
-    return rc ? rc : put_store(t, out);
+    if (!rc)
+        rc = put_store(t, out);
+    return rc ? rc : pad(out);
 }
