@@ -139,6 +139,8 @@ int vivo_pseudo_uids(const struct vivo_key *k, const void *v, size_t len, bool r
 /* 16 characters for a code of a scheme that is not public. */
 void vivo_pseudo_code(const struct vivo_key *k, const char *scheme, const void *v,
                       size_t len, char out[17]);
+/* One of PS3.6 Annex A or PS3.16 Table 8-1, which everybody shares. */
+bool vivo_uid_is_known(const char *uid, size_t len);
 /* May the UID stand for a class, syntax or scheme? */
 bool vivo_uid_is_registry(const char *uid, size_t len);
 

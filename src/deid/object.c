@@ -116,7 +116,7 @@ static void shown_instance(const struct vivo_rewrite *r, char out[VIVO_UID_MAX +
         return;
     bool valid = vivo_deid_valid("UI", (const uint8_t *)uid, n);
     bool keep = r->d->options & VIVO_DEID_RETAIN_UIDS && valid;
-    if (keep || (n <= VIVO_UID_MAX && vivo_dcm_uid_registered(uid, n)))
+    if (keep || vivo_uid_is_known(uid, n))
         memcpy(out, uid, n + 1);
     else
         vivo_pseudo_uid(r->d->key, uid, n, out);

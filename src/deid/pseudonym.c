@@ -94,17 +94,48 @@ void vivo_pseudo_uid(const struct vivo_key *k, const void *uid, size_t len,
     out[5 + decimal(mac, out + 5)] = '\0';
 }
 
+static const char *const roots[] = {"1.2.840.10008.", "2.16.840.1.113883."};
+
+/* Below the roots of DICOM and HL7 the dictionary takes all for registered. What is
+ * really registered there has short components; a medical record number has not. */
+static bool has_short_components(const char *uid, size_t len)
+{
+    size_t digits = 0;
+    for (size_t i = 0; i < len; i++) {
+        digits = uid[i] == '.' ? 0 : digits + 1;
+        if (digits > 4 || (uid[i] == '.' && i + 1 == len))
+            return false;
+    }
+    return len > 0 && len <= 24;
+}
+
+static size_t root_length(const char *uid, size_t len)
+{
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(roots); i++)
+        if (len > strlen(roots[i]) && !memcmp(uid, roots[i], strlen(roots[i])))
+            return strlen(roots[i]);
+    return 0;
+}
+
+bool vivo_uid_is_known(const char *uid, size_t len)
+{
+    if (!len || len > VIVO_UID_MAX || strspn(uid, "0123456789.") < len)
+        return false;
+    size_t root = root_length(uid, len);
+    if (root && !has_short_components(uid + root, len - root))
+        return false;
+    return vivo_dcm_uid_registered(uid, len);
+}
+
 /* DICOM's own root and that of HL7's coding schemes (PS3.16 Table 8-1): for the
  * classes and schemes that are newer than the dictionary. */
 bool vivo_uid_is_registry(const char *uid, size_t len)
 {
-    static const char *const roots[] = {"1.2.840.10008.", "2.16.840.1.113883."};
-    if (!len || len > VIVO_UID_MAX || strspn(uid, "0123456789.") < len)
-        return false;
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(roots); i++)
-        if (len > strlen(roots[i]) && !memcmp(uid, roots[i], strlen(roots[i])))
-            return true;
-    return vivo_dcm_uid_registered(uid, len);
+    if (vivo_uid_is_known(uid, len))
+        return true;
+    size_t root = root_length(uid, len);
+    return root && len <= VIVO_UID_MAX && strspn(uid, "0123456789.") >= len &&
+           has_short_components(uid + root, len - root);
 }
 
 static int put_uid(const struct vivo_key *k, const uint8_t *v, size_t len,
@@ -117,8 +148,7 @@ static int put_uid(const struct vivo_key *k, const uint8_t *v, size_t len,
     if (len <= VIVO_UID_MAX) {
         memcpy(text, v, len);
         text[len] = '\0';
-        if (vivo_dcm_uid_registered(text, len) ||
-            (registry && vivo_uid_is_registry(text, len)))
+        if (registry ? vivo_uid_is_registry(text, len) : vivo_uid_is_known(text, len))
             return vivo_buf_add(out, text, len);
     }
     vivo_pseudo_uid(k, v, len, text);
