@@ -43,7 +43,7 @@ static uint32_t fold(uint32_t tag)
     uint32_t element = tag & 0xFFFF;
     if ((group & 0xFF01) == 0x5000 || (group & 0xFF01) == 0x6000)
         return tag & 0xFF00FFFFu;
-    if ((group & 0xFF01) == 0x7F00 && group != 0x7FE0)
+    if ((group & 0xFF01) == 0x7F00 && (group != 0x7FE0 || element == 0x0011))
         return tag & 0xFF00FFFFu;
     if (group == 0x1010 && element > 0)
         return 0x10100001u;
