@@ -63,6 +63,7 @@ struct vivo_writer {
     pthread_mutex_t mutex; /* guards all of it */
     struct vivo_catdb db;
     bool in_txn, dirty; /* dirty: what is shown has changed */
+    bool emptied;       /* something was removed: parents may be empty */
     unsigned puts;
     int64_t began_ms;
     uint64_t rollbacks; /* listings with puts in a lost batch fail */

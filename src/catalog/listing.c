@@ -331,7 +331,7 @@ static int show(struct vivo_listing *l, const char *sql, vivo_row row,
  * in `next`. */
 static int descend(struct vivo_listing *l, enum vivo_level level,
                    const struct vivo_rowset *parents, struct vivo_rowset *next,
-                   bool *removed, struct vivo_err *err)
+                   struct vivo_err *err)
 {
     static const char *const show_sql[] = BY_LEVEL(SHOW_NODE);
     struct vivo_rowset rows = {NULL, 0, 0};
@@ -342,7 +342,6 @@ static int descend(struct vivo_listing *l, enum vivo_level level,
     for (size_t i = 0; rc == 0 && i < rows.n; i++) {
         rc = unseen_node(l, level, rows.rows[i], err);
         if (rc == 1) {
-            *removed = true;
             rc = vivo_catalog_remove_node(&l->c->w, level, rows.rows[i], err);
             continue;
         }
@@ -375,7 +374,7 @@ static int collect_sources(struct vivo_listing *l, const struct vivo_rowset *ser
 }
 
 static int remove_sources(struct vivo_listing *l, const struct vivo_rowset *series,
-                          bool *removed, struct vivo_err *err)
+                          struct vivo_err *err)
 {
     struct gone g = {{NULL, 0, 0}, NULL, 0};
     int rc = collect_sources(l, series, &g, err);
@@ -383,7 +382,6 @@ static int remove_sources(struct vivo_listing *l, const struct vivo_rowset *seri
     for (size_t i = 0; rc == 0 && i < g.sources.n; i++)
         rc = vivo_catalog_remove_source(&l->c->w, g.sources.rows[i], g.instances[i],
                                         err);
-    *removed = *removed || g.sources.n > 0;
     free(g.sources.rows);
     free(g.instances);
     return rc;
@@ -393,23 +391,22 @@ static int remove_sources(struct vivo_listing *l, const struct vivo_rowset *seri
 static int remove_unseen(struct vivo_listing *l, struct vivo_err *err)
 {
     struct vivo_rowset rows = {NULL, 0, 0}, next = {NULL, 0, 0};
-    bool removed = false;
     int rc = 0;
 
     if (vivo_catalog_rowset_add(&rows, l->row) < 0)
         rc = vivo_fail(err, ENOMEM, "catalog: out of memory");
     for (int level = (int)l->level + 1; rc == 0 && level <= VIVO_LEVEL_SERIES;
          level++) {
-        rc = descend(l, (enum vivo_level)level, &rows, &next, &removed, err);
+        rc = descend(l, (enum vivo_level)level, &rows, &next, err);
         free(rows.rows);
         rows = next;
         next = (struct vivo_rowset){NULL, 0, 0};
     }
     if (rc == 0)
-        rc = remove_sources(l, &rows, &removed, err);
+        rc = remove_sources(l, &rows, err);
     free(rows.rows);
     free(next.rows);
-    return rc == 0 && removed ? vivo_catalog_prune(&l->c->w, err) : rc;
+    return rc;
 }
 
 static int show_all(struct vivo_listing *l, struct vivo_err *err)
@@ -429,14 +426,17 @@ static int show_all(struct vivo_listing *l, struct vivo_err *err)
     return rc;
 }
 
-static int finish(struct vivo_listing *l, struct vivo_err *err)
+static int finish(struct vivo_listing *l, bool complete, struct vivo_err *err)
 {
     struct vivo_writer *w = &l->c->w;
     int rc = vivo_catalog_flush(w, err);
 
-    if (rc == 0)
+    if (rc == 0 && complete)
         rc = remove_unseen(l, err);
-    if (rc == 0)
+    /* Of the whole archive always: a crash may have left an empty node behind. */
+    if (rc == 0 && (w->emptied || (complete && l->level == VIVO_LEVEL_NONE)))
+        rc = vivo_catalog_prune(w, err);
+    if (rc == 0 && complete)
         rc = show_all(l, err);
     vivo_catalog_forget(w);
     return rc;
@@ -458,8 +458,8 @@ int vivo_listing_end(struct vivo_listing *l, bool complete, struct vivo_err *err
     if (rc == 0) {
         if (complete && l->failed)
             rc = vivo_fail(err, ENOMEM, "catalog: out of memory");
-        if (rc == 0 && complete)
-            rc = finish(l, err);
+        if (rc == 0)
+            rc = finish(l, complete, err);
         rc = vivo_catalog_write_end(l->c, rc, true, err);
     }
     free_listing(l);

@@ -31,7 +31,7 @@ struct keys {
     " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
 #define RENAME(t)                                                                      \
     "UPDATE OR IGNORE " t " SET name = ?2, u = ?3, mtime = ?4, namer = ?5 WHERE id = " \
-                          "?1"
+    "?1"
 #define RECORD(t)                                                                      \
     "UPDATE " t " SET lookup = ?2, sealed = ?3, attrs = ?4, via = ?5, kept = 1"        \
     " WHERE id = ?1"

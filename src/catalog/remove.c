@@ -50,7 +50,10 @@ int vivo_catalog_remove_source(struct vivo_writer *w, int64_t source, int64_t in
         return -EIO;
     vivo_catdb_int(st, 1, instance);
     rc = vivo_catdb_number(&w->db, st, 0, &left, err);
-    return rc < 0 || left ? rc : remove_instance(w, instance, err);
+    if (rc < 0 || left)
+        return rc;
+    w->emptied = true;
+    return remove_instance(w, instance, err);
 }
 
 int vivo_catalog_child_rows(struct vivo_catdb *d, enum vivo_level child,
@@ -106,7 +109,7 @@ int vivo_catalog_remove_node(struct vivo_writer *w, enum vivo_level level, vivo_
     struct vivo_rowset children = {NULL, 0, 0};
     int rc;
 
-    w->dirty = true;
+    w->dirty = w->emptied = true;
     if (level == VIVO_LEVEL_SERIES)
         return remove_series(w, row, err);
     rc = vivo_catalog_child_rows(&w->db, level + 1, row, &children, err);
@@ -133,5 +136,7 @@ int vivo_catalog_prune(struct vivo_writer *w, struct vivo_err *err)
 
     for (size_t i = 0; rc == 0 && i < VIVO_ARRAY_LEN(sql); i++)
         rc = vivo_catdb_do(&w->db, sql[i], err);
+    if (rc == 0)
+        w->emptied = false;
     return rc;
 }
