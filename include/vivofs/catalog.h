@@ -149,10 +149,16 @@ struct vivo_put { /* a record as shown */
     const char *uid;     /* INSTANCE without SOPInstanceUID: a digest of its content */
     enum vivo_copy copy; /* what to do when another object has its SOP Instance UID:
                             ASK = put nothing, return -EEXIST and the other's row */
+    vivo_row same_as;    /* SAME: the object that it is a copy of; 0 = the other */
 };
 /* 0 and *row; -EEXIST as above. The same locator again replaces what it was. */
 int vivo_listing_put(struct vivo_listing *l, const struct vivo_put *put, vivo_row *row,
                      struct vivo_err *err);
+/* The objects that have the SOP Instance UID of `row`, itself included, each with a
+ * locator of its own; after -EEXIST. Non-zero ends it and is returned. */
+typedef int vivo_rival_fn(void *ctx, vivo_row row, const char *locator);
+int vivo_catalog_rivals(struct vivo_catalog *c, vivo_row row, vivo_rival_fn *fn,
+                        void *ctx, struct vivo_err *err);
 /* A file that is no object (other = counted only). */
 int vivo_listing_other(struct vivo_listing *l, const char *locator, const char *version,
                        struct vivo_err *err);

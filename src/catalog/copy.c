@@ -204,7 +204,7 @@ int vivo_catalog_copy(struct vivo_catalog *c, struct vivo_sstate *ss,
         return put_collision(c, ss, n, err);
     if (n->put->copy == VIVO_COPY_DIFFERENT)
         return put_different(c, ss, n, err);
-    *row = o.id;
+    *row = n->put->copy == VIVO_COPY_SAME && n->put->same_as ? n->put->same_as : o.id;
     if (n->put->copy == VIVO_COPY_SAME)
         return 0;
     return vivo_fail(err, EEXIST, "catalog: another object has this SOP Instance UID");

@@ -86,29 +86,48 @@ static int same_bytes(int a, int b, uint64_t size, bool *same, struct vivo_err *
     return 0;
 }
 
-/* Two local objects claim one SOP Instance UID: an exact copy shows once, else both
- * show (DESIGN A1). An original that is gone counts as different. */
-static enum vivo_copy compare_copies(struct scan *s, const char *locator,
-                                     vivo_row other)
+struct comparison {
+    struct vivo_flow *flow;
+    int fd; /* of the new object; -1 = it cannot be read again */
+    struct vivo_identity id;
+    vivo_row same_as;
+};
+
+/* Non-zero: found, no need to go on. An original that is gone counts as different. */
+static int compare_rival(void *ctx, vivo_row row, const char *locator)
+{
+    struct comparison *cmp = ctx;
+    struct vivo_op op;
+    vivo_op_init(&op, 0);
+    VIVO_AUTO(vivo_close_p) int fd = object_descriptor(cmp->flow, locator, &op);
+    struct vivo_identity id;
+    bool same = false;
+    if (fd < 0 || vivo_identity_of(fd, &id, NULL) || id.size != cmp->id.size ||
+        same_bytes(cmp->fd, fd, id.size, &same, NULL) || !same)
+        return 0;
+    cmp->same_as = row;
+    return 1;
+}
+
+/* Objects claim one SOP Instance UID: an exact copy shows once, else all show (DESIGN
+ * A1). Remote ones cannot be compared without fetching them. */
+static void compare_copies(struct scan *s, struct vivo_put *put, vivo_row other)
 {
     struct vivo_op op;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf path = {0};
-    vivo_buf_init(&path, 64 * 1024);
+    struct comparison cmp = {.flow = s->flow};
+    put->copy = VIVO_COPY_DIFFERENT;
+    if (!s->flow->local)
+        return;
     vivo_op_init(&op, 0);
-    if (vivo_catalog_locator(s->flow->catalog, VIVO_LEVEL_INSTANCE, other, &path, NULL,
-                             NULL))
-        return VIVO_COPY_DIFFERENT;
-    VIVO_AUTO(vivo_close_p) int a = object_descriptor(s->flow, locator, &op);
-    vivo_err_clear(&op.err);
-    VIVO_AUTO(vivo_close_p) int b = object_descriptor(s->flow, (char *)path.data, &op);
-    struct vivo_identity ia;
-    struct vivo_identity ib;
-    bool same = false;
-    if (a < 0 || b < 0 || vivo_identity_of(a, &ia, NULL) ||
-        vivo_identity_of(b, &ib, NULL) || ia.size != ib.size ||
-        same_bytes(a, b, ia.size, &same, NULL))
-        return VIVO_COPY_DIFFERENT;
-    return same ? VIVO_COPY_SAME : VIVO_COPY_DIFFERENT;
+    VIVO_AUTO(vivo_close_p) int fd = object_descriptor(s->flow, put->locator, &op);
+    cmp.fd = fd;
+    if (fd < 0 || vivo_identity_of(fd, &cmp.id, NULL))
+        return;
+    vivo_catalog_rivals(s->flow->catalog, other, compare_rival, &cmp, NULL);
+    if (!cmp.same_as)
+        return;
+    put->copy = VIVO_COPY_SAME;
+    put->same_as = cmp.same_as;
 }
 
 static int put_locked(struct scan *s, struct vivo_put *put, struct vivo_err *err)
