@@ -137,8 +137,7 @@ static int put_locked(struct scan *s, struct vivo_put *put, struct vivo_err *err
     if (rc != -EEXIST)
         return rc;
     vivo_err_clear(err);
-    put->copy =
-        s->flow->local ? compare_copies(s, put->locator, row) : VIVO_COPY_DIFFERENT;
+    compare_copies(s, put, row);
     return vivo_listing_put(s->listing, put, &row, err);
 }
 
