@@ -211,12 +211,13 @@ static void fail_operator(struct vivo_query_parser *p, const char *keyword)
 {
     char hint[128] = "= != < <= > >= ~ like in between";
     vivo_query_skip_space(p);
-    if (vivo_query_take_word(p, "not"))
+    size_t at = p->pos;
+    if (at == p->len)
+        snprintf(hint, sizeof hint, "to ask whether it is there: has %s", keyword);
+    else if (vivo_query_take_word(p, "not"))
         snprintf(hint, sizeof hint, "not stands before the attribute: not %s ...",
                  keyword);
-    else if (p->pos == p->len)
-        snprintf(hint, sizeof hint, "to ask whether it is there: has %s", keyword);
-    vivo_query_fail(p, p->pos, hint, "an operator is missing after %s", keyword);
+    vivo_query_fail(p, at, hint, "an operator is missing after %s", keyword);
 }
 
 static const struct vivo_query_node *parse_condition(struct vivo_query_parser *p)
