@@ -10,6 +10,8 @@
  * real objects have; an element that does not fit at all is dropped. */
 #include "attrs.h"
 
+#include "charset.h"
+
 #include "vivofs/file.h"
 
 #include <errno.h>
@@ -152,7 +154,8 @@ static int put_meta(struct vivo_attrs_build *b, const struct vivo_dcm_elem *e)
     while (n > 0 && (e->value[n - 1] == '\0' || e->value[n - 1] == ' '))
         n--;
     top_of(b)->last = e->tag;
-    return n ? vivo_attrs_build_put(b, e->tag, "UI", e->value, n) : 0;
+    bool good = n > 0 && vivo_charset_is_plain(e->value, n);
+    return good ? vivo_attrs_build_put(b, e->tag, "UI", e->value, n) : 0;
 }
 
 static int finish(struct vivo_attrs_build *b)
