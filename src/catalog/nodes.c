@@ -455,7 +455,7 @@ int vivo_catalog_rename_for(struct vivo_catalog *c, struct vivo_sstate *ss,
                             const char *uid, struct vivo_attrs a, struct vivo_err *err)
 {
     struct vivo_writer *w = &c->w;
-    struct vivo_tstate *t;
+    struct vivo_tstate *t = NULL;
     int rc = 0;
 
     if (strlen(uid) > VIVO_UID_MAX)

@@ -179,7 +179,7 @@ static int put_known(struct vivo_catalog *c, struct vivo_sstate *ss,
 {
     struct vivo_writer *w = &c->w;
     char uid[2 * VIVO_UID_MAX];
-    struct known k;
+    struct known k = {0};
     int rc;
 
     vivo_catalog_put_uid(c, put, uid, sizeof uid);
@@ -408,7 +408,7 @@ int vivo_catalog_update_instance(struct vivo_catalog *c, struct vivo_sstate *ss,
                                  bool changed, struct vivo_err *err)
 {
     struct vivo_writer *w = &c->w;
-    struct now old, n;
+    struct now old = {0}, n;
     int rc = read_now(w, instance, &old, err);
 
     if (rc < 0)

@@ -67,7 +67,7 @@ static int set_size(struct vivo_catalog *c, vivo_row instance, uint64_t size,
 {
     struct vivo_writer *w = &c->w;
     struct vivo_sstate *ss;
-    struct row old;
+    struct row old = {0};
     sqlite3_stmt *st;
     int rc = series_of(w, instance, &ss, err);
 
@@ -103,7 +103,7 @@ static int set_refusal(struct vivo_catalog *c, vivo_row instance, int refusal,
 {
     struct vivo_writer *w = &c->w;
     struct vivo_sstate *ss;
-    struct row old;
+    struct row old = {0};
     sqlite3_stmt *st;
     int sign, rc = series_of(w, instance, &ss, err);
 

@@ -176,14 +176,16 @@ static inline void walk_below(struct vivo_catalog *c, const struct vivo_selectio
 {
     struct walk *w = malloc(sizeof *w);
     struct vivo_err err = {0};
-    char path[800];
+    size_t cap = strlen(prefix) + VIVO_NAME_MAX + 2;
+    char *path = malloc(cap);
 
+    assert_non_null(path);
     assert_non_null(w);
     w->n = 0;
     if (vivo_catalog_children(c, level, row, sel, walk_add, w, &err) < 0)
         fail_msg("children: %s", err.text);
     for (size_t i = 0; i < w->n; i++) {
-        snprintf(path, sizeof path, "%s/%s", prefix, w->names[i]);
+        snprintf(path, cap, "%s/%s", prefix, w->names[i]);
         assert_int_equal(w->rows[i].level, level + 1);
         if (level + 1 == VIVO_LEVEL_INSTANCE)
             vivo_buf_printf(out, "%s\n", path);
@@ -193,6 +195,7 @@ static inline void walk_below(struct vivo_catalog *c, const struct vivo_selectio
     if (w->n == 0 && level < VIVO_LEVEL_INSTANCE && level > VIVO_LEVEL_NONE)
         vivo_buf_printf(out, "%s/\n", prefix);
     free(w);
+    free(path);
 }
 
 /* Paths of all instances (and of empty directories), one a line; caller frees. */
