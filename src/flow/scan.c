@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { QUEUE_MAX = 1024, READERS_MAX = 8 };
+enum { QUEUE_MAX = 1024, READERS_MAX = 8, BATCH = 32 };
 
 struct queued {
     struct queued *next;
@@ -181,58 +181,93 @@ static bool looks_like_dicom(int fd, uint64_t size)
     return n > 0 && vivo_dcm_probe(head, (size_t)n, size);
 }
 
-static void read_one(struct scan *s, struct queued *q)
+/* What became of one file of a batch. */
+struct outcome {
+    struct queued *q;
+    struct object_put o;
+    bool object;
+};
+
+static void read_one(struct scan *s, struct outcome *out)
 {
+    struct queued *q = out->q;
     struct vivo_op op;
+    struct vivo_err err = {0};
     vivo_op_init(&op, 0);
-    const char *version = q->version[0] ? q->version : NULL;
     int fd = object_descriptor(s->flow, q->locator, &op);
     if (fd < 0) {
         left_out(s, &op.err, true);
-        put_other(s, q->locator, version);
         return;
     }
-    struct object_put o;
-    struct vivo_err err = {0};
     if (!looks_like_dicom(fd, q->size)) {
         close(fd);
-        put_other(s, q->locator, version);
         return;
     }
-    if (object_read(s->flow, fd, q->locator, version, &o, &err)) {
+    const char *version = q->version[0] ? q->version : NULL;
+    if (object_read(s->flow, fd, q->locator, version, &out->o, &err)) {
         left_out(s, &err, false);
-        put_other(s, q->locator, version);
         return;
     }
-    if (put_record(s, &o.put, &err))
-        fail_scan(s, &err);
-    object_put_free(&o);
+    /* Only the record is wanted here; the descriptor goes with the view. */
+    vivo_view_unref(out->o.view);
+    out->o.view = NULL;
+    out->object = true;
 }
 
-static struct queued *next_queued(struct scan *s)
+static void put_outcome(struct scan *s, struct outcome *out)
 {
+    struct vivo_err err = {0};
+    struct queued *q = out->q;
+    int rc = out->object ? put_locked(s, &out->o.put, &err)
+                         : vivo_listing_other(s->listing, q->locator,
+                                              q->version[0] ? q->version : NULL, &err);
+    if (rc)
+        fail_scan(s, &err);
+    if (out->object)
+        object_put_free(&out->o);
+    free(q);
+}
+
+/* Some files at once, so that threads meet at the locks a few times and not for each
+ * file. Fewer than a batch come only at the end. */
+static size_t next_batch(struct scan *s, struct outcome *batch)
+{
+    size_t n = 0;
     pthread_mutex_lock(&s->mutex);
-    while (!s->first && !s->over)
+    while (s->queued < BATCH && !s->over)
         pthread_cond_wait(&s->more, &s->mutex);
-    struct queued *q = s->first;
-    if (q) {
-        s->first = q->next;
-        if (!s->first)
-            s->last = &s->first;
+    for (; n < BATCH && s->first; n++) {
+        batch[n] = (struct outcome){.q = s->first};
+        s->first = s->first->next;
         s->queued--;
-        pthread_cond_signal(&s->less);
     }
+    if (!s->first)
+        s->last = &s->first;
+    pthread_cond_signal(&s->less);
     pthread_mutex_unlock(&s->mutex);
-    return q;
+    return n;
 }
 
 static void *read_headers(void *arg)
 {
     struct scan *s = arg;
+    struct outcome batch[BATCH];
     pthread_setname_np(pthread_self(), "vivofs-scan");
-    for (struct queued *q; (q = next_queued(s)); free(q))
-        if (!failed(s) && !atomic_load(&s->flight->op.cancelled))
-            read_one(s, q);
+    for (size_t n; (n = next_batch(s, batch));) {
+        bool ended = failed(s) || atomic_load(&s->flight->op.cancelled);
+        for (size_t i = 0; i < n && !ended; i++)
+            read_one(s, &batch[i]);
+        pthread_mutex_lock(&s->put_mutex);
+        for (size_t i = 0; i < n; i++) {
+            if (ended)
+                free(batch[i].q);
+            else
+                put_outcome(s, &batch[i]);
+        }
+        pthread_mutex_unlock(&s->put_mutex);
+        atomic_fetch_add_explicit(&s->flight->things, n, memory_order_relaxed);
+        flight_progress(s->flight, 0);
+    }
     return NULL;
 }
 
@@ -267,8 +302,8 @@ static int enqueue(struct scan *s, const struct vivo_record *rec, struct vivo_er
     if (!stop) {
         *s->last = q;
         s->last = &q->next;
-        s->queued++;
-        pthread_cond_signal(&s->more);
+        if (++s->queued % BATCH == 0)
+            pthread_cond_signal(&s->more);
     }
     pthread_mutex_unlock(&s->mutex);
     if (!stop)
