@@ -46,7 +46,7 @@ static int fail(struct vivo_store_index *x, struct vivo_err *err)
 
 static int run(struct vivo_store_index *x, const char *sql)
 {
-    return sqlite3_exec(x->db, sql, NULL, NULL, NULL);
+    return sqlite3_exec(x->db, sql, NULL, NULL, NULL); /* allow: literals only */
 }
 
 /* ---- opening --------------------------------------------------------------------- */
