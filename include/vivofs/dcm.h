@@ -89,7 +89,8 @@ enum vivo_dcm_event {
     VIVO_DCM_BULK,     /* an element whose value is longer than the limit, or is
                           pixel data of defined length: value is NULL, its bytes are
                           [value_offset, value_offset + length) of the stream.
-                          e->cut: the stream ends inside it. */
+                          Sent when the stream has come to its end. e->cut: the
+                          stream ends inside it; length is what there is. */
     VIVO_DCM_SEQUENCE, /* SQ, or UN holding one; length may be undefined */
     VIVO_DCM_ITEM,     /* item of a sequence */
     VIVO_DCM_ITEM_END, /* explicit or implied by length */
@@ -135,7 +136,7 @@ enum vivo_dcm_walk_flag {
  * inside; then offsets are those of the inflated stream (meta included), and the
  * walker writes what it inflates to `inflated` (a descriptor, -1 = nowhere), meta
  * and preamble first, so that ranges can be read from there. Inflating stops with
- * -EBADMSG at 1000 times the input or 4 GiB. */
+ * -EBADMSG at 1000 times the input (judged from 16 MiB on) or 4 GiB. */
 int vivo_dcm_walk_new(const struct vivo_syntax *syntax, unsigned flags,
                       uint32_t value_max, int inflated, vivo_dcm_event_fn *fn,
                       void *ctx, struct vivo_dcm_walk **out, struct vivo_err *err);
@@ -149,7 +150,8 @@ uint64_t vivo_dcm_walk_wants(const struct vivo_dcm_walk *w);
  * err names tag, offset and fault, never a value. */
 int vivo_dcm_walk_push(struct vivo_dcm_walk *w, uint64_t offset, const void *data,
                        size_t len, struct vivo_err *err);
-/* The stream ends at `size`. Sends what is due (FRAGMENTS, END). A stream that ends
+/* The stream ends at `size`, at most what the walker wants (what it wanted skipped
+ * need not be pushed first). Sends what is due (FRAGMENTS, END). A stream that ends
  * inside an element's header or a value that was wanted whole, or inside a
  * sequence of defined length, is -EBADMSG; inside top-level pixel data it is
  * e->cut. Missing delimiters of undefined-length sequences at the end are -EBADMSG. */

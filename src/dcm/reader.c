@@ -50,16 +50,28 @@ static int walk_memory(struct vivo_mem_reader *r, struct vivo_dcm_walk *w,
     return vivo_dcm_walk_push(w, 0, r->data, (size_t)r->base.size, err);
 }
 
+/* Grows *buf to what a long read needs; most sources never get there. */
+static int make_room(uint8_t **buf, size_t *room, size_t len, struct vivo_err *err)
+{
+    if (len <= *room)
+        return 0;
+    free(*buf);
+    *room = 0;
+    *buf = malloc(len);
+    if (!*buf)
+        return vivo_fail(err, ENOMEM, "reading a source: out of memory");
+    *room = len;
+    return 0;
+}
+
 static int walk_reads(struct vivo_reader *r, struct vivo_dcm_walk *w,
                       struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_free_p) uint8_t *buf = malloc(MAX_READ);
-    size_t chunk = FIRST_READ;
+    VIVO_AUTO(vivo_free_p) uint8_t *buf = NULL;
+    size_t room = 0, chunk = FIRST_READ;
     uint64_t next = 0;
     int rc = 0;
 
-    if (!buf)
-        return vivo_fail(err, ENOMEM, "reading a source: out of memory");
     while (rc == 0) {
         uint64_t off = vivo_dcm_walk_wants(w);
         size_t len;
@@ -68,7 +80,9 @@ static int walk_reads(struct vivo_reader *r, struct vivo_dcm_walk *w,
         if (off != next)
             chunk = AFTER_SKIP;
         len = (size_t)VIVO_MIN((uint64_t)chunk, r->size - off);
-        rc = r->read(r, buf, len, off, err);
+        rc = make_room(&buf, &room, len, err);
+        if (rc == 0)
+            rc = r->read(r, buf, len, off, err);
         if (rc == 0)
             rc = vivo_dcm_walk_push(w, off, buf, len, err);
         next = off + len;

@@ -388,8 +388,8 @@ int vivo_dcm_walk_finish(struct vivo_dcm_walk *w, uint64_t size, struct vivo_err
         return 0;
     if (w->state == WALK_FAILED)
         return vivo_fail(err, -w->verdict, "the walk has failed before");
-    if (size > wants(w))
-        return vivo_fail(err, EINVAL, "walker: a gap before the end");
+    if (size > wants(w) || size < (w->inflate ? w->outer : w->in))
+        return vivo_fail(err, EINVAL, "walker: the end is not where the bytes end");
     if (!err)
         err = &own;
     rc = settle(w, finish(w, size, err));
