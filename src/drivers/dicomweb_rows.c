@@ -14,12 +14,18 @@
 
 #define PATH_MAX_BYTES 2048
 #define OFFSET_MAX 1000000u /* Google's, and enough */
-#define PASSES_MAX 20
+#define PASSES_MAX 40
+#define SAME_PASSES 9  /* two rows in free order look alike once in 4 passes */
+#define REPEATS_MAX 20 /* one page so often is not a changing order but no offset */
 #define SEEN_BYTES (256u << 20)
 
 /* UIDs emitted so far: open addressing, texts in an arena. */
+struct seen_uid {
+    const char *uid; /* NULL = free */
+    size_t page;     /* number of the page that had it last */
+};
 struct seen {
-    const char **slots;
+    struct seen_uid *slots;
     size_t size, n; /* size is a power of two */
     struct vivo_arena *texts;
 };
@@ -32,10 +38,10 @@ static uint64_t hash_text(const char *s)
     return h;
 }
 
-static const char **seen_slot(const struct seen *s, const char *uid)
+static struct seen_uid *seen_slot(const struct seen *s, const char *uid)
 {
     size_t i = hash_text(uid) & (s->size - 1);
-    while (s->slots[i] && strcmp(s->slots[i], uid) != 0)
+    while (s->slots[i].uid && strcmp(s->slots[i].uid, uid) != 0)
         i = (i + 1) & (s->size - 1);
     return &s->slots[i];
 }
@@ -48,26 +54,32 @@ static int seen_grow(struct seen *s)
     if (!bigger.slots)
         return -ENOMEM;
     for (size_t i = 0; i < s->size; i++)
-        if (s->slots[i])
-            *seen_slot(&bigger, s->slots[i]) = s->slots[i];
+        if (s->slots[i].uid)
+            *seen_slot(&bigger, s->slots[i].uid) = s->slots[i];
     free(s->slots);
     *s = bigger;
     return 0;
 }
 
-/* 1 = new, 0 = seen before, -ENOMEM. */
-static int seen_add(struct seen *s, const char *uid)
+enum sighting { SEEN_NEW, SEEN_BEFORE, SEEN_IN_THIS_PAGE };
+
+/* enum sighting or -ENOMEM. */
+static int seen_add(struct seen *s, const char *uid, size_t page)
 {
     if (2 * s->n >= s->size && seen_grow(s))
         return -ENOMEM;
-    const char **slot = seen_slot(s, uid);
-    if (*slot)
-        return 0;
-    *slot = vivo_arena_strndup(s->texts, uid, strlen(uid));
-    if (!*slot)
+    struct seen_uid *slot = seen_slot(s, uid);
+    if (slot->uid) {
+        bool again = slot->page == page;
+        slot->page = page;
+        return again ? SEEN_IN_THIS_PAGE : SEEN_BEFORE;
+    }
+    slot->uid = vivo_arena_strndup(s->texts, uid, strlen(uid));
+    if (!slot->uid)
         return -ENOMEM;
+    slot->page = page;
     s->n++;
-    return 1;
+    return SEEN_NEW;
 }
 
 /* ---- one page -----------------------------------------------------------------------
@@ -80,9 +92,12 @@ struct paging {
     struct seen seen;
     struct vivo_buf body, row;
     struct vivo_net_reply reply;
+    size_t page;        /* its number, over all passes */
     size_t rows;        /* of this page */
+    size_t different;   /* of them, with different UIDs */
     uint64_t page_hash; /* of its UIDs in their order */
     size_t pass_rows;   /* of this pass over all pages */
+    size_t pass_different;
     uint64_t pass_hash;
 };
 
@@ -153,10 +168,11 @@ static int take_row(struct paging *p, const char *object, size_t len)
     struct vivo_attrs a = {p->row.data, p->row.len};
     bool usable = row_uid(a, p->q->uid_tag, uid);
     p->page_hash = (p->page_hash ^ hash_text(uid)) * UINT64_C(1099511628211);
-    rc = seen_add(&p->seen, uid);
+    rc = seen_add(&p->seen, uid, p->page);
     if (rc < 0)
         return vivo_fail(err, ENOMEM, "dicomweb: out of memory");
-    if (rc == 0)
+    p->different += rc != SEEN_IN_THIS_PAGE;
+    if (rc != SEEN_NEW)
         return 0;
     if (!usable) {
         p->q->bad(p->q->ctx, uid);
@@ -170,7 +186,9 @@ static int take_page(struct paging *p)
     struct vivo_dicomjson_rows rows;
     const char *object;
     size_t len;
+    p->page++;
     p->rows = 0;
+    p->different = 0;
     p->page_hash = 0;
     vivo_dicomjson_rows_init(&rows, p->body.data, p->body.len);
     for (;;) {
@@ -189,25 +207,31 @@ static int take_page(struct paging *p)
 /* ---- all pages ----------------------------------------------------------------------
  */
 
-/* May there be more behind this page? */
+/* Does the server say that there is more behind this page? */
+static bool is_more_said(const struct paging *p, unsigned limit)
+{
+    return p->rows == limit || p->reply.status == 206 ||
+           strncmp(p->reply.warning, "299", 3) == 0;
+}
+
+/* May there be more? A server may cap pages without a word; caps are round numbers, so
+ * such a page is worth another question. */
 static bool is_more(const struct paging *p, unsigned limit)
 {
     if (p->rows == 0 || p->rows > limit) /* more than asked for: limit is ignored */
         return false;
-    if (p->rows == limit || p->reply.status == 206 ||
-        strncmp(p->reply.warning, "299", 3) == 0)
-        return true;
-    /* A server may cap pages without a word. Caps are round numbers, so such a page
-     * is worth another question. */
-    return p->rows % 10 == 0;
+    return is_more_said(p, limit) || p->rows % 10 == 0;
 }
 
 static int pass(struct paging *p, size_t *pages)
 {
     uint64_t before = 0;
     unsigned limit = 0;
+    unsigned repeats = 0;
+    bool said = false;
     *pages = 0;
     p->pass_rows = 0;
+    p->pass_different = 0;
     p->pass_hash = 0;
     for (;;) {
         int rc = get_page(p, p->pass_rows, &limit);
@@ -216,13 +240,16 @@ static int pass(struct paging *p, size_t *pages)
         if (rc)
             return rc;
         bool same = *pages > 0 && p->rows > 0 && p->page_hash == before;
-        if (same && p->rows >= limit)
+        if (same && !said)
+            return 0; /* the last page once more: offset is ignored, and it was all */
+        said = is_more_said(p, limit);
+        repeats = same ? repeats + 1 : 0;
+        if (repeats == REPEATS_MAX)
             return vivo_fail(&p->op->err, EIO,
-                             "the server gives the same page again: it ignores offset");
-        if (same) /* the last page once more: offset is ignored, and this was all */
-            return 0;
+                             "the server gives the same page again and again");
         before = p->page_hash;
         p->pass_rows += p->rows;
+        p->pass_different += p->different;
         p->pass_hash = (p->pass_hash ^ p->page_hash) * UINT64_C(1099511628211);
         ++*pages;
         if (p->q->one || !is_more(p, limit))
@@ -234,19 +261,20 @@ static int pass(struct paging *p, size_t *pages)
 }
 
 /* Pages cut from an order that changes overlap, and then something else was missed: as
- * many rows as were counted must have been different ones. The same order twice means
- * that the server really lists something twice. */
+ * many rows as were counted must have been different ones (one thing twice in the same
+ * page is really listed twice). The same order again and again is one that does not
+ * change, so then a thing in two pages is really listed twice as well. */
 static int all_passes(struct paging *p)
 {
     uint64_t before = 0;
+    int same = 0;
     for (int i = 0; i < PASSES_MAX; i++) {
         size_t pages = 0;
         int rc = pass(p, &pages);
         if (rc)
             return rc;
-        if (pages == 1)
-            return 0;
-        if (p->seen.n >= p->pass_rows || (i > 0 && p->pass_hash == before))
+        same = i > 0 && p->pass_hash == before ? same + 1 : 0;
+        if (pages == 1 || p->seen.n >= p->pass_different || same == SAME_PASSES)
             return 0;
         before = p->pass_hash;
     }

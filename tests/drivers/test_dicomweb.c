@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/drivers/test_dicomweb.c -- the DICOMweb driver against a test server with the
+ * quirks of real ones, and against Orthanc: conformance, then what is special. */
+#include "child.h"
+#include "collect.h"
+#include "conformance.h"
+
+#include "vivofs/dcm.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SERVER VIVO_TEST_SOURCE_DIR "/tests/servers/dicomweb_server.py"
+#define ORTHANC VIVO_TEST_SOURCE_DIR "/tests/lib/orthanc.py"
+#define SHAPE "2,2,2,3" /* patients, studies, series, instances of each */
+#define STUDIES 4
+#define SERIES 8
+#define OBJECTS 24
+
+static struct child server;
+static struct vivo_net *net;
+static char source[300];
+
+/* ---- talking to the server
+ * ------------------------------------------------------------ */
+
+/* GET of a path beside /dicom-web, whole. */
+static int ask(const char *path, struct vivo_buf *out)
+{
+    char url[600];
+    struct vivo_op op;
+    struct vivo_net_reply reply;
+    struct vivo_buf_sink sink;
+    int root = (int)(strstr(server.line, "/dicom-web") - server.line);
+    snprintf(url, sizeof url, "%.*s%s", root, server.line, path);
+    const struct vivo_net_request rq = {.url = url, .max_bytes = OBJECT_MAX};
+    vivo_op_init(&op, 0);
+    vivo_buf_init(out, OBJECT_MAX);
+    vivo_buf_sink_init(&sink, out);
+    return vivo_net_fetch(net, &rq, &sink.base, &reply, &op);
+}
+
+static void control(const char *path)
+{
+    struct vivo_buf b;
+    assert_int_equal(ask(path, &b), 0);
+    vivo_buf_free(&b);
+}
+
+static int expect_file(void *ctx, const char *locator, const char *uid,
+                       struct vivo_buf *out)
+{
+    char path[100];
+    (void)ctx;
+    (void)locator;
+    snprintf(path, sizeof path, "/__file/%s", uid);
+    return ask(path, out);
+}
+
+static uint64_t count_retrieved(void *ctx)
+{
+    struct vivo_buf b;
+    (void)ctx;
+    assert_int_equal(ask("/__count", &b), 0);
+    uint64_t n = strtoull((const char *)b.data, NULL, 10);
+    vivo_buf_free(&b);
+    return n;
+}
+
+static struct vivo_archive *open_source(const char *url, const char *bearer)
+{
+    const struct vivo_archive_config cfg = {
+        .source = url, .net = net, .bearer = bearer, .timeout_ms = 5000};
+    struct vivo_archive *a = NULL;
+    struct vivo_err err = {0};
+    assert_int_equal(vivo_archive_open(&cfg, &a, &err), 0);
+    return a;
+}
+
+/* Everything, level by level; the first error. */
+static int list_all(struct vivo_archive *a, struct gathering *g, struct vivo_op *op)
+{
+    vivo_op_init(op, 0);
+    gathering_init(g, a->driver->lists);
+    int rc = vivo_archive_list(a, VIVO_LEVEL_NONE, NULL, &g->base, op);
+    for (size_t i = 0; rc == 0 && i < g->n_containers; i++)
+        rc = vivo_archive_list(a, g->containers[i].level, g->containers[i].locator,
+                               &g->base, op);
+    assert_int_equal(g->flaws, 0);
+    return rc;
+}
+
+/* Fetches with these knobs; checks that the bytes are right when it succeeds. */
+static int fetch_with(const char *knobs, struct vivo_op *op)
+{
+    struct vivo_archive *a = open_source(source, NULL);
+    struct gathering g;
+    struct receipt r;
+    struct vivo_buf want;
+    char path[512];
+    control("/__reset");
+    assert_int_equal(list_all(a, &g, op), 0);
+    snprintf(path, sizeof path, "/__set?%s", knobs);
+    control(path);
+    receipt_init(&r, false, op);
+    int rc = vivo_archive_fetch(a, g.objects[0].locator, &r.base, op);
+    control("/__reset");
+    if (rc == 0) {
+        assert_int_equal(expect_file(NULL, NULL, g.objects[0].uid, &want), 0);
+        assert_int_equal(r.bytes.len, want.len);
+        assert_memory_equal(r.bytes.data, want.data, want.len);
+        vivo_buf_free(&want);
+    }
+    assert_int_equal(op->err.errnum, -rc);
+    receipt_free(&r);
+    gathering_free(&g);
+    vivo_archive_close(a);
+    return rc;
+}
+
+/* Lists everything with these knobs. */
+static int list_with(const char *knobs, struct gathering *g, struct vivo_op *op)
+{
+    struct vivo_archive *a = open_source(source, NULL);
+    char path[512];
+    control("/__reset");
+    snprintf(path, sizeof path, "/__set?%s", knobs);
+    control(path);
+    int rc = list_all(a, g, op);
+    control("/__reset");
+    vivo_archive_close(a);
+    return rc;
+}
+
+/* ---- conformance
+ * ---------------------------------------------------------------------- */
+
+static const char *const bad_locators[] = {
+    "1.2/3.4/5.6/..",
+    "1.2/3.4/5.6/../../system",
+    "1.2/3.4",
+    "1.2/3.4/5.6/7.8",
+    "1.2/3.4/5.6?x=1",
+    "1.2/3.4/5.6 HTTP/1.1",
+    "1..2/3.4/5.6",
+    "12345678901234567890123456789012345678901234567890123456789012345/1/1",
+    NULL};
+
+static void test_test_server_conforms(void **state)
+{
+    (void)state;
+    control("/__reset");
+    const struct vivo_conformance c = {.source = source,
+                                       .net = net,
+                                       .missing =
+                                           "dicomweb+http://127.0.0.1:9/dicom-web",
+                                       .missing_errno = EIO,
+                                       .objects = OBJECTS,
+                                       .expect = expect_file,
+                                       .content_requests = count_retrieved,
+                                       .unknown = "1.2.3/1.2.3.4/1.2.3.4.5",
+                                       .escapes = bad_locators};
+    assert_int_equal(vivo_conformance(&c), 0);
+}
+
+static void test_orthanc_conforms(void **state)
+{
+    (void)state;
+    static const char *const argv[] = {ORTHANC, "--make", SHAPE, NULL};
+    char url[300];
+    struct child orthanc;
+    struct gathering g;
+    struct vivo_op op;
+    assert_int_equal(child_start(&orthanc, argv), 0);
+    if (strncmp(orthanc.line, "http://", 7) != 0) {
+        print_message("%s\n", orthanc.line);
+        child_stop(&orthanc);
+        skip();
+    }
+    snprintf(url, sizeof url, "dicomweb+%s", orthanc.line);
+    const struct vivo_conformance c = {
+        .source = url,
+        .net = net,
+        .missing = "dicomweb+http://127.0.0.1:9/dicom-web",
+        .missing_errno = EIO,
+        .objects = OBJECTS,
+        .expect = expect_file,
+        .unknown = "1.2.3/1.2.3.4/1.2.3.4.5/"
+                   "00000000-00000000-00000000-00000000-00000000",
+        .escapes = bad_locators};
+    unsigned failures = vivo_conformance(&c);
+    /* Its own interface must be in use: sizes are known before anything is fetched. */
+    struct vivo_archive *a = open_source(url, NULL);
+    int rc = list_all(a, &g, &op);
+    size_t sized = 0;
+    for (size_t i = 0; i < g.n_objects; i++)
+        sized += g.objects[i].size > 0 && g.objects[i].version;
+    gathering_free(&g);
+    vivo_archive_close(a);
+    child_stop(&orthanc);
+    assert_int_equal(failures, 0);
+    assert_int_equal(rc, 0);
+    assert_int_equal(sized, OBJECTS);
+}
+
+/* ---- listing: every quirk gives everything, or an error
+ * -------------------------------- */
+
+static void test_listing_is_complete_whatever_the_server_does(void **state)
+{
+    (void)state;
+    static const char *const knobs[] = {
+        "empty=204",
+        "empty=[]",
+        "cap=1",
+        "cap=2&cap_warning=0&cap_206=1",
+        "cap=1&order=random",
+        "cap=2&order=random",
+        "too_large=100",
+        "no_fields=1",
+        "ignore_limit=1",
+        "ignore_offset=1",
+        "ignore_filter=1",
+        "chunked=1",
+        "close=1",
+        "fail=503&fail_times=1",
+        "fail=429&fail_times=1&retry_after=1",
+        "fail=400&fail_times=1",
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
+        struct gathering g;
+        struct vivo_op op;
+        int rc = list_with(knobs[i], &g, &op);
+        if (rc != 0 || g.n_objects != OBJECTS || g.n_containers != STUDIES + SERIES)
+            fail_msg("%s: %d, %zu objects, %zu containers: %s", knobs[i], rc,
+                     g.n_objects, g.n_containers, op.err.text);
+        gathering_free(&g);
+    }
+}
+
+static void test_listing_fails_rather_than_being_short(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *knobs;
+        int rc;
+    } cases[] = {
+        {"cap=1&ignore_offset=1", -EIO},
+        {"too_large=1", -EIO},
+        {"html=1", -EIO},
+        {"json=[{", -EBADMSG},
+        {"json={}", -EBADMSG},
+        {"json=[1]", -EBADMSG},
+        {"json=[{},]", -EBADMSG},
+        {"json=[{}{}]", -EBADMSG},
+        {"json=[]x", -EBADMSG},
+        {"cut=20", -EIO},
+        {"cut=0", -EIO},
+        {"cut=20&chunked=1", -EIO},
+        {"cut=20&close=1", -EBADMSG},
+        {"length=5", -EIO},
+        {"fail=503", -EIO},
+        {"fail=401", -EACCES},
+        {"fail=403", -EACCES},
+        {"fail=404", -ENOENT},
+        {"match=instances&fail=500", -EIO},
+        {"match=series&html=1", -EIO},
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
+        struct gathering g;
+        struct vivo_op op;
+        int rc = list_with(cases[i].knobs, &g, &op);
+        if (rc != cases[i].rc)
+            fail_msg("%s: %d: %s", cases[i].knobs, rc, op.err.text);
+        gathering_free(&g);
+    }
+}
+
+static void test_rows_with_bad_uids_are_counted_not_listed(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "json=[{\"0020000D\":{\"vr\":\"UI\",\"Value\":[\"../../x\"]}}]",
+        "json=[{\"0020000D\":{\"vr\":\"UI\",\"Value\":[\"1.2%253fx\"]}}]",
+        "json=[{\"0020000D\":{\"vr\":\"UI\",\"Value\":[17]}}]",
+        "json=[{\"0020000D\":{\"vr\":\"SQ\",\"Value\":[{}]}}]",
+        "json=[{\"0020000D\":null}]",
+        "json=[{}]",
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(rows); i++) {
+        struct gathering g;
+        struct vivo_op op;
+        /* 17 is a UID of a kind: nothing may be wrong but that it names nothing. */
+        int rc = list_with(rows[i], &g, &op);
+        if (rc == 0 && strstr(rows[i], "[17]") == NULL)
+            assert_int_equal(g.others, 1);
+        if (strstr(rows[i], "[17]") == NULL)
+            assert_int_equal(g.n_containers, 0);
+        gathering_free(&g);
+    }
+}
+
+static void test_wrong_base_url_is_explained(void **state)
+{
+    (void)state;
+    struct vivo_op op;
+    struct vivo_archive *a = open_source(source, NULL);
+    control("/__set?html=1");
+    vivo_op_init(&op, 0);
+    assert_int_equal(vivo_archive_probe(a, &op), -EIO);
+    assert_non_null(strstr(op.err.text, "text/html"));
+    assert_non_null(strstr(op.err.text, "base URL"));
+    control("/__reset");
+    vivo_archive_close(a);
+}
+
+/* ---- credentials
+ * ---------------------------------------------------------------------- */
+
+static void test_bearer_token_opens_the_door(void **state)
+{
+    (void)state;
+    struct gathering g;
+    struct vivo_op op;
+    control("/__set?auth=bearer:t0k");
+    struct vivo_archive *a = open_source(source, NULL);
+    vivo_op_init(&op, 0);
+    assert_int_equal(vivo_archive_probe(a, &op), -EACCES);
+    assert_non_null(strstr(op.err.text, "needs credentials (netrc=FILE)"));
+    vivo_archive_close(a);
+    a = open_source(source, "t0k");
+    assert_int_equal(list_all(a, &g, &op), 0);
+    assert_int_equal(g.n_objects, OBJECTS);
+    gathering_free(&g);
+    vivo_archive_close(a);
+    control("/__reset");
+}
+
+static void test_sources_that_are_none_are_einval(void **state)
+{
+    (void)state;
+    static const char *const sources[] = {"dicomweb+http://u:p@127.0.0.1/dicom-web",
+                                          "dicomweb+http:///dicom-web",
+                                          "dicomweb+http://127.0.0.1/dicom-web?x=1",
+                                          "dicomweb+https://", "dicomweb+http:x"};
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(sources); i++) {
+        const struct vivo_archive_config cfg = {.source = sources[i], .net = net};
+        struct vivo_archive *a = NULL;
+        struct vivo_err err = {0};
+        assert_int_equal(vivo_archive_open(&cfg, &a, &err), -EINVAL);
+        assert_null(a);
+        assert_null(strstr(err.text, "u:p"));
+    }
+}
+
+/* ---- fetching
+ * ------------------------------------------------------------------------- */
+
+static void test_objects_arrive_whole_in_every_form(void **state)
+{
+    (void)state;
+    static const char *const knobs[] = {
+        "quoted=0",
+        "part_length=0",
+        "close=1",
+        "close=1&part_length=0&quoted=0",
+        "chunked=1",
+        "preamble=hello",
+        "boundary="
+        "0123456789012345678901234567890123456789012345678901234567890123456789",
+        "accept=single",
+        "accept=single&refuse=400",
+        "accept=single&chunked=1",
+        "fail=503&fail_times=1",
+        "part_type=application/dicom%3b%20transfer-syntax=1.2.840.10008.1.2.1",
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
+        struct vivo_op op;
+        int rc = fetch_with(knobs[i], &op);
+        if (rc != 0)
+            fail_msg("%s: %d: %s", knobs[i], rc, op.err.text);
+    }
+}
+
+static void test_damaged_objects_are_errors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *knobs;
+        int rc;
+    } cases[] = {
+        {"cut=100", -EIO},
+        {"cut=0", -EIO},
+        {"cut=700&chunked=1", -EIO},
+        {"cut=700&close=1", -EIO},
+        {"close=1&last_boundary=0", -EIO},
+        {"last_boundary=0", -EIO},
+        {"length=7", -EIO},
+        {"part_length_add=1", -EIO},
+        {"part_length_add=-1", -EIO},
+        {"parts=0", -EIO},
+        {"parts=2", -EIO},
+        {"status=206", -EIO},
+        {"wrong_object=1", -EIO},
+        {"wrong_object=1&accept=single", -EIO},
+        {"part_type=text/html", -EIO},
+        {"accept=single&close=1", -EIO},
+        {"accept=multipart&accept=single&cut=100", -EIO},
+        {"fail=404", -ENOENT},
+        {"fail=410", -ENOENT},
+        {"fail=401", -EACCES},
+        {"fail=503", -EIO},
+        {"stall=100", -ETIMEDOUT},
+        {"accept=none", -EIO},
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
+        struct vivo_op op;
+        int rc = fetch_with(cases[i].knobs, &op);
+        if (rc != cases[i].rc)
+            fail_msg("%s: %d: %s", cases[i].knobs, rc, op.err.text);
+    }
+}
+
+static void test_redirect_elsewhere_gets_no_token(void **state)
+{
+    (void)state;
+    static const char *const argv[] = {SERVER, "--make", SHAPE, NULL};
+    struct child other;
+    struct child first = server;
+    struct gathering g;
+    struct vivo_op op;
+    struct vivo_buf log;
+    char path[400];
+    assert_int_equal(child_start(&other, argv), 0);
+    int root = (int)(strstr(other.line, "/dicom-web") - other.line);
+    snprintf(path, sizeof path, "/__set?redirect=%.*s", root, other.line);
+    control(path);
+    struct vivo_archive *a = open_source(source, "t0k");
+    assert_int_equal(list_all(a, &g, &op), 0);
+    assert_int_equal(g.n_objects, OBJECTS);
+    gathering_free(&g);
+    vivo_archive_close(a);
+    control("/__reset");
+    server = other;
+    assert_int_equal(ask("/__log", &log), 0);
+    server = first;
+    assert_non_null(strstr((const char *)log.data, "/dicom-web/studies"));
+    assert_null(strstr((const char *)log.data, "t0k"));
+    vivo_buf_free(&log);
+    child_stop(&other);
+}
+
+/* ---- attributes
+ * ----------------------------------------------------------------------- */
+
+struct keeper { /* keeps the attributes of the last record */
+    struct vivo_intake base;
+    struct vivo_buf attrs;
+    char locator[400];
+    bool headers;
+};
+
+static int keep(struct vivo_intake *self, const struct vivo_record *rec,
+                struct vivo_err *err)
+{
+    struct keeper *k = (struct keeper *)self;
+    (void)err;
+    vivo_buf_clear(&k->attrs);
+    assert_int_equal(vivo_buf_add(&k->attrs, rec->attrs.data, rec->attrs.len), 0);
+    snprintf(k->locator, sizeof k->locator, "%s", rec->locator);
+    k->headers = rec->headers;
+    return 0;
+}
+
+static bool has_text(const struct keeper *k, uint32_t tag, const char *want)
+{
+    char text[200];
+    struct vivo_attrs a = {k->attrs.data, k->attrs.len};
+    return vivo_attrs_text(a, tag, text, sizeof text) && strcmp(text, want) == 0;
+}
+
+/* An instance carries what names of its ancestors are made of, whether or not they were
+ * listed just now: the archive is opened anew for the last step. */
+static void test_records_carry_their_ancestors(void **state)
+{
+    (void)state;
+    struct keeper k = {.base.record = keep};
+    struct vivo_op op;
+    char series[400];
+    vivo_buf_init(&k.attrs, 1 << 20);
+    struct vivo_archive *a = open_source(source, NULL);
+    vivo_op_init(&op, 0);
+    assert_int_equal(vivo_archive_list(a, VIVO_LEVEL_NONE, NULL, &k.base, &op), 0);
+    assert_true(has_text(&k, VIVO_TAG_StudyDescription, "Study 1 of 1"));
+    assert_int_equal(vivo_archive_list(a, VIVO_LEVEL_STUDY, k.locator, &k.base, &op),
+                     0);
+    assert_true(has_text(&k, VIVO_TAG_StudyDescription, "Study 1 of 1"));
+    assert_true(has_text(&k, VIVO_TAG_SeriesDescription, "Series 1"));
+    snprintf(series, sizeof series, "%s", k.locator);
+    for (int anew = 0; anew < 2; anew++) {
+        if (anew) {
+            vivo_archive_close(a);
+            a = open_source(source, NULL);
+        }
+        assert_int_equal(vivo_archive_list(a, VIVO_LEVEL_SERIES, series, &k.base, &op),
+                         0);
+        assert_true(has_text(&k, VIVO_TAG_PatientID, "PAT0001"));
+        assert_true(
+            has_text(&k, VIVO_TAG_PatientName, "Yamada^Tarou=山田^太郎=やまだ^たろう"));
+        assert_true(has_text(&k, VIVO_TAG_StudyDescription, "Study 1 of 1"));
+        assert_true(has_text(&k, VIVO_TAG_StudyDate, "20200202"));
+        assert_true(has_text(&k, VIVO_TAG_SeriesNumber, "2"));
+        assert_true(has_text(&k, VIVO_TAG_InstanceNumber, "3"));
+        assert_true(has_text(&k, VIVO_TAG_SpecificCharacterSet, "ISO_IR 192"));
+        assert_false(k.headers);
+    }
+    control("/__set?metadata_extra=1");
+    assert_int_equal(vivo_archive_headers(a, series, &k.base, &op), 0);
+    control("/__reset");
+    assert_true(k.headers);
+    assert_true(has_text(&k, 0x00020010, "1.2.840.10008.1.2"));
+    assert_true(has_text(&k, VIVO_TAG_SliceThickness, "1.25"));
+    assert_true(has_text(&k, VIVO_TAG_Rows, "8"));
+    vivo_buf_free(&k.attrs);
+    vivo_archive_close(a);
+}
+
+/* ---- the suite
+ * ------------------------------------------------------------------------ */
+
+static int start_all(void **state)
+{
+    (void)state;
+    static const char *const argv[] = {SERVER, "--make", SHAPE, NULL};
+    const struct vivo_net_config cfg = {.timeout_ms = 1500, .retries = 1};
+    struct vivo_err err = {0};
+    if (vivo_dcm_global_init(&err) < 0 || vivo_net_new(&cfg, &net, &err) < 0)
+        return -1;
+    if (child_start(&server, argv) < 0)
+        return -1;
+    snprintf(source, sizeof source, "dicomweb+%s", server.line);
+    return 0;
+}
+
+static int stop_all(void **state)
+{
+    (void)state;
+    vivo_net_free(net);
+    child_stop(&server);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_test_server_conforms),
+        cmocka_unit_test(test_orthanc_conforms),
+        cmocka_unit_test(test_listing_is_complete_whatever_the_server_does),
+        cmocka_unit_test(test_listing_fails_rather_than_being_short),
+        cmocka_unit_test(test_rows_with_bad_uids_are_counted_not_listed),
+        cmocka_unit_test(test_wrong_base_url_is_explained),
+        cmocka_unit_test(test_bearer_token_opens_the_door),
+        cmocka_unit_test(test_sources_that_are_none_are_einval),
+        cmocka_unit_test(test_objects_arrive_whole_in_every_form),
+        cmocka_unit_test(test_damaged_objects_are_errors),
+        cmocka_unit_test(test_redirect_elsewhere_gets_no_token),
+        cmocka_unit_test(test_records_carry_their_ancestors),
+    };
+    return cmocka_run_group_tests(tests, start_all, stop_all);
+}
