@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders of synthetic objects and mounts over them, shared by the mount tests."""
+import os
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+
+import synthetic  # noqa: E402
+from vivomount import Mount  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """2 patients x 2 studies x 2 series (CT, MR) x 3 instances."""
+    path = str(tmp_path_factory.mktemp("objects"))
+    synthetic.make(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def mount(folder):
+    """One mount for all tests of a file that change nothing."""
+    with Mount({"loc": folder}) as m:
+        yield m
