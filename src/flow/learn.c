@@ -51,12 +51,22 @@ static int begin_learning(struct vivo_flow *f, const struct vivo_pending *p,
 
 static void go_on_locked(struct gather *g);
 
+/* What could not be learned makes the whole answer fail, and never look like "nothing
+ * there" (DESIGN A5): an archive that misses a series it has listed is EIO. */
+static int verdict_of(int errnum)
+{
+    bool told = errnum == EINTR || errnum == ETIMEDOUT || errnum == EACCES;
+    return told ? errnum : EIO;
+}
+
 /* One of the window has its verdict. */
 static void settle_locked(struct slot *slot)
 {
     struct gather *g = slot->g;
-    if (slot->op.err.errnum && !g->err.errnum)
+    if (slot->op.err.errnum && !g->err.errnum) {
         g->err = slot->op.err;
+        g->err.errnum = verdict_of(g->err.errnum);
+    }
     slot->busy = false;
     g->active--;
 }
