@@ -120,10 +120,12 @@ int vivo_catalog_write_end(struct vivo_catalog *c, int rc, bool now,
 
 /* ---- seal.c --------------------------------------------------------------------- */
 
-void vivo_catalog_lookup(const struct vivo_catalog *c, const char *locator,
-                         uint8_t out[VIVO_CATALOG_KEY_LEN]);
-void vivo_catalog_stamp(const struct vivo_catalog *c, const char *locator,
-                        const char *version, uint8_t out[VIVO_CATALOG_KEY_LEN]);
+struct vivo_digests {
+    uint8_t lookup[VIVO_CATALOG_KEY_LEN]; /* of the locator */
+    uint8_t stamp[VIVO_CATALOG_KEY_LEN];  /* of locator and version */
+};
+void vivo_catalog_digests(const struct vivo_catalog *c, const char *locator,
+                          const char *version, struct vivo_digests *out);
 /* Replaces out by locator and version, sealed when there is a key. */
 int vivo_catalog_seal(const struct vivo_catalog *c, const char *locator,
                       const char *version, struct vivo_buf *out, struct vivo_err *err);

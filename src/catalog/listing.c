@@ -107,7 +107,7 @@ int vivo_catalog_list_begin(struct vivo_catalog *c, enum vivo_level level, vivo_
 bool vivo_listing_known(struct vivo_listing *l, const char *locator,
                         const char *version)
 {
-    uint8_t lookup[VIVO_CATALOG_KEY_LEN], stamp[VIVO_CATALOG_KEY_LEN];
+    struct vivo_digests digests;
     struct vivo_catdb *d = vivo_catalog_reader(l->c, NULL);
     sqlite3_stmt *st;
     int64_t id = 0;
@@ -117,10 +117,9 @@ bool vivo_listing_known(struct vivo_listing *l, const char *locator,
     st = vivo_catdb_stmt(d, "SELECT id FROM source WHERE lookup = ?1 AND stamp = ?2",
                          NULL);
     if (st) {
-        vivo_catalog_lookup(l->c, locator, lookup);
-        vivo_catalog_stamp(l->c, locator, version, stamp);
-        vivo_catdb_blob(st, 1, lookup, sizeof lookup);
-        vivo_catdb_blob(st, 2, stamp, sizeof stamp);
+        vivo_catalog_digests(l->c, locator, version, &digests);
+        vivo_catdb_blob(st, 1, digests.lookup, sizeof digests.lookup);
+        vivo_catdb_blob(st, 2, digests.stamp, sizeof digests.stamp);
         if (vivo_catdb_number(d, st, 0, &id, NULL) < 0)
             id = 0;
     }
@@ -173,18 +172,17 @@ static int put_other(struct vivo_listing *l, const char *locator, const char *ve
                      int64_t *id, struct vivo_err *err)
 {
     struct vivo_writer *w = &l->c->w;
-    uint8_t lookup[VIVO_CATALOG_KEY_LEN], stamp[VIVO_CATALOG_KEY_LEN];
+    struct vivo_digests digests;
     sqlite3_stmt *st;
     int64_t instance = 0;
     int rc;
 
-    vivo_catalog_lookup(l->c, locator, lookup);
-    vivo_catalog_stamp(l->c, locator, version, stamp);
+    vivo_catalog_digests(l->c, locator, version, &digests);
     st = vivo_catdb_stmt(&w->db, "SELECT id, instance FROM source WHERE lookup = ?1",
                          err);
     if (!st)
         return -EIO;
-    vivo_catdb_blob(st, 1, lookup, sizeof lookup);
+    vivo_catdb_blob(st, 1, digests.lookup, sizeof digests.lookup);
     rc = vivo_catdb_step(&w->db, st, err);
     if (rc < 0)
         return rc;
@@ -207,10 +205,10 @@ static int put_other(struct vivo_listing *l, const char *locator, const char *ve
     if (!st)
         return -EIO;
     vivo_catdb_int(st, 1, *id);
-    vivo_catdb_blob(st, 2, lookup, sizeof lookup);
+    vivo_catdb_blob(st, 2, digests.lookup, sizeof digests.lookup);
     vivo_catdb_int(st, 3, l->level);
     vivo_catdb_int(st, 4, l->row);
-    vivo_catdb_blob(st, 5, stamp, sizeof stamp);
+    vivo_catdb_blob(st, 5, digests.stamp, sizeof digests.stamp);
     return vivo_catdb_run(&w->db, st, err);
 }
 

@@ -377,7 +377,7 @@ int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_ro
                           struct vivo_err *err)
 {
     struct vivo_writer *w = &c->w;
-    uint8_t lookup[VIVO_CATALOG_KEY_LEN];
+    struct vivo_digests digests;
     struct keys keys;
     vivo_row parent, id = 0;
     int rc;
@@ -388,15 +388,15 @@ int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_ro
     make_keys(put, &keys);
     rc = resolve(w, level, row, put->level - 1, &keys, put, &parent, err);
     if (rc == 0 && put->locator) {
-        vivo_catalog_lookup(c, put->locator, lookup);
-        rc = find_lookup(w, put, lookup, parent, keys.of[put->level], &id, err);
+        vivo_catalog_digests(c, put->locator, put->version, &digests);
+        rc = find_lookup(w, put, digests.lookup, parent, keys.of[put->level], &id, err);
     }
     if (rc == 0 && id == 0)
         rc = find_key(w, put->level, parent, keys.of[put->level], &id, err);
     if (rc == 0 && id == 0)
         rc = insert(w, level, put->level, parent, keys.of[put->level], put, &id, err);
     if (rc == 0)
-        rc = write_record(c, put, level, put->locator ? lookup : NULL, id, err);
+        rc = write_record(c, put, level, put->locator ? digests.lookup : NULL, id, err);
     if (rc == 0 && put->level == VIVO_LEVEL_SERIES)
         rc = base_from_record(w, id, parent, put->attrs, err);
     *out = id;

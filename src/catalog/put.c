@@ -16,7 +16,7 @@
 void vivo_catalog_put_uid(const struct vivo_catalog *c, const struct vivo_put *put,
                           char *out, size_t cap)
 {
-    uint8_t lookup[VIVO_CATALOG_KEY_LEN];
+    struct vivo_digests d;
     char hex[2 * VIVO_CATALOG_KEY_LEN + 1];
 
     if (vivo_attrs_text(put->attrs, VIVO_TAG_SOPInstanceUID, out, cap))
@@ -25,8 +25,8 @@ void vivo_catalog_put_uid(const struct vivo_catalog *c, const struct vivo_put *p
         snprintf(out, cap, "%s", put->uid);
         return;
     }
-    vivo_catalog_lookup(c, put->locator ? put->locator : "", lookup);
-    vivo_hex(lookup, sizeof lookup, hex);
+    vivo_catalog_digests(c, put->locator ? put->locator : "", NULL, &d);
+    vivo_hex(d.lookup, sizeof d.lookup, hex);
     snprintf(out, cap, "%s", hex);
 }
 
@@ -122,9 +122,8 @@ struct known {
     bool unchanged, same_uid;
 };
 
-static int find_known(struct vivo_writer *w, const uint8_t *lookup,
-                      const uint8_t *stamp, const char *uid, struct known *k,
-                      struct vivo_err *err)
+static int find_known(struct vivo_writer *w, const struct vivo_digests *id,
+                      const char *uid, struct known *k, struct vivo_err *err)
 {
     sqlite3_stmt *st = vivo_catdb_stmt(
         &w->db,
@@ -136,8 +135,8 @@ static int find_known(struct vivo_writer *w, const uint8_t *lookup,
 
     if (!st)
         return -EIO;
-    vivo_catdb_blob(st, 1, lookup, VIVO_CATALOG_KEY_LEN);
-    vivo_catdb_blob(st, 2, stamp, VIVO_CATALOG_KEY_LEN);
+    vivo_catdb_blob(st, 1, id->lookup, VIVO_CATALOG_KEY_LEN);
+    vivo_catdb_blob(st, 2, id->stamp, VIVO_CATALOG_KEY_LEN);
     vivo_catdb_text(st, 3, uid);
     rc = vivo_catdb_step(&w->db, st, err);
     if (rc <= 0)
@@ -153,7 +152,7 @@ static int find_known(struct vivo_writer *w, const uint8_t *lookup,
 }
 
 static int restamp(struct vivo_catalog *c, int64_t source, const struct vivo_put *put,
-                   const uint8_t *stamp, struct vivo_err *err)
+                   const struct vivo_digests *id, struct vivo_err *err)
 {
     struct vivo_writer *w = &c->w;
     sqlite3_stmt *st;
@@ -166,16 +165,15 @@ static int restamp(struct vivo_catalog *c, int64_t source, const struct vivo_put
     if (!st)
         return -EIO;
     vivo_catdb_int(st, 1, source);
-    vivo_catdb_blob(st, 2, stamp, VIVO_CATALOG_KEY_LEN);
+    vivo_catdb_blob(st, 2, id->stamp, VIVO_CATALOG_KEY_LEN);
     vivo_catdb_blob(st, 3, w->scratch.data, w->scratch.len);
     return vivo_catdb_run(&w->db, st, err);
 }
 
 /* 1: it stays where it is and is up to date; 0: its old self is gone, put it anew. */
 static int put_known(struct vivo_catalog *c, struct vivo_sstate *ss,
-                     const struct vivo_put *put, const uint8_t *lookup,
-                     const uint8_t *stamp, struct vivo_source_ids *out,
-                     struct vivo_err *err)
+                     const struct vivo_put *put, const struct vivo_digests *id,
+                     struct vivo_source_ids *out, struct vivo_err *err)
 {
     struct vivo_writer *w = &c->w;
     char uid[2 * VIVO_UID_MAX];
@@ -183,14 +181,14 @@ static int put_known(struct vivo_catalog *c, struct vivo_sstate *ss,
     int rc;
 
     vivo_catalog_put_uid(c, put, uid, sizeof uid);
-    rc = find_known(w, lookup, stamp, uid, &k, err);
+    rc = find_known(w, id, uid, &k, err);
     if (rc < 0)
         return rc;
     if (k.instance && k.parent == ss->id && k.same_uid &&
         (k.unchanged || k.copies == 1)) {
         rc = vivo_catalog_update_instance(c, ss, k.instance, put, !k.unchanged, err);
         if (rc == 0 && !k.unchanged)
-            rc = restamp(c, k.source, put, stamp, err);
+            rc = restamp(c, k.source, put, id, err);
         out->source = k.source;
         out->instance = k.instance;
         return rc < 0 ? rc : 1;
@@ -206,9 +204,9 @@ static int put_known(struct vivo_catalog *c, struct vivo_sstate *ss,
  * -------------------------------------------------------------------------- */
 
 static int insert_source(struct vivo_catalog *c, enum vivo_level via,
-                         const struct vivo_put *put, const uint8_t *lookup,
-                         const uint8_t *stamp, const struct vivo_source_ids *ids,
-                         bool *was_free, struct vivo_err *err)
+                         const struct vivo_put *put, const struct vivo_digests *id,
+                         const struct vivo_source_ids *ids, bool *was_free,
+                         struct vivo_err *err)
 {
     struct vivo_writer *w = &c->w;
     sqlite3_stmt *st;
@@ -223,10 +221,10 @@ static int insert_source(struct vivo_catalog *c, enum vivo_level via,
     if (!st)
         return -EIO;
     vivo_catdb_int(st, 1, ids->source);
-    vivo_catdb_blob(st, 2, lookup, VIVO_CATALOG_KEY_LEN);
+    vivo_catdb_blob(st, 2, id->lookup, VIVO_CATALOG_KEY_LEN);
     vivo_catdb_int(st, 3, ids->instance);
     vivo_catdb_int(st, 4, via);
-    vivo_catdb_blob(st, 5, stamp, VIVO_CATALOG_KEY_LEN);
+    vivo_catdb_blob(st, 5, id->stamp, VIVO_CATALOG_KEY_LEN);
     vivo_catdb_blob(st, 6, w->scratch.data, w->scratch.len);
     rc = vivo_catdb_run(&w->db, st, err);
     *was_free = rc == 0 && sqlite3_changes(w->db.db) > 0;
@@ -291,27 +289,26 @@ int vivo_catalog_put_instance(struct vivo_catalog *c, enum vivo_level level,
                               struct vivo_source_ids *out, struct vivo_err *err)
 {
     struct vivo_writer *w = &c->w;
-    uint8_t lookup[VIVO_CATALOG_KEY_LEN], stamp[VIVO_CATALOG_KEY_LEN];
+    struct vivo_digests id;
     struct vivo_sstate *ss;
     bool was_free = false;
     int rc;
 
     if (!put->locator)
         return vivo_fail(err, EINVAL, "catalog: an instance without a locator");
-    vivo_catalog_lookup(c, put->locator, lookup);
-    vivo_catalog_stamp(c, put->locator, put->version, stamp);
+    vivo_catalog_digests(c, put->locator, put->version, &id);
     for (int tries = 0; tries < 2; tries++) {
         rc = vivo_catalog_series_for(c, level, row, put, &ss, err);
         if (rc < 0)
             return rc;
         out->source = vivo_catalog_next_id(w);
         out->instance = vivo_catalog_next_id(w);
-        rc = insert_source(c, level, put, lookup, stamp, out, &was_free, err);
+        rc = insert_source(c, level, put, &id, out, &was_free, err);
         if (rc < 0)
             return rc;
         if (was_free)
             return put_new(c, ss, put, out, err);
-        rc = put_known(c, ss, put, lookup, stamp, out, err);
+        rc = put_known(c, ss, put, &id, out, err);
         if (rc != 0)
             return rc < 0 ? rc : 0;
     }

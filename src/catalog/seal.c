@@ -9,44 +9,38 @@
 #include <errno.h>
 #include <string.h>
 
-static void digest(const struct vivo_catalog *c, const void *data, size_t len,
-                   uint8_t out[VIVO_CATALOG_KEY_LEN])
+static void digest(const struct vivo_catalog *c, const char *locator,
+                   uint8_t out[VIVO_DIGEST_LEN])
 {
-    uint8_t full[VIVO_DIGEST_LEN];
-
     if (c->sealed)
-        vivo_hmac_sha256(c->lookup_key, sizeof c->lookup_key, data, len, full);
+        vivo_hmac_sha256(c->lookup_key, sizeof c->lookup_key, locator, strlen(locator),
+                         out);
     else
-        vivo_sha256(data, len, full);
-    memcpy(out, full, VIVO_CATALOG_KEY_LEN);
+        vivo_sha256(locator, strlen(locator), out);
 }
 
-void vivo_catalog_lookup(const struct vivo_catalog *c, const char *locator,
-                         uint8_t out[VIVO_CATALOG_KEY_LEN])
+void vivo_catalog_digests(const struct vivo_catalog *c, const char *locator,
+                          const char *version, struct vivo_digests *out)
 {
-    digest(c, locator, strlen(locator), out);
-}
+    uint8_t full[VIVO_DIGEST_LEN], small[512];
+    size_t len = version ? strlen(version) : 0, half = VIVO_CATALOG_KEY_LEN;
+    uint8_t *p = small;
 
-void vivo_catalog_stamp(const struct vivo_catalog *c, const char *locator,
-                        const char *version, uint8_t out[VIVO_CATALOG_KEY_LEN])
-{
-    char small[1024];
-    size_t a = strlen(locator), b = version ? strlen(version) : 0;
-    char *p = small;
-
-    /* With the zero byte between them no two pairs are one text. A stamp that could
-     * not be made is never equal to another. */
-    if (a + b + 1 > sizeof small)
-        p = malloc(a + b + 1);
-    if (!p) {
-        vivo_random(out, VIVO_CATALOG_KEY_LEN);
+    /* Half of the HMAC is kept and finds the locator. The other half is kept nowhere:
+     * it is the key under which versions are told apart, at the cost of one hash. */
+    digest(c, locator, full);
+    memcpy(out->lookup, full, half);
+    if (len + half > sizeof small)
+        p = malloc(len + half);
+    if (!p) { /* a stamp that could not be made never equals another */
+        vivo_random(out->stamp, half);
         return;
     }
-    memcpy(p, locator, a);
-    p[a] = 0;
-    if (b)
-        memcpy(p + a + 1, version, b);
-    digest(c, p, a + b + 1, out);
+    memcpy(p, full + half, half);
+    if (len)
+        memcpy(p + half, version, len);
+    vivo_sha256(p, len + half, full);
+    memcpy(out->stamp, full, half);
     if (p != small)
         free(p);
 }
@@ -116,13 +110,13 @@ int vivo_catalog_unseal(const struct vivo_catalog *c, struct vivo_attrs sealed,
 int vivo_catalog_shown(const struct vivo_catalog *c, const char *locator,
                        struct vivo_buf *out)
 {
-    uint8_t lookup[VIVO_CATALOG_KEY_LEN];
+    struct vivo_digests d;
     char hex[2 * VIVO_CATALOG_KEY_LEN + 1];
 
     vivo_buf_clear(out);
     if (!c->sealed)
         return vivo_buf_puts(out, locator);
-    vivo_catalog_lookup(c, locator, lookup);
-    vivo_hex(lookup, sizeof lookup, hex);
+    vivo_catalog_digests(c, locator, NULL, &d);
+    vivo_hex(d.lookup, sizeof d.lookup, hex);
     return vivo_buf_puts(out, hex);
 }

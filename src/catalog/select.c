@@ -242,7 +242,7 @@ static int eval_members(struct run *r, vivo_row series, bool headers)
                 : vivo_catdb_stmt(r->d,
                                   "SELECT i.headers, (SELECT d.attrs FROM diff d"
                                   " WHERE d.id = i.id) FROM instance i"
-                                  " WHERE i.parent = ?1",
+                                  " WHERE i.parent = ?1 ORDER BY i.name",
                                   r->err);
     if (!st)
         return rc < 0 ? rc : -EIO;

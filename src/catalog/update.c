@@ -137,7 +137,7 @@ static int restamp(struct vivo_catalog *c, const struct vivo_put *put,
                    struct vivo_err *err)
 {
     struct vivo_writer *w = &c->w;
-    uint8_t lookup[VIVO_CATALOG_KEY_LEN], stamp[VIVO_CATALOG_KEY_LEN];
+    struct vivo_digests id;
     sqlite3_stmt *st;
     int rc;
 
@@ -146,14 +146,13 @@ static int restamp(struct vivo_catalog *c, const struct vivo_put *put,
     rc = vivo_catalog_seal(c, put->locator, put->version, &w->scratch, err);
     if (rc < 0)
         return rc;
-    vivo_catalog_lookup(c, put->locator, lookup);
-    vivo_catalog_stamp(c, put->locator, put->version, stamp);
+    vivo_catalog_digests(c, put->locator, put->version, &id);
     st = vivo_catdb_stmt(
         &w->db, "UPDATE source SET stamp = ?2, sealed = ?3 WHERE lookup = ?1", err);
     if (!st)
         return -EIO;
-    vivo_catdb_blob(st, 1, lookup, sizeof lookup);
-    vivo_catdb_blob(st, 2, stamp, sizeof stamp);
+    vivo_catdb_blob(st, 1, id.lookup, sizeof id.lookup);
+    vivo_catdb_blob(st, 2, id.stamp, sizeof id.stamp);
     vivo_catdb_blob(st, 3, w->scratch.data, w->scratch.len);
     return vivo_catdb_run(&w->db, st, err);
 }
