@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -110,7 +111,7 @@ struct lookup { /* one element of the output, found by tag and depth */
     uint32_t tag;
     unsigned depth;
     unsigned count; /* how many there are */
-    bool sequence;
+    bool sequence, ended;
     unsigned items;
     char vr[3];
     char value[1024];
@@ -129,7 +130,9 @@ static inline int lookup_event(void *ctx, enum vivo_dcm_event event,
     bool starts = event == VIVO_DCM_ELEMENT || event == VIVO_DCM_BULK ||
                   event == VIVO_DCM_FRAGMENTS || event == VIVO_DCM_SEQUENCE;
     bool meta = event == VIVO_DCM_META;
-    if (event == VIVO_DCM_ITEM && l->sequence && l->count && e->depth == l->depth + 1)
+    if (event == VIVO_DCM_SEQUENCE_END && l->count && e->depth == l->depth)
+        l->ended = true;
+    if (event == VIVO_DCM_ITEM && l->sequence && !l->ended && e->depth == l->depth + 1)
         l->items++;
     if (starts && e->depth == 0) {
         l->disordered = l->disordered || e->tag <= l->last;
