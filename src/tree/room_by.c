@@ -135,7 +135,7 @@ static int expression(const char *keyword, const char *name, struct vivo_buf *ou
 
         if (c <= 0)
             return -EINVAL;
-        if (c == '"' || c == '\\')
+        if (strchr("\"\\*?", c)) /* a star in a value is no wildcard */
             rc = vivo_buf_printf(out, "\\%c", c);
         else if (c == '%' || c == '/')
             rc = vivo_buf_printf(out, "%%%02X", c);
