@@ -14,13 +14,14 @@
 
 /* Groups that never stay: illegal and private ones (PS3.5 section 7.1, 7.8), command
  * and media directory sets (0000-0006), curves and overlays whole (the table lists
- * parts of 60xx, but its labels and descriptions are free text too), and the
- * padding and signatures behind the pixel data. */
+ * parts of 60xx, but its labels and descriptions are free text too), the padding and
+ * signatures behind the pixel data, group lengths, and (0008,0001) LengthToEnd, which
+ * would be wrong. */
 static bool group_goes(uint32_t tag)
 {
     uint32_t g = GROUP(tag);
     return (g & 1) || g < 0x0008 || (g >> 8) == 0x50 || (g >> 8) == 0x60 ||
-           g >= 0xFF00 || ELEMENT(tag) == 0;
+           g >= 0xFF00 || ELEMENT(tag) == 0 || tag == 0x00080001;
 }
 
 /* VRs in which a person may be named or found; an attribute of one of them that
