@@ -183,11 +183,11 @@ static int head(struct vivo_multipart *m, struct vivo_err *err)
 {
     struct vivo_buf *p = &m->pending;
     const uint8_t *at = memmem(p->data, p->len, "\r\n\r\n", 4);
-    if (!at && p->len > HEAD_MAX)
+    size_t n = at ? (size_t)(at - p->data) : p->len;
+    if (n > HEAD_MAX)
         return vivo_fail(err, EIO, "multipart: headers of a part are too long");
     if (!at)
         return 0;
-    size_t n = (size_t)(at - p->data);
     p->data[n] = '\0';
     int rc = memchr(p->data, '\0', n)
                  ? vivo_fail(err, EIO, "multipart: malformed headers of a part")
