@@ -303,8 +303,8 @@ int vivo_dcm_walk_push(struct vivo_dcm_walk *w, uint64_t offset, const void *dat
         return VIVO_DCM_STOP;
     if (w->state == WALK_FAILED)
         return vivo_fail(err, -w->verdict, "the walk has failed before");
-    if (offset > known)
-        return vivo_fail(err, EINVAL, "walker: a gap in the bytes pushed");
+    if (offset > known || w->state == WALK_ENDED)
+        return vivo_fail(err, EINVAL, "walker: a gap in the bytes pushed, or its end");
     if (known - offset >= len)
         return 0;
     p += known - offset;

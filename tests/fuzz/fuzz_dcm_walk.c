@@ -2,7 +2,7 @@
 /* tests/fuzz/fuzz_dcm_walk.c -- any bytes through the walker, and what it reports
  * through the writer. Beyond memory safety it holds the walker to its contract:
  * the same events however the bytes arrive, events that nest, values and ranges
- * inside the stream, and a copy that walks again. */
+ * inside the stream, and a copy that walks again. Seeds: pydicom's test_files. */
 #include "vivofs/dcm.h"
 
 #include <errno.h>
@@ -103,13 +103,30 @@ static int note(void *ctx, enum vivo_dcm_event event, const struct vivo_dcm_elem
     return rc;
 }
 
+/* How inputs without preamble are walked; their size decides. */
+static const struct vivo_syntax *assumed(const uint8_t *data, size_t size,
+                                         unsigned *flags)
+{
+    static const char *const uids[] = {"", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1",
+                                       "1.2.840.10008.1.2.2"};
+    const char *uid = uids[size / 2 % 4];
+
+    *flags = 0;
+    if (size >= 132 && memcmp(data + 128, "DICM", 4) == 0)
+        return NULL;
+    *flags = size % 2 ? VIVO_DCM_WALK_BARE : 0;
+    return vivo_dcm_syntax(uid, strlen(uid));
+}
+
 /* Walks in pieces of `piece` bytes (0 = at once). */
 static int walk(const uint8_t *data, size_t size, size_t piece, struct trace *t,
                 vivo_dcm_event_fn *fn)
 {
+    unsigned flags;
+    const struct vivo_syntax *syntax = assumed(data, size, &flags);
     struct vivo_dcm_walk *w = NULL;
     struct vivo_err err = {0};
-    int rc = vivo_dcm_walk_new(NULL, 0, 0, -1, fn, t, &w, &err);
+    int rc = vivo_dcm_walk_new(syntax, flags, 0, -1, fn, t, &w, &err);
 
     for (size_t at = 0; at < size && rc == 0;) {
         size_t n = piece && piece < size - at ? piece : size - at;
@@ -132,6 +149,51 @@ static int note_again(void *ctx, enum vivo_dcm_event event,
     check(t, event, e);
     t->ended |= event == VIVO_DCM_END;
     return 0;
+}
+
+/* Skips some sequences and items; what is reported must still nest. */
+static int note_skipping(void *ctx, enum vivo_dcm_event event,
+                         const struct vivo_dcm_elem *e, struct vivo_err *err)
+{
+    struct trace *t = ctx;
+    bool opens = event == VIVO_DCM_SEQUENCE || event == VIVO_DCM_ITEM;
+    (void)err;
+    check(t, event, e);
+    if (opens && (e->offset >> 2) % 3 == 0)
+        return VIVO_DCM_SKIP;
+    if (opens)
+        MUST(t->open++ % 2 == (event == VIVO_DCM_ITEM));
+    if (event == VIVO_DCM_ITEM_END || event == VIVO_DCM_SEQUENCE_END)
+        MUST(t->open > 0 && t->open-- % 2 == (event == VIVO_DCM_SEQUENCE_END));
+    if (event == VIVO_DCM_ELEMENT || event == VIVO_DCM_BULK)
+        MUST(t->open % 2 == 0);
+    t->ended |= event == VIVO_DCM_END;
+    return 0;
+}
+
+struct slice { /* a reader that is not the one of memory: it is asked and seeks */
+    struct vivo_reader base;
+    const uint8_t *data;
+};
+
+static int read_slice(struct vivo_reader *self, void *buf, size_t len, uint64_t off,
+                      struct vivo_err *err)
+{
+    const struct slice *s = (const struct slice *)self;
+    (void)err;
+    MUST(off <= self->size && len <= self->size - off);
+    memcpy(buf, s->data + off, len);
+    return 0;
+}
+
+static int walk_seeking(const uint8_t *data, size_t size, struct trace *t)
+{
+    struct slice s = {.base = {.read = read_slice, .size = size}, .data = data};
+    struct vivo_err err = {0};
+    unsigned flags;
+    const struct vivo_syntax *syntax = assumed(data, size, &flags);
+
+    return vivo_dcm_walk_reader(&s.base, syntax, flags, -1, note_again, t, &err);
 }
 
 /* What was written must be a data set in the syntax that it was written in, with
@@ -177,7 +239,7 @@ static bool is_deflated(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     bool deflated = is_deflated(data, size);
-    struct trace a = {.size = deflated ? UINT64_MAX : size}, b = a;
+    struct trace a = {.size = deflated ? UINT64_MAX : size}, b = a, c = a, d = a;
     int rc = walk(data, size, 0, &a, note), again;
 
     vivo_dcm_probe(data, size < 4096 ? size : 4096, size);
@@ -188,7 +250,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(again == rc);
         /* Before what cannot be inflated more or less may have come out. */
         MUST(b.sum == a.sum || (deflated && rc));
+        MUST(walk_seeking(data, size, &c) == rc);
+        MUST(c.sum == b.sum || (deflated && rc));
     }
+    /* Skipping overlooks faults, it never makes one. */
+    again = walk(data, size, size % 17, &d, note_skipping);
+    MUST(again == 0 || rc != 0);
     vivo_dcm_writer_free(a.w);
     return 0;
 }
