@@ -37,6 +37,26 @@ void vivo_store_disk_name(const struct vivo_store_key *key, char out[STORE_NAME_
     snprintf(out, STORE_NAME_MAX, "objects/%.2s/%s", hex, hex);
 }
 
+static int nibble(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool vivo_store_disk_parse(const char *hex, struct vivo_store_key *out)
+{
+    if (strlen(hex) != 2 * sizeof out->digest)
+        return false;
+    for (size_t i = 0; i < sizeof out->digest; i++) {
+        int high = nibble(hex[2 * i]), low = nibble(hex[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out->digest[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
 /* ---- open ------------------------------------------------------------------------ */
 
 /* A directory of ours: 0700 and owned by this account, or it is not used. */

@@ -56,6 +56,8 @@ int vivo_store_disk_put(struct vivo_store_disk *d, const struct vivo_store_key *
 int vivo_store_disk_forget(struct vivo_store_disk *d, const struct vivo_store_key *key);
 /* "objects/ab/<key>" */
 void vivo_store_disk_name(const struct vivo_store_key *key, char out[STORE_NAME_MAX]);
+/* The key whose file has this name. */
+bool vivo_store_disk_parse(const char *hex, struct vivo_store_key *out);
 
 /* ---- room.c ---------------------------------------------------------------------- */
 

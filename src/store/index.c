@@ -135,7 +135,9 @@ static int open_db(struct vivo_store_index *x, const char *path, bool *fresh)
     if (rc != SQLITE_OK)
         return rc;
     sqlite3_busy_timeout(x->db, BUSY_MS);
+    /* A short log: it takes room on a disk that may be nearly full. */
     rc = run(x, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+                "PRAGMA wal_autocheckpoint = 128; PRAGMA journal_size_limit = 524288;"
                 "PRAGMA cache_size = -1024; PRAGMA trusted_schema = OFF");
     if (rc == SQLITE_OK)
         rc = make_schema(x, fresh);

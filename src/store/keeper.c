@@ -73,6 +73,28 @@ void vivo_store_keeper_note(struct vivo_store_disk *d, const struct vivo_store_k
     pthread_mutex_unlock(&d->mutex);
 }
 
+/* Notes that could not be written wait in front of those that came since; takes them.
+ */
+static void put_back_locked(struct vivo_store_disk *d, struct vivo_store_note *notes,
+                            size_t n)
+{
+    size_t all = n + d->n_notes;
+    struct vivo_store_note *p = all > NOTES_MAX ? NULL : malloc(all * sizeof *p);
+
+    if (p) {
+        memcpy(p, notes, n * sizeof *p);
+        if (d->n_notes > 0)
+            memcpy(p + n, d->notes, d->n_notes * sizeof *p);
+        free(d->notes);
+        d->notes = p;
+        d->n_notes = d->cap_notes = all;
+    } else {
+        for (size_t i = 0; i < n; i++)
+            d->reserved -= notes[i].reserved;
+    }
+    free(notes);
+}
+
 int vivo_store_keeper_flush(struct vivo_store_disk *d, struct vivo_err *err)
 {
     struct vivo_store_totals totals;
@@ -86,12 +108,15 @@ int vivo_store_keeper_flush(struct vivo_store_disk *d, struct vivo_err *err)
 
     int rc = vivo_store_index_apply(d->index, notes, n, &totals, err);
     pthread_mutex_lock(&d->mutex);
-    for (size_t i = 0; i < n; i++)
-        d->reserved -= notes[i].reserved;
-    if (rc == 0)
+    if (rc == 0) {
+        for (size_t i = 0; i < n; i++)
+            d->reserved -= notes[i].reserved;
         d->totals = totals;
+        free(notes);
+    } else if (n > 0) {
+        put_back_locked(d, notes, n);
+    }
     pthread_mutex_unlock(&d->mutex);
-    free(notes);
     return rc;
 }
 
@@ -124,26 +149,6 @@ static void sync_objects(struct vivo_store_disk *d)
 
 /* ---- strays ---------------------------------------------------------------------- */
 
-static int nibble(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool parse_key(const char *hex, struct vivo_store_key *out)
-{
-    if (strlen(hex) != 2 * sizeof out->digest)
-        return false;
-    for (size_t i = 0; i < sizeof out->digest; i++) {
-        int high = nibble(hex[2 * i]), low = nibble(hex[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out->digest[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
 static int compare_keys(const void *a, const void *b)
 {
     return memcmp(a, b, sizeof(struct vivo_store_key));
@@ -156,7 +161,7 @@ static void adopt_files(struct vivo_store_disk *d, DIR *dp,
     for (const struct dirent *e; (e = readdir(dp)) != NULL;) {
         struct vivo_store_key key;
         struct stat st;
-        if (!parse_key(e->d_name, &key) ||
+        if (!vivo_store_disk_parse(e->d_name, &key) ||
             (n > 0 && bsearch(&key, rows, n, sizeof key, compare_keys)))
             continue;
         if (fstatat(dirfd(dp), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)

@@ -3,12 +3,18 @@
  * tells it. What is open is unlinked like the rest; its readers keep it. */
 #include "store/disk.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 /* Trimming frees a little more than is asked for, so that a store at its quota does
  * not trim at every put. */
 #define SLACK_PART 64
+/* What the index may need to write what was removed. */
+#define INDEX_ROOM (256u << 10)
 
 static void remove_object(void *ctx, const struct vivo_store_key *key)
 {
@@ -19,6 +25,58 @@ static void remove_object(void *ctx, const struct vivo_store_key *key)
     (void)unlinkat(d->dirfd, name, 0);
 }
 
+/* Removes the files of one of the 256 directories until `bytes` are freed. */
+static uint64_t empty_directory(struct vivo_store_disk *d, uint8_t prefix,
+                                uint64_t bytes)
+{
+    struct vivo_store_key first = {.digest = {prefix}};
+    char name[STORE_NAME_MAX];
+    uint64_t freed = 0;
+
+    vivo_store_disk_name(&first, name);
+    name[strlen("objects/ab")] = '\0';
+    int fd = openat(d->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dp = fd < 0 ? NULL : fdopendir(fd);
+    if (!dp) {
+        if (fd >= 0)
+            close(fd);
+        return 0;
+    }
+    for (const struct dirent *e; freed < bytes && (e = readdir(dp)) != NULL;) {
+        struct vivo_store_key key;
+        struct stat st;
+        if (!vivo_store_disk_parse(e->d_name, &key) ||
+            fstatat(dirfd(dp), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            unlinkat(dirfd(dp), e->d_name, 0) < 0)
+            continue;
+        freed += (uint64_t)st.st_size;
+        atomic_fetch_add(&d->evicted, 1);
+        vivo_store_keeper_note(d, &key, 0, 0, 0);
+    }
+    closedir(dp);
+    return freed;
+}
+
+/* When the index cannot be written, most likely because the disk is full to the last
+ * page, something must go without asking it: whatever comes, pinned or not. */
+static void evict_blindly(struct vivo_store_disk *d, uint64_t bytes)
+{
+    uint64_t freed = 0, start = atomic_fetch_add(&d->serial, 1);
+
+    bytes = VIVO_MAX(bytes, (uint64_t)INDEX_ROOM);
+    for (unsigned i = 0; i < 256 && freed < bytes; i++)
+        freed += empty_directory(d, (uint8_t)(start + i), bytes - freed);
+}
+
+static int evict_by_use(struct vivo_store_disk *d, struct vivo_store_eviction *e,
+                        struct vivo_store_totals *totals, struct vivo_err *err)
+{
+    /* Notes first: what was used a moment ago must not look old. */
+    int rc = vivo_store_keeper_flush(d, err);
+
+    return rc < 0 ? rc : vivo_store_index_evict(d->index, e, totals, err);
+}
+
 /* Leaves at most keep bytes and frees at least `bytes`. */
 static int evict(struct vivo_store_disk *d, uint64_t keep, uint64_t bytes,
                  struct vivo_err *err)
@@ -26,11 +84,12 @@ static int evict(struct vivo_store_disk *d, uint64_t keep, uint64_t bytes,
     struct vivo_store_totals totals;
     struct vivo_store_eviction e = {
         .keep = keep, .bytes = bytes, .remove = remove_object, .ctx = d};
-    /* Notes first: what was used a moment ago must not look old. */
-    int rc = vivo_store_keeper_flush(d, err);
+    int rc = evict_by_use(d, &e, &totals, NULL);
 
-    if (rc == 0)
-        rc = vivo_store_index_evict(d->index, &e, &totals, err);
+    if (rc < 0) {
+        evict_blindly(d, bytes);
+        rc = evict_by_use(d, &e, &totals, err);
+    }
     if (rc < 0)
         return rc;
     atomic_fetch_add(&d->evicted, e.evicted);
@@ -95,20 +154,22 @@ static int free_space(struct vivo_store_disk *d, uint64_t length, struct vivo_er
     if (missing == 0)
         return 0;
     vivo_store_quarantine_clean(d, 0);
-    missing = missing_space(d, length);
-    pthread_mutex_lock(&d->mutex);
-    uint64_t have = d->totals.bytes + d->reserved - length;
-    pthread_mutex_unlock(&d->mutex);
-    if (missing > 0 && missing <= have) {
-        int rc = evict(d, UINT64_MAX, missing, err);
+    /* Again if need be: others write too, and so does the index. */
+    for (int tries = 0; tries < 4; tries++) {
+        missing = missing_space(d, length);
+        pthread_mutex_lock(&d->mutex);
+        uint64_t have = d->totals.bytes + d->reserved - length;
+        pthread_mutex_unlock(&d->mutex);
+        if (missing == 0)
+            return 0;
+        if (missing > have)
+            break;
+        int rc = evict(d, UINT64_MAX, missing + have / SLACK_PART, err);
         if (rc < 0)
             return rc;
-        missing = missing_space(d, length);
     }
-    if (missing > 0)
-        return vivo_fail(err, ENOSPC, "store: %llu bytes more must be free on the disk",
-                         (unsigned long long)missing);
-    return 0;
+    return vivo_fail(err, ENOSPC, "store: %llu bytes more must be free on the disk",
+                     (unsigned long long)missing);
 }
 
 int vivo_store_room_make(struct vivo_store_disk *d, uint64_t length,
