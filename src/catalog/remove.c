@@ -84,8 +84,8 @@ int vivo_catalog_child_rows(struct vivo_catdb *d, enum vivo_level child,
 static int remove_series(struct vivo_writer *w, vivo_row row, struct vivo_err *err)
 {
     static const char *const sql[] = {
-        "DELETE FROM source WHERE instance IN (SELECT id FROM instance"
-        " WHERE parent = ?1)",
+        ("DELETE FROM source WHERE instance IN (SELECT id FROM instance"
+         " WHERE parent = ?1)"),
         "DELETE FROM diff WHERE id IN (SELECT id FROM instance WHERE parent = ?1)",
         "DELETE FROM instance WHERE parent = ?1",
         "DELETE FROM base WHERE id = ?1",
