@@ -26,7 +26,7 @@ void vivo_buf_clear(struct vivo_buf *b); /* len = 0, memory kept */
 int vivo_buf_add(struct vivo_buf *b, const void *data, size_t len);
 int vivo_buf_puts(struct vivo_buf *b, const char *s);
 int vivo_buf_printf(struct vivo_buf *b, const char *fmt, ...) VIVO_PRINTF(2, 3);
-int vivo_buf_vprintf(struct vivo_buf *b, const char *fmt, va_list ap);
+int vivo_buf_vprintf(struct vivo_buf *b, const char *fmt, va_list ap) VIVO_PRINTF(2, 0);
 /* Makes room for len more bytes and returns where they go, or NULL. The caller
  * writes them and adds to b->len itself. */
 uint8_t *vivo_buf_reserve(struct vivo_buf *b, size_t len);
