@@ -373,8 +373,8 @@ static void test_objects_arrive_whole_in_every_form(void **state)
         "close=1&part_length=0&quoted=0",
         "chunked=1",
         "preamble=hello",
-        "boundary="
-        "0123456789012345678901234567890123456789012345678901234567890123456789",
+        ("boundary="
+         "0123456789012345678901234567890123456789012345678901234567890123456789"),
         "accept=single",
         "accept=single&refuse=400",
         "accept=single&chunked=1",

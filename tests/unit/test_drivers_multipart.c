@@ -213,8 +213,8 @@ static void test_unusable_content_types_are_eio(void **state)
         "multipart/related; boundary=",
         "multipart/related; boundary=\"\"",
         "multipart/related; type=\"boundary=b1\"",
-        "multipart/related; boundary="
-        "01234567890123456789012345678901234567890123456789012345678901234567890",
+        ("multipart/related; boundary="
+         "01234567890123456789012345678901234567890123456789012345678901234567890"),
     };
     for (size_t i = 0; i < VIVO_ARRAY_LEN(types); i++) {
         struct report r = {0};
