@@ -146,8 +146,7 @@ bool vivo_dcm_probe(const void *data, size_t len, uint64_t size)
         p += 132;
         len -= 132;
         /* Whoever wrote the magic meant it: any element will do. */
-        return is_meta_element(p, len) || vivo_le16(p) == 0x0002 ||
-               vivo_dcm_settle(NULL, p, len) != NULL;
+        return vivo_le16(p) == 0x0002 || vivo_dcm_settle(NULL, p, len) != NULL;
     }
     return is_meta_element(p, len) || is_first_element(p, len, size);
 }

@@ -316,13 +316,10 @@ int vivo_dcm_walk_push(struct vivo_dcm_walk *w, uint64_t offset, const void *dat
  * came after it would be lost elsewhere without notice. */
 static bool may_be_cut(const struct vivo_dcm_walk *w)
 {
-    uint32_t tag = w->pending.tag;
-
     if (w->frames > 1)
         return false;
     return w->state == WALK_FRAGMENTS ||
-           (w->state == WALK_BULK &&
-            (tag == TAG_PIXELS || tag == 0x7FE00008 || tag == 0x7FE00009));
+           (w->state == WALK_BULK && walk_is_pixels(w->pending.tag));
 }
 
 /* The stream ends before w->pos, or before the last fragment did. */

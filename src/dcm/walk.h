@@ -130,6 +130,12 @@ int vivo_dcm_walk_pending(struct vivo_dcm_walk *w, struct vivo_err *err);
 /* Sends END. */
 int vivo_dcm_walk_end(struct vivo_dcm_walk *w, struct vivo_err *err);
 
+/* Is the value pixel data of PS3.5 section 8: never given as a value? */
+static inline bool walk_is_pixels(uint32_t tag)
+{
+    return tag == TAG_PIXELS || tag == 0x7FE00008 || tag == 0x7FE00009;
+}
+
 static inline int walk_more(struct vivo_dcm_walk *w, size_t need)
 {
     w->need = need;

@@ -40,12 +40,6 @@ static uint32_t u32_at(const uint8_t *p, bool big)
     return big ? vivo_be32(p) : vivo_le32(p);
 }
 
-/* Is the value pixel data of PS3.5 section 8: never given as a value? */
-static bool is_pixels(uint32_t tag)
-{
-    return tag == TAG_PIXELS || tag == 0x7FE00008 || tag == 0x7FE00009;
-}
-
 int vivo_dcm_walk_emit(struct vivo_dcm_walk *w, enum vivo_dcm_event event,
                        const struct vivo_dcm_elem *e, struct vivo_err *err)
 {
@@ -307,7 +301,7 @@ static int value(struct vivo_dcm_walk *w, const uint8_t *p, size_t n, struct hea
     size_t whole = (size_t)h->size + h->length;
     int rc;
 
-    if (w->muted || is_pixels(h->e.tag) || h->length > w->value_max)
+    if (w->muted || walk_is_pixels(h->e.tag) || h->length > w->value_max)
         return skip_bulk(w, h);
     if (n < whole && w->eof)
         return fail_at(w, h->e.tag, err, "the stream ends inside its value");
@@ -334,7 +328,7 @@ static int element(struct vivo_dcm_walk *w, const uint8_t *p, size_t n,
     if (room < h->size || e->length > room - h->size)
         return fail_at(w, e->tag, err, "longer than what it is in");
     if (!e->length_undefined) {
-        if (is_vr(e, "SQ") && !is_pixels(e->tag))
+        if (is_vr(e, "SQ") && !walk_is_pixels(e->tag))
             return open_sequence(w, h, err);
         return value(w, p, n, h, err);
     }

@@ -25,10 +25,6 @@ static const struct vivo_syntax ge_private = {
     .uid = "1.2.840.113619.5.2",
     .implicit = true,
 };
-/* Explicit little endian, but kept apart: the uid is what the file said. */
-static const struct vivo_syntax native_others[] = {
-    {.uid = "1.2.840.10008.1.2.1.98", .encapsulated = true}, /* encapsulated native */
-};
 static const struct vivo_syntax unknown = {.uid = "", .encapsulated = true};
 
 /* The encapsulated ones of PS3.6 Table A-1. */
@@ -45,7 +41,7 @@ static const struct vivo_syntax encapsulated[] = {
     ROW("4.104"), ROW("4.105"), ROW("4.106"), ROW("4.107"), ROW("4.108"), ROW("4.110"),
     ROW("4.111"), ROW("4.112"), ROW("4.201"), ROW("4.202"), ROW("4.203"), ROW("4.204"),
     ROW("4.205"), ROW("5"),     ROW("6.1"),   ROW("6.2"),   ROW("7.1"),   ROW("7.2"),
-    ROW("7.3"),   ROW("8.1"),
+    ROW("7.3"),   ROW("8.1"),   ROW("1.98"), /* native pixels in fragments */
 #undef ROW
 };
 
@@ -58,7 +54,7 @@ const struct vivo_syntax *vivo_dcm_syntax(const char *uid, size_t len)
 {
     static const struct vivo_syntax *const singles[] = {
         &vivo_dcm_syntax_ele, &vivo_dcm_syntax_ile, &vivo_dcm_syntax_ebe, &deflated,
-        &ge_private,          &native_others[0],
+        &ge_private,
     };
     while (len > 0 && (uid[len - 1] == '\0' || uid[len - 1] == ' '))
         len--;
