@@ -190,6 +190,10 @@ int vivo_catalog_write_end(struct vivo_catalog *c, int rc, bool now,
 {
     struct vivo_writer *w = &c->w;
 
+    if (rc == 0 && w->remembered > VIVO_CATALOG_REMEMBERED) {
+        rc = vivo_catalog_flush(w, err);
+        vivo_catalog_forget(w);
+    }
     if (rc < 0)
         rollback(c);
     else if (now || ++w->puts >= VIVO_CATALOG_BATCH ||
@@ -227,18 +231,30 @@ static void *ticker(void *ctx)
     return NULL;
 }
 
-static int start_ticker(struct vivo_catalog *c, struct vivo_err *err)
+int vivo_catalog_start_ticker(struct vivo_catalog *c, struct vivo_err *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&c->w.mutex);
+    if (!c->w.ticking) {
+        c->w.ticking = pthread_create(&c->w.ticker, NULL, ticker, c) == 0;
+        rc = c->w.ticking ? 0 : vivo_fail(err, EIO, "catalog: cannot start a thread");
+    }
+    pthread_mutex_unlock(&c->w.mutex);
+    return rc;
+}
+
+static void init_locks(struct vivo_catalog *c)
 {
     pthread_condattr_t attr;
 
+    pthread_mutex_init(&c->pool_mutex, NULL);
+    pthread_cond_init(&c->pool_free, NULL);
+    pthread_mutex_init(&c->w.mutex, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&c->w.tick, &attr);
     pthread_condattr_destroy(&attr);
-    if (pthread_create(&c->w.ticker, NULL, ticker, c) != 0)
-        return vivo_fail(err, EIO, "catalog: cannot start a thread");
-    c->w.ticking = true;
-    return 0;
 }
 
 /* ---- open and close
@@ -271,7 +287,8 @@ static int temporary_path(struct vivo_catalog *c, struct vivo_err *err)
 
 static void remove_temporary(struct vivo_catalog *c)
 {
-    static const char *const names[] = {"", "-wal", "-shm", ".bad", ".damaged"};
+    static const char *const names[] = {"",     "-wal",     "-shm",
+                                        ".bad", ".damaged", ".lock"};
     char buf[4096];
 
     for (size_t i = 0; i < VIVO_ARRAY_LEN(names); i++) {
@@ -291,9 +308,7 @@ int vivo_catalog_open(const struct vivo_catalog_config *cfg, struct vivo_catalog
 
     if (!c)
         return vivo_fail(err, ENOMEM, "catalog: out of memory");
-    pthread_mutex_init(&c->pool_mutex, NULL);
-    pthread_cond_init(&c->pool_free, NULL);
-    pthread_mutex_init(&c->w.mutex, NULL);
+    init_locks(c);
     vivo_buf_init(&c->w.scratch, 2 * VIVO_ATTRS_MAX);
     vivo_buf_init(&c->w.scratch2, 2 * VIVO_ATTRS_MAX);
     c->sealed = cfg->seal_key != NULL;
@@ -312,8 +327,6 @@ int vivo_catalog_open(const struct vivo_catalog_config *cfg, struct vivo_catalog
     if (rc == 0)
         rc = meta_get(&c->w.db, META_GENERATION, &generation, err);
     atomic_store(&c->generation, (uint64_t)generation);
-    if (rc == 0)
-        rc = start_ticker(c, err);
     if (rc < 0) {
         vivo_catalog_close(c);
         return rc;
@@ -334,7 +347,6 @@ void vivo_catalog_close(struct vivo_catalog *c)
         pthread_cond_signal(&c->w.tick);
         pthread_mutex_unlock(&c->w.mutex);
         pthread_join(c->w.ticker, NULL);
-        pthread_cond_destroy(&c->w.tick);
     }
     for (size_t i = 0; i < VIVO_CATALOG_READERS; i++)
         vivo_catdb_close(&c->readers[i]);
@@ -347,6 +359,7 @@ void vivo_catalog_close(struct vivo_catalog *c)
     pthread_mutex_destroy(&c->w.mutex);
     pthread_mutex_destroy(&c->pool_mutex);
     pthread_cond_destroy(&c->pool_free);
+    pthread_cond_destroy(&c->w.tick);
     free(c->temporary);
     free(c->path);
     vivo_wipe(c, sizeof *c);

@@ -14,7 +14,6 @@
 
 struct other {
     vivo_row id;
-    bool plain;
     char name[VIVO_NAME_MAX + 1], u[64];
 };
 
@@ -145,6 +144,51 @@ static int take_plain_name(struct vivo_catalog *c, const struct other *o,
     return vivo_fail(err, EIO, "catalog: no free name for a duplicate");
 }
 
+static int rename_instance(struct vivo_writer *w, vivo_row id, const char *name,
+                           const char *u, struct vivo_err *err)
+{
+    sqlite3_stmt *st = vivo_catdb_stmt(
+        &w->db, "UPDATE OR IGNORE instance SET name = ?2, u = ?3 WHERE id = ?1", err);
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, id);
+    vivo_catdb_text(st, 2, name);
+    vivo_catdb_text(st, 3, u);
+    w->dirty = true;
+    return vivo_catdb_run(&w->db, st, err);
+}
+
+/* Another source of `o` that sorts before those it had: its mark follows its first
+ * locator, and it may come before the plain one now. */
+static int add_copy(struct vivo_catalog *c, struct vivo_sstate *ss,
+                    const struct vivo_new_instance *n, const struct other *o,
+                    struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator;
+    char name[VIVO_NAME_MAX + 1], u[64];
+    struct other plain;
+    int rc = 1;
+
+    vivo_buf_init(&locator, VIVO_CATALOG_LOCATOR_MAX);
+    if (strchr(o->u, '+'))
+        rc = first_locator(c, o->id, &locator, err);
+    if (rc != 0 || strcmp(n->put->locator, (const char *)locator.data) >= 0)
+        return rc < 0 ? rc : 0;
+    rc = find_other(&c->w, ss, n, true, &plain, err);
+    if (rc == 1)
+        rc = first_locator(c, plain.id, &locator, err);
+    if (rc == 0 && strcmp(n->put->locator, (const char *)locator.data) < 0) {
+        rc = take_plain_name(c, &plain, (const char *)locator.data, err);
+        return rc < 0 ? rc : rename_instance(&c->w, o->id, n->name, n->u, err);
+    }
+    if (rc < 0)
+        return rc;
+    if (duplicate_name(c, n->name, n->u, n->put->locator, 4, name, u) < 0)
+        return vivo_fail(err, ENOMEM, "catalog: out of memory");
+    return rename_instance(&c->w, o->id, name, u, err);
+}
+
 static int put_different(struct vivo_catalog *c, struct vivo_sstate *ss,
                          const struct vivo_new_instance *n, struct vivo_err *err)
 {
@@ -206,6 +250,6 @@ int vivo_catalog_copy(struct vivo_catalog *c, struct vivo_sstate *ss,
         return put_different(c, ss, n, err);
     *row = n->put->copy == VIVO_COPY_SAME && n->put->same_as ? n->put->same_as : o.id;
     if (n->put->copy == VIVO_COPY_SAME)
-        return 0;
+        return add_copy(c, ss, n, &o, err);
     return vivo_fail(err, EEXIST, "catalog: another object has this SOP Instance UID");
 }

@@ -17,9 +17,10 @@
 #define VIVO_CATALOG_READERS 8
 #define VIVO_CATALOG_CHUNK 512  /* entries read at a time */
 #define VIVO_CATALOG_SLOTS 1024 /* series and studies remembered by the writer */
-#define VIVO_CATALOG_BATCH 5000 /* puts in one transaction */
-#define VIVO_CATALOG_HOT_MAX 64 /* attributes in a series' hot set */
-#define VIVO_CATALOG_KEY_LEN 16 /* bytes of a lookup or a stamp */
+#define VIVO_CATALOG_REMEMBERED (16u << 20) /* bytes of their attributes */
+#define VIVO_CATALOG_BATCH 5000             /* puts in one transaction */
+#define VIVO_CATALOG_HOT_MAX 64             /* attributes in a series' hot set */
+#define VIVO_CATALOG_KEY_LEN 16             /* bytes of a lookup or a stamp */
 #define VIVO_CATALOG_LOCATOR_MAX (64u << 10)
 #define VIVO_CATALOG_MTIME 946684800 /* 2000-01-01, DESIGN A2 */
 
@@ -72,6 +73,7 @@ struct vivo_writer {
     struct vivo_sstate series[VIVO_CATALOG_SLOTS];
     struct vivo_tstate studies[VIVO_CATALOG_SLOTS];
     struct vivo_pstate paths[VIVO_CATALOG_SLOTS];
+    size_t remembered; /* bytes of bases in `series` */
     struct vivo_buf scratch, scratch2;
     pthread_t ticker; /* commits a batch that nobody goes on with */
     pthread_cond_t tick;
@@ -117,6 +119,10 @@ int vivo_catalog_write_begin(struct vivo_catalog *c, struct vivo_err *err);
  * committed when it is large or a second old. Unlocks. Returns rc or the failure. */
 int vivo_catalog_write_end(struct vivo_catalog *c, int rc, bool now,
                            struct vivo_err *err);
+
+/* Starts the thread that commits forgotten batches, once; before the first put and not
+ * when opening, which may be before a fork. */
+int vivo_catalog_start_ticker(struct vivo_catalog *c, struct vivo_err *err);
 
 /* ---- seal.c --------------------------------------------------------------------- */
 

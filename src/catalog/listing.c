@@ -88,6 +88,8 @@ int vivo_catalog_list_begin(struct vivo_catalog *c, enum vivo_level level, vivo_
     struct vivo_listing *l;
     int rc = row_there(c, level, row, err);
 
+    if (rc == 0)
+        rc = vivo_catalog_start_ticker(c, err);
     if (rc < 0)
         return rc;
     l = calloc(1, sizeof *l);

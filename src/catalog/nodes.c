@@ -324,9 +324,11 @@ static int base_from_record(struct vivo_writer *w, vivo_row id, vivo_row study,
     rc = vivo_catdb_step(&w->db, st, err);
     if (rc < 0)
         return rc;
+    w->remembered -= ss->base.len;
     vivo_buf_clear(&ss->base);
     if (vivo_attrs_merge(vivo_catdb_column_attrs(st, 0), attrs, &ss->base) < 0)
         rc = vivo_fail(err, ENOMEM, "catalog: out of memory");
+    w->remembered += ss->base.len;
     sqlite3_reset(st);
     ss->origin = ORIGIN_RECORD;
     ss->kept = true;

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #define SCHEMA_VERSION 2
@@ -144,27 +145,37 @@ void vivo_catalog_schema_condemn(const char *path)
         close(fd);
 }
 
-static int make_file(const char *path, struct vivo_err *err)
+static int make_directory(const char *path, struct vivo_err *err)
 {
     const char *slash = strrchr(path, '/');
-    int fd, rc;
+    VIVO_AUTO(vivo_free_p) char *dir = NULL;
 
-    if (slash && slash != path) {
-        VIVO_AUTO(vivo_free_p) char *dir = strndup(path, (size_t)(slash - path));
-        if (!dir)
-            return vivo_fail(err, ENOMEM, "catalog: out of memory");
-        rc = vivo_mkdirs(dir, 0700, err);
-        if (rc < 0)
-            return vivo_fail_in(err, "catalog");
-    }
-    /* SQLite gives its -wal and -shm the mode of the database. */
-    fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
+    if (!slash || slash == path)
+        return 0;
+    dir = strndup(path, (size_t)(slash - path));
+    if (!dir)
+        return vivo_fail(err, ENOMEM, "catalog: out of memory");
+    return vivo_mkdirs(dir, 0700, err) < 0 ? vivo_fail_in(err, "catalog") : 0;
+}
+
+static int make_file(const char *path, struct vivo_err *err)
+{
+    struct stat st;
+    int fd;
+
+    /* SQLite gives its -wal and -shm the mode of the database. One that is there is not
+     * opened here: closing it would drop the POSIX locks of another connection. */
+    fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0)
+        close(fd);
+    else if (errno != EEXIST)
         return vivo_fail(err, EIO, "catalog: cannot make the database: %s",
                          strerror(errno));
-    rc = fchmod(fd, 0600);
-    close(fd);
-    return rc == 0 ? 0 : vivo_fail(err, EIO, "catalog: cannot protect the database");
+    if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+        return vivo_fail(err, EIO, "catalog: the database is not a file of ours");
+    if ((st.st_mode & 0777) != 0600 && chmod(path, 0600) != 0)
+        return vivo_fail(err, EIO, "catalog: cannot protect the database");
+    return 0;
 }
 
 /* 0 = ready; 1 = not ours or damaged; negative = failed. */
@@ -189,8 +200,7 @@ static int try_open(struct vivo_catdb *d, const char *path, struct vivo_err *err
     return 1;
 }
 
-int vivo_catalog_schema_open(struct vivo_catdb *d, const char *path,
-                             struct vivo_err *err)
+static int open_locked(struct vivo_catdb *d, const char *path, struct vivo_err *err)
 {
     VIVO_AUTO(vivo_free_p) char *mark = beside(path, ".damaged");
     int rc;
@@ -202,8 +212,29 @@ int vivo_catalog_schema_open(struct vivo_catdb *d, const char *path,
     rc = try_open(d, path, err);
     if (rc != 1)
         return rc;
-    vivo_err_clear(err);
+    if (err)
+        vivo_err_clear(err);
     move_aside(path);
     rc = try_open(d, path, err);
     return rc == 1 ? vivo_fail(err, EIO, "catalog: cannot be begun anew") : rc;
+}
+
+/* Two processes may come at the same time: one makes the database (or moves it aside),
+ * the other waits and finds it. */
+int vivo_catalog_schema_open(struct vivo_catdb *d, const char *path,
+                             struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_free_p) char *lock = beside(path, ".lock");
+    VIVO_AUTO(vivo_close_p) int fd = -1;
+    int rc = make_directory(path, err);
+
+    if (rc < 0)
+        return rc;
+    if (!lock)
+        return vivo_fail(err, ENOMEM, "catalog: out of memory");
+    fd = open(lock, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || flock(fd, LOCK_EX) != 0)
+        return vivo_fail(err, EIO, "catalog: cannot lock the database: %s",
+                         strerror(errno));
+    return open_locked(d, path, err);
 }

@@ -171,11 +171,13 @@ int vivo_catalog_series_get(struct vivo_writer *w, vivo_row id,
     if (ss->id == id)
         return 0;
     rc = flush_one(w, ss, err);
+    w->remembered -= ss->base.len;
     sstate_clear(ss);
     if (rc == 0)
         rc = load(w, ss, id, err);
     if (rc < 0)
         sstate_clear(ss);
+    w->remembered += ss->base.len;
     return rc;
 }
 
@@ -198,6 +200,7 @@ void vivo_catalog_forget(struct vivo_writer *w)
         w->paths[i].path = NULL;
         w->studies[i].id = 0;
     }
+    w->remembered = 0;
 }
 
 /* ---- base, varying tags, differences
@@ -341,12 +344,14 @@ static int rebase(struct vivo_writer *w, struct vivo_sstate *ss, struct vivo_att
     return rc;
 }
 
-static int set_base(struct vivo_sstate *ss, struct vivo_attrs a, int origin,
-                    struct vivo_err *err)
+static int set_base(struct vivo_writer *w, struct vivo_sstate *ss, struct vivo_attrs a,
+                    int origin, struct vivo_err *err)
 {
+    w->remembered -= ss->base.len;
     vivo_buf_clear(&ss->base);
     if (a.len && vivo_buf_add(&ss->base, a.data, a.len) < 0)
         return vivo_fail(err, ENOMEM, "catalog: out of memory");
+    w->remembered += ss->base.len;
     ss->origin = origin;
     ss->dirty = ss->dirty_base = true;
     return 0;
@@ -365,11 +370,11 @@ int vivo_catalog_series_diff(struct vivo_writer *w, struct vivo_sstate *ss,
         else
             ss->nvarying = 0;
         if (rc == 0)
-            rc = set_base(ss, a, ORIGIN_HEADER, err);
+            rc = set_base(w, ss, a, ORIGIN_HEADER, err);
     } else if (ss->origin == ORIGIN_NONE ||
                (ss->members == 0 && ss->origin > ORIGIN_RECORD)) {
         ss->nvarying = 0;
-        rc = set_base(ss, a, headers ? ORIGIN_HEADER : ORIGIN_INSTANCE, err);
+        rc = set_base(w, ss, a, headers ? ORIGIN_HEADER : ORIGIN_INSTANCE, err);
     }
     if (rc < 0)
         return rc;

@@ -32,8 +32,8 @@ static inline void dir_make(struct dir *d)
 
 static inline void dir_remove(struct dir *d)
 {
-    static const char *const names[] = {"",     "-wal",     "-shm",    ".damaged",
-                                        ".bad", ".bad-wal", ".bad-shm"};
+    static const char *const names[] = {"",     "-wal",     "-shm",     ".damaged",
+                                        ".bad", ".bad-wal", ".bad-shm", ".lock"};
     char buf[160];
 
     for (size_t i = 0; i < VIVO_ARRAY_LEN(names); i++) {

@@ -165,18 +165,18 @@ static void test_two_processes_share_one_catalog(void **state)
 
     (void)state;
     dir_make(&d);
-    c = catalog_at(d.db, true);
-    generation = vivo_catalog_generation(c);
-    pid = fork();
+    pid = fork(); /* both make the database, if they can */
     if (pid == 0) {
         struct vivo_catalog *other = catalog_at(d.db, true);
-        l = list_begin(other, VIVO_LEVEL_COLLECTION - 1, 0);
+        l = list_begin(other, VIVO_LEVEL_NONE, 0);
         for (unsigned i = 0; i < 3000; i++)
             put_number(l, i);
         list_end(l, true);
         vivo_catalog_close(other);
         _exit(0);
     }
+    c = catalog_at(d.db, true);
+    generation = vivo_catalog_generation(c);
     /* Both write at once, about different things; incomplete, so nothing goes. */
     l = list_begin(c, VIVO_LEVEL_NONE, 0);
     for (unsigned i = 10000; i < 13000; i++)

@@ -224,6 +224,40 @@ static void test_different_bytes_show_with_marks_in_any_order(void **state)
         free(texts[i]);
 }
 
+/* Three files, two contents: "c" and "a" are copies, so their object comes first. */
+static void test_copy_that_sorts_first_takes_the_plain_name(void **state)
+{
+    static const char *const orders[3][3] = {
+        {"a", "b", "c"}, {"b", "c", "a"}, {"c", "b", "a"}};
+    char *texts[3];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct vivo_catalog *c = catalog_at(NULL, false);
+        struct vivo_listing *l = list_begin(c, VIVO_LEVEL_NONE, 0);
+        bool seen[2] = {false, false};
+        for (int k = 0; k < 3; k++) {
+            const char *locator = orders[i][k];
+            bool is_b = locator[0] == 'b';
+            struct vivo_put put = {.level = VIVO_LEVEL_INSTANCE,
+                                   .locator = locator,
+                                   .size = is_b ? 10 : 20,
+                                   .headers = true,
+                                   .copy = seen[is_b] ? VIVO_COPY_SAME
+                                                      : VIVO_COPY_DIFFERENT};
+            seen[is_b] = true;
+            assert_int_equal(put_with(l, put, &ct1, NULL), 0);
+        }
+        list_end(l, true);
+        texts[i] = tree_text(c, NULL);
+        vivo_catalog_close(c);
+    }
+    assert_string_equal(texts[0], texts[1]);
+    assert_string_equal(texts[0], texts[2]);
+    for (int i = 0; i < 3; i++)
+        free(texts[i]);
+}
+
 static void test_what_was_not_seen_goes_with_its_parents(void **state)
 {
     struct vivo_catalog *c = catalog_at(NULL, false);
@@ -548,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_smallest_uid_names_and_is_kept),
         cmocka_unit_test(test_exact_copy_shows_once_and_outlives_its_first),
         cmocka_unit_test(test_different_bytes_show_with_marks_in_any_order),
+        cmocka_unit_test(test_copy_that_sorts_first_takes_the_plain_name),
         cmocka_unit_test(test_what_was_not_seen_goes_with_its_parents),
         cmocka_unit_test(test_same_locator_replaces_in_place_or_moves),
         cmocka_unit_test(test_find_takes_the_name_or_its_u),
