@@ -47,31 +47,44 @@ int object_descriptor(struct vivo_flow *f, const char *locator, struct vivo_op *
     return t.fd;
 }
 
-/* What stands for the SOP Instance UID of an object that has none: a digest of its
- * bytes, so that copies have the same name anywhere. */
-static int digest_uid(struct vivo_flow *f, int fd, uint64_t size, char *out,
-                      struct vivo_err *err)
+static int digest_of(int fd, uint8_t digest[VIVO_DIGEST_LEN], struct vivo_err *err)
 {
     enum { CHUNK = 64 * 1024 };
-    uint8_t digest[VIVO_DIGEST_LEN];
+    struct vivo_identity id;
     VIVO_AUTO(vivo_free_p) uint8_t *chunk = malloc(CHUNK);
     struct vivo_sha256 *sha = vivo_sha256_begin();
     int rc = chunk && sha ? 0 : vivo_fail(err, ENOMEM, "out of memory");
-    for (uint64_t off = 0; off < size && !rc;) {
-        size_t n = (size_t)VIVO_MIN(size - off, (uint64_t)CHUNK);
+    if (!rc)
+        rc = vivo_identity_of(fd, &id, err);
+    for (uint64_t off = 0; !rc && off < id.size;) {
+        size_t n = (size_t)VIVO_MIN(id.size - off, (uint64_t)CHUNK);
         rc = vivo_pread_full(fd, chunk, n, off, err);
         if (!rc)
             vivo_sha256_add(sha, chunk, n);
         off += n;
     }
     vivo_sha256_end(sha, rc ? NULL : digest);
+    return rc;
+}
+
+/* What stands for the SOP Instance UID of an object that has none: a digest of its
+ * bytes, so that copies have the same name anywhere. */
+static int digest_uid(struct vivo_flow *f, const char *locator, struct object_put *o,
+                      struct vivo_err *err)
+{
+    uint8_t digest[VIVO_DIGEST_LEN];
+    char hex[2 * VIVO_DIGEST_LEN + 1];
+    struct vivo_op op;
+    vivo_op_init(&op, 0);
+    VIVO_AUTO(vivo_close_p) int fd = object_descriptor(f, locator, &op);
+    if (fd < 0)
+        return vivo_fail(err, op.err.errnum, "%s", op.err.text);
+    int rc = digest_of(fd, digest, err);
     if (rc)
         return rc;
-    char hex[2 * VIVO_DIGEST_LEN + 1];
-    char shown[65];
     vivo_hex(digest, sizeof digest, hex);
-    vivo_deid_name(f->deid, "object", hex, shown);
-    memcpy(out, shown, VIVO_MIN(sizeof shown, sizeof hex));
+    vivo_deid_name(f->deid, "object", hex, o->uid);
+    o->put.uid = o->uid;
     return 0;
 }
 
@@ -152,11 +165,8 @@ int object_read(struct vivo_flow *f, int fd, const char *locator, const char *ve
         rc = read_header(f, &owned, &id, out, err);
     if (!rc && is_directory_object(&out->attrs))
         rc = vivo_fail(err, EBADMSG, "a DICOMDIR is no instance");
-    if (!rc && !has_sop_uid(&out->attrs)) {
-        /* With a view its descriptor is still ours to read: it lives as long. */
-        rc = digest_uid(f, fd, id.size, out->uid, err);
-        out->put.uid = out->uid;
-    }
+    if (!rc && !has_sop_uid(&out->attrs))
+        rc = digest_uid(f, locator, out, err);
     if (rc) {
         object_put_free(out);
         return rc;
