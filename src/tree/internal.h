@@ -190,6 +190,9 @@ typedef int walk_fn(void *ctx, const struct walk_item *item);
 int walk_level(struct vivo_tree *t, const struct node *n,
                const struct vivo_selection *sel, enum vivo_level level, walk_fn *fn,
                void *ctx, struct vivo_err *err);
+/* Lists the series selected below the node that have not been listed yet; parks. */
+int learn_series(struct vivo_tree *t, const struct node *n,
+                 const struct vivo_selection *sel, struct vivo_op *op);
 /* "archive/" in front of a path relative to the mount point; "" with flat. */
 const char *walk_prefix(const struct vivo_tree *t, uint32_t archive, char out[130]);
 

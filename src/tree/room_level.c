@@ -22,14 +22,15 @@ static int take_entry(void *ctx, const struct vivo_entry *e)
     return found_entry(k->found, k->tree, k->dir, k->name, e, &k->op->err);
 }
 
-/* What is below is known: all of it for a query, one level for the plain walk. */
+/* The children are known, and which of them a query selects. A query may have decided
+ * for a whole series without knowing its members, so these are listed here too. */
 static int complete(struct vivo_tree *t, const struct node *dir,
                     struct vivo_selection **sel, struct vivo_op *op)
 {
+    int rc = vivo_flow_list(node_flow(t, dir), dir->level, dir->row, op);
+
     *sel = NULL;
-    if (dir->query)
-        return select_get(t, dir, sel, op);
-    return vivo_flow_list(node_flow(t, dir), dir->level, dir->row, op);
+    return rc ? rc : select_get(t, dir, sel, op);
 }
 
 static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
