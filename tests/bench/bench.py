@@ -1,0 +1,160 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""How fast, as ratios of what runs side by side in one go (never a test).
+
+Usage: VIVOFS=path/to/vivofs tests/bench/bench.py [index] [read] [ls]
+Needs root or fusermount3, gdcmscanner, bindfs. Every figure is the best of --rounds
+runs that take turns with what they are compared with.
+"""
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+LIB = os.path.join(HERE, "..", "lib")
+VIVOFS = os.environ.get("VIVOFS", os.path.join(HERE, "../../.build/release/vivofs"))
+TAGS = ["0008,0060", "0010,0020", "0020,000d", "0020,000e", "0008,0018"]
+
+
+class Bench:
+    def __init__(self, rounds):
+        self.rounds = rounds
+        self.dir = tempfile.mkdtemp(prefix="vivo-bench-")
+        self.mnt = self.dir + "/mnt"
+        os.mkdir(self.mnt)
+        self.env = dict(os.environ, HOME=self.dir + "/home")
+
+    def make(self, script, count):
+        out = "%s/%s%d" % (self.dir, script, count)
+        subprocess.run(["/usr/bin/python3", "-W", "ignore", "%s/%s.py" % (LIB, script), out,
+                        str(count)], check=True)
+        self.warm(out)
+        return out
+
+    @staticmethod
+    def warm(folder):
+        for dp, _, names in os.walk(folder):
+            for n in names:
+                with open(os.path.join(dp, n), "rb") as f:
+                    f.read()
+
+    def forget(self):
+        shutil.rmtree(self.env["HOME"] + "/.cache", ignore_errors=True)
+
+    def mount(self, folder, deid):
+        subprocess.run([VIVOFS, "mount", "-o", "deid=" + deid, "t=" + folder, self.mnt],
+                       check=True, env=self.env, stderr=subprocess.DEVNULL)
+
+    def umount(self):
+        subprocess.run(["fusermount3", "-u", self.mnt], check=True)
+
+    def counters(self):
+        with open(self.mnt + "/.vivofs/status.json") as f:
+            return json.load(f)["counters"]
+
+    def close(self):
+        subprocess.run(["fusermount3", "-uz", self.mnt], stderr=subprocess.DEVNULL)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def timed(fn):
+    began = time.perf_counter()
+    fn()
+    return time.perf_counter() - began
+
+
+def row(what, seconds, against, limit):
+    ratio = seconds / against
+    print("%-52s %7.3f s  %5.2f x  (must be <= %.2f)%s"
+          % (what, seconds, ratio, limit, "" if ratio <= limit else "   MISSED"))
+
+
+def bench_index(b):
+    folder = b.make("make_small", 10000)
+    scanner, ours = [], {"basic": [], "none": []}
+    for _ in range(b.rounds):
+        scanner.append(timed(lambda: subprocess.run(
+            ["gdcmscanner", "-r", "-d", folder] + sum((["-t", t] for t in TAGS), []),
+            check=True, stdout=subprocess.DEVNULL)))
+        for deid in ours:
+            b.forget()
+
+            def index():
+                b.mount(folder, deid)
+                os.listdir(b.mnt + "/t")
+            ours[deid].append(timed(index))
+            b.umount()
+    print("index of 10,000 small files; gdcmscanner on five tags: %.3f s" % min(scanner))
+    for deid in ours:
+        row("  vivofs mount + first listing, deid=%s" % deid, min(ours[deid]), min(scanner), 0.5)
+
+
+def read_all(folder):
+    subprocess.run("find '%s' -name '*.dcm' -print0 | xargs -0 cat > /dev/null" % folder,
+                   shell=True, check=True)
+
+
+def bench_read(b):
+    folder = b.make("make_ct", 500)
+    bind = b.dir + "/bind"
+    os.mkdir(bind)
+    times = {"bindfs": [], "none": [], "basic": [], "again": [], "native": []}
+    reads = None
+    for _ in range(b.rounds):
+        subprocess.run(["bindfs", folder, bind], check=True)
+        times["bindfs"].append(timed(lambda: read_all(bind)))
+        subprocess.run(["fusermount3", "-u", bind], check=True)
+        times["native"].append(timed(lambda: read_all(folder)))
+        for deid in ("none", "basic"):
+            b.forget()
+            b.mount(folder, deid)
+            os.listdir(b.mnt + "/t/all")
+            times[deid].append(timed(lambda: read_all(b.mnt + "/t")))
+            if deid == "basic":
+                before = b.counters()["read"]
+                times["again"].append(timed(lambda: read_all(b.mnt + "/t")))
+                # One READ is that of status.json itself.
+                reads = b.counters()["read"] - before - 1
+            b.umount()
+    best = {k: min(v) for k, v in times.items()}
+    print("first read of 500 CT slices of 512 KiB; bindfs: %.3f s" % best["bindfs"])
+    row("  vivofs, deid=basic", best["basic"], best["bindfs"], 1.0)
+    row("  vivofs, deid=basic against deid=none", best["basic"], best["none"], 1.2)
+    print("  second read: %d READ requests, %.2f x native" % (reads, best["native"] / best["again"]))
+
+
+def bench_ls(b):
+    folder = b.make("make_small", 20000)
+    b.forget()
+    b.mount(folder, "none")
+    subprocess.run(["ls", "-lR", b.mnt + "/t"], check=True, stdout=subprocess.DEVNULL)
+    before = b.counters()["lookup"]
+    seconds = min(timed(lambda: subprocess.run(["ls", "-lR", b.mnt + "/t"], check=True,
+                                               stdout=subprocess.DEVNULL))
+                  for _ in range(b.rounds))
+    after = b.counters()["lookup"]
+    b.umount()
+    print("ls -lR of 20,000 instances, warm: %.3f s (must be <= 0.2), %d lookups (must be 0)"
+          % (seconds, after - before))
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("what", nargs="*", default=[])
+    p.add_argument("--rounds", type=int, default=3)
+    args = p.parse_args()
+    known = {"index": bench_index, "read": bench_read, "ls": bench_ls}
+    for name in args.what or known:
+        b = Bench(args.rounds)
+        try:
+            known[name](b)
+        finally:
+            b.close()
+
+
+sys.exit(main())
