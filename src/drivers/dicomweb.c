@@ -6,7 +6,7 @@
  * Lists:    top = studies, study = series, series = instances (QIDO-RS)
  * Locator:  UIDs, see dicomweb.h
  * Source:   PS3.18 sections 8, 10.4 (WADO-RS), 10.6 (QIDO-RS), annex F (JSON);
- *           Orthanc REST API of 1.10. Quirks: README.md. */
+ *           Orthanc REST API of 1.10. Quirks: dicomweb.md. */
 #include "dicomweb.h"
 
 #include <errno.h>

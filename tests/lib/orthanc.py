@@ -12,6 +12,7 @@ As a program it uploads FOLDER (or --make), prints the DICOMweb base URL as its 
 line and runs until its standard input ends.
 """
 import argparse
+import ctypes
 import json
 import os
 import shutil
@@ -53,6 +54,11 @@ def free_port():
         return s.getsockname()[1]
 
 
+def die_with_parent():
+    """However the test ends, its Orthanc does too: prctl(PR_SET_PDEATHSIG, SIGTERM)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
 class Orthanc:
     def __init__(self, config=None, users=None):
         self.folder = tempfile.mkdtemp(prefix="vivo-orthanc-")
@@ -92,7 +98,7 @@ class Orthanc:
         self.log = open(self.folder + "/log", "wb")
         self.process = subprocess.Popen([find(BINARIES), path], stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log,
-                                        cwd=self.folder)
+                                        cwd=self.folder, preexec_fn=die_with_parent)
         return self.wait()
 
     def wait(self):
@@ -156,6 +162,7 @@ def main():
     if why:
         print("unavailable: " + why, flush=True)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that folders are removed
     with tempfile.TemporaryDirectory(prefix="vivo-orthanc-") as temporary, Orthanc() as o:
         o.upload_folder(synthetic.folder_of(args, temporary))
         print(o.dicomweb, flush=True)

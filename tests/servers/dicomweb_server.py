@@ -19,6 +19,7 @@ import http.server
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -435,6 +436,7 @@ def main():
     parser.add_argument("--knob", action="append", default=[], metavar="NAME=VALUE")
     args = parser.parse_args()
     knobs = dict(DEFAULTS)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
     with tempfile.TemporaryDirectory(prefix="vivo-dicomweb-") as temporary:
         server = Server(args.port, Archive(synthetic.folder_of(args, temporary)), knobs)
         server.set(k.split("=", 1) for k in args.knob)
