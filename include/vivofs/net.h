@@ -17,7 +17,7 @@ struct vivo_net; /* thread-safe; made after the process has forked */
 
 struct vivo_net_config {
     unsigned max_connections; /* in all; 0 = 64 */
-    unsigned per_host;        /* 0 = 8 */
+    unsigned per_host;        /* 0 = 32: the archive's jobs are the closer limit */
     int64_t timeout_ms;       /* silence after which a request is ETIMEDOUT; 0 = 30 s */
     unsigned retries;         /* of 429, 500, 502, 503, 504 and failed connects */
     const char *proxy;        /* NULL = as the environment says */

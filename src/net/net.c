@@ -321,7 +321,7 @@ int vivo_net_new(const struct vivo_net_config *cfg, struct vivo_net **out,
     pthread_mutex_init(&n->mutex, NULL);
     pthread_cond_init(&n->left, NULL);
     n->max_connections = cfg->max_connections ? cfg->max_connections : 64;
-    n->per_host = cfg->per_host ? cfg->per_host : 8;
+    n->per_host = cfg->per_host ? cfg->per_host : 32;
     n->retries = cfg->retries;
     rc = copy_settings(&n->settings, cfg, err);
     n->multi = rc == 0 ? curl_multi_init() : NULL;
