@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Intervals of a regular expression multiply glibc's automaton; more than this many
- * copies of an atom are refused. */
-#define REGEX_COPIES_MAX 4096
+/* glibc's compiler copies an atom for "+" and for each count of { }: atoms in all
+ * that it may come to. */
+#define REGEX_ATOMS_MAX 4096
 
 static bool is_text(enum vivo_query_class cls)
 {
@@ -252,7 +252,7 @@ static size_t bracket_end(const char *s, size_t i)
     return s[i] ? i : i - 1;
 }
 
-/* The larger bound of {m,n} at s[i] ("{m,}" counts m), at least 1. */
+/* How often regcomp writes down the atom before {m,n} or {m,} at s[i]. */
 static unsigned copies(const char *s, size_t i)
 {
     unsigned most = 1;
@@ -261,37 +261,74 @@ static unsigned copies(const char *s, size_t i)
         v = s[i] == ',' ? 0 : VIVO_MIN(v * 10 + (unsigned)(s[i] - '0'), 100000u);
         most = VIVO_MAX(most, v);
     }
-    return most;
+    return most + 1;
 }
 
-/* Back-references (exponential) and huge repetitions are refused before regcomp. */
+/* What a regular expression comes to when all copies are written down. */
+struct atoms {
+    unsigned long long
+        sum[VIVO_QUERY_REGEX_MAX + 1]; /* before the last, by parenthesis */
+    unsigned long long last[VIVO_QUERY_REGEX_MAX + 1];
+    size_t depth;
+};
+
+static void count_atom(struct atoms *t, char c, unsigned times)
+{
+    size_t d = t->depth;
+    if (c == '(') {
+        t->depth++;
+        t->sum[t->depth] = t->last[t->depth] = 0;
+    } else if (c == ')' && d > 0) {
+        t->depth--;
+        t->sum[d - 1] += t->last[d - 1];
+        t->last[d - 1] = t->sum[d] + t->last[d] + 1;
+    } else if (times) {
+        t->last[d] = VIVO_MAX(t->last[d], 1u) * times;
+    } else {
+        t->sum[d] += t->last[d];
+        t->last[d] = 1;
+    }
+}
+
+static bool check_size(struct vivo_query_parser *p, const char *s, size_t at)
+{
+    struct atoms t = {.depth = 0};
+    for (size_t i = 0; s[i]; i++) {
+        char c = s[i];
+        unsigned times = c == '+' ? 2 : c == '{' ? copies(s, i) : c == '*' || c == '?';
+        if (c == '\\' && s[i + 1]) {
+            i++;
+            c = 'x';
+        } else if (c == '[') {
+            i = bracket_end(s, i);
+        }
+        count_atom(&t, c, times);
+        if (t.sum[t.depth] + t.last[t.depth] > REGEX_ATOMS_MAX) {
+            vivo_query_fail(p, at, "use fewer + and smaller numbers in { }",
+                            "the regular expression repeats too much");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What regcomp or regexec would take exponential time for is refused before. */
 static bool check_regex(struct vivo_query_parser *p, const char *s, size_t at)
 {
-    unsigned long long total = 1;
     if (strlen(s) > VIVO_QUERY_REGEX_MAX) {
         vivo_query_fail(p, at, "", "a regular expression has at most %d bytes",
                         VIVO_QUERY_REGEX_MAX);
         return false;
     }
     for (size_t i = 0; s[i]; i++) {
-        if (s[i] == '\\' && s[i + 1]) {
-            i++;
-            if (s[i] >= '1' && s[i] <= '9') {
-                vivo_query_fail(p, at, "", "back-references are not offered");
-                return false;
-            }
-        } else if (s[i] == '[') {
+        if (s[i] == '[') {
             i = bracket_end(s, i);
-        } else if (s[i] == '{') {
-            total *= copies(s, i);
-            if (total > REGEX_COPIES_MAX) {
-                vivo_query_fail(p, at, "use smaller numbers in { }",
-                                "the regular expression repeats too much");
-                return false;
-            }
+        } else if (s[i] == '\\' && s[i + 1] && s[++i] >= '1' && s[i] <= '9') {
+            vivo_query_fail(p, at, "", "back-references are not offered");
+            return false;
         }
     }
-    return true;
+    return check_size(p, s, at);
 }
 
 /* Values are folded before matching and REG_ICASE knows ASCII alone, so the rest of

@@ -141,6 +141,9 @@ static void test_parse_values_quote_only_when_needed(void **state)
         {"Manufacturer=a%2Fb", "Manufacturer=a%2Fb"},
         {"Manufacturer=50%25", "Manufacturer=50%25"},
         {"Manufacturer~'a\\.b\\'c'", "Manufacturer~\"a\\\\.b'c\""},
+        {"Manufacturer~'[0-9]{8}-[0-9]{6}(a+b+)+c+d+e+f+g+h+i+j+k+l+'",
+         "Manufacturer~\"[0-9]{8}-[0-9]{6}(a+b+)+c+d+e+f+g+h+i+j+k+l+\""},
+        {"Manufacturer~'^[+]{3}\\+[^]+]$'", "Manufacturer~\"^[+]{3}\\\\+[^]+]$\""},
         {"Manufacturer~a\\.b", "Manufacturer~\"a\\\\.b\""},
         {"Manufacturer=Mu\xCC\x88ller", "Manufacturer=M\xC3\xBCller"},
     };
@@ -231,6 +234,8 @@ static void test_parse_faults_name_column_and_hint(void **state)
         {"Modality~'('", 9, "regular expression", "("},
         {"Modality~'(a)\\1'", 9, "back-references", ""},
         {"Modality~'((a{99}){99}){99}'", 9, "repeats too much", ""},
+        {"Modality~'a+++++++++++++'", 9, "repeats too much", ""},
+        {"Modality~'((((((a+b+)+)+)+)+)+){99}'", 9, "repeats too much", "fewer"},
         {"PixelData=1", 0, "holds bytes", "has"},
         {"ReferencedSeriesSequence=1", 0, "is a sequence", ".Keyword"},
         {"Modality.KVP=1", 0, "is not a sequence", ""},
