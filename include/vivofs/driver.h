@@ -28,7 +28,7 @@ struct vivo_archive_config {
 /* Base of every open archive; drivers embed it as first member. */
 struct vivo_archive {
     const struct vivo_driver *driver;
-    struct vivo_net *net; /* borrowed */
+    struct vivo_net *net;  /* borrowed */
     uint8_t source_id[32]; /* SHA-256 of the source as typed; set by the wrapper */
     atomic_uint_least64_t requests, bytes; /* counted by the wrappers and drivers */
 };
