@@ -17,6 +17,15 @@ struct other {
     char name[VIVO_NAME_MAX + 1], u[64];
 };
 
+static int take_other(sqlite3_stmt *st, struct other *o)
+{
+    o->id = sqlite3_column_int64(st, 0);
+    snprintf(o->name, sizeof o->name, "%s", vivo_catdb_column_text(st, 1));
+    snprintf(o->u, sizeof o->u, "%s", vivo_catdb_column_text(st, 2));
+    sqlite3_reset(st);
+    return 1;
+}
+
 /* The one to compare with: of the same size if there is one. plain: the one that has
  * the plain name. */
 static int find_other(struct vivo_writer *w, struct vivo_sstate *ss,
@@ -39,13 +48,27 @@ static int find_other(struct vivo_writer *w, struct vivo_sstate *ss,
     vivo_catdb_int(st, 4, (int64_t)n->size);
     vivo_catdb_int(st, 5, plain);
     rc = vivo_catdb_step(&w->db, st, err);
-    if (rc <= 0)
-        return rc;
-    o->id = sqlite3_column_int64(st, 0);
-    snprintf(o->name, sizeof o->name, "%s", vivo_catdb_column_text(st, 1));
-    snprintf(o->u, sizeof o->u, "%s", vivo_catdb_column_text(st, 2));
-    sqlite3_reset(st);
-    return 1;
+    return rc == 1 ? take_other(st, o) : rc;
+}
+
+/* The one that the caller has compared it with. */
+static int find_same(struct vivo_writer *w, struct vivo_sstate *ss,
+                     const struct vivo_new_instance *n, struct other *o,
+                     struct vivo_err *err)
+{
+    sqlite3_stmt *st = vivo_catdb_stmt(
+        &w->db,
+        "SELECT id, name, u FROM instance WHERE id = ?1 AND parent = ?2 AND uid = ?3",
+        err);
+    int rc;
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, n->put->same_as);
+    vivo_catdb_int(st, 2, ss->id);
+    vivo_catdb_text(st, 3, n->uid);
+    rc = vivo_catdb_step(&w->db, st, err);
+    return rc == 1 ? take_other(st, o) : rc;
 }
 
 /* The smallest locator of an instance's copies. */
@@ -240,8 +263,12 @@ int vivo_catalog_copy(struct vivo_catalog *c, struct vivo_sstate *ss,
                       struct vivo_new_instance *n, vivo_row *row, struct vivo_err *err)
 {
     struct other o;
-    int rc = find_other(&c->w, ss, n, false, &o, err);
+    int rc = 0;
 
+    if (n->put->copy == VIVO_COPY_SAME && n->put->same_as)
+        rc = find_same(&c->w, ss, n, &o, err);
+    if (rc == 0)
+        rc = find_other(&c->w, ss, n, false, &o, err);
     if (rc < 0)
         return rc;
     if (rc == 0)
@@ -252,4 +279,62 @@ int vivo_catalog_copy(struct vivo_catalog *c, struct vivo_sstate *ss,
     if (n->put->copy == VIVO_COPY_SAME)
         return add_copy(c, ss, n, &o, err);
     return vivo_fail(err, EEXIST, "catalog: another object has this SOP Instance UID");
+}
+
+/* ---- rivals --------------------------------------------------------------------- */
+
+struct rivals {
+    struct vivo_rowset rows;
+    struct vivo_buf locators; /* NUL-terminated, one after the other */
+};
+
+static int collect_rivals(struct vivo_catalog *c, vivo_row row, struct rivals *r,
+                          struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf one;
+    sqlite3_stmt *st = vivo_catdb_stmt(
+        &c->w.db,
+        "SELECT i.id, s.sealed, min(s.id) FROM instance o JOIN instance i"
+        " ON i.parent = o.parent AND i.u >= substr(o.u, 1, 6)"
+        " AND i.u < substr(o.u, 1, 6) || '~' AND i.uid = o.uid"
+        " JOIN source s ON s.instance = i.id WHERE o.id = ?1 GROUP BY i.id",
+        err);
+    int rc;
+
+    vivo_buf_init(&one, VIVO_CATALOG_LOCATOR_MAX);
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, row);
+    while ((rc = vivo_catdb_step(&c->w.db, st, err)) == 1) {
+        rc = vivo_catalog_unseal(c, vivo_catdb_column_attrs(st, 1), &one, NULL, err);
+        if (rc == 0 &&
+            (vivo_catalog_rowset_add(&r->rows, sqlite3_column_int64(st, 0)) < 0 ||
+             vivo_buf_add(&r->locators, one.data, one.len) < 0 ||
+             vivo_buf_add(&r->locators, "", 1) < 0))
+            rc = vivo_fail(err, ENOMEM, "catalog: out of memory");
+        if (rc < 0)
+            break;
+    }
+    sqlite3_reset(st);
+    return rc;
+}
+
+/* Through the writer: the rivals of a put may be in the batch that is still open. */
+int vivo_catalog_rivals(struct vivo_catalog *c, vivo_row row, vivo_rival_fn *fn,
+                        void *ctx, struct vivo_err *err)
+{
+    struct rivals r = {.rows = {NULL, 0, 0}};
+    const char *p;
+    int rc;
+
+    vivo_buf_init(&r.locators, 16u << 20);
+    pthread_mutex_lock(&c->w.mutex);
+    rc = collect_rivals(c, row, &r, err);
+    pthread_mutex_unlock(&c->w.mutex);
+    p = (const char *)r.locators.data;
+    for (size_t i = 0; rc == 0 && i < r.rows.n; i++, p += strlen(p) + 1)
+        rc = fn(ctx, r.rows.rows[i], p);
+    free(r.rows.rows);
+    vivo_buf_free(&r.locators);
+    return rc;
 }
