@@ -111,7 +111,8 @@ static void shown_instance(const struct vivo_rewrite *r, char out[VIVO_UID_MAX +
     out[0] = '\0';
     if (!vivo_header_text(r->h, VIVO_TAG_SOPInstanceUID, uid, sizeof uid))
         memcpy(uid, r->h->meta_instance, sizeof r->h->meta_instance);
-    size_t n = strlen(uid);
+    size_t n = strcspn(uid, "\\"); /* several values: the first */
+    uid[n] = '\0';
     if (!n)
         return;
     bool valid = vivo_deid_valid("UI", (const uint8_t *)uid, n);

@@ -47,8 +47,11 @@ static int put_gone(struct vivo_rewrite *r, const struct vivo_node *node,
     return 0;
 }
 
+/* A listing's row without a class has no form to keep: what may be removed is. */
 static char type_of(const struct vivo_rewrite *r, const struct vivo_node *node)
 {
+    if (!r->method && !r->sop_class[0])
+        return '3';
     return node->depth ? 0 : vivo_dcm_type(r->sop_class, node->tag);
 }
 

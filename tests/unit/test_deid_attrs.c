@@ -103,6 +103,23 @@ static void test_absent_patient_is_not_added(void **state)
     vivo_buf_free(&out);
 }
 
+/* X/Z/D without a class: a dummy would be shown where the objects show nothing. */
+static void test_row_without_class_shows_no_dummies(void **state)
+{
+    struct vivo_buf in, none = {0}, out;
+    struct vivo_attr a;
+    (void)state;
+    vivo_buf_init(&in, 4096);
+    put(&in, 0x00080021, "DA", "20110405");  /* X/D */
+    put(&in, 0x00080080, "LO", "INSTTOKEN"); /* X/Z/D */
+    put(&in, 0x0020000D, "UI", "1.2.826.0.1.99.2");
+    clean_attrs("basic", &in, &none, &out);
+    assert_false(vivo_attrs_find(of(&out), 0x00080021, &a));
+    assert_false(vivo_attrs_find(of(&out), 0x00080080, &a));
+    vivo_buf_free(&in);
+    vivo_buf_free(&out);
+}
+
 static void test_empty_and_none_pass(void **state)
 {
     struct vivo_buf in, none = {0}, out;
@@ -146,6 +163,7 @@ int main(void)
         cmocka_unit_test(test_row_has_the_values_of_the_object),
         cmocka_unit_test(test_issuer_comes_from_the_context),
         cmocka_unit_test(test_absent_patient_is_not_added),
+        cmocka_unit_test(test_row_without_class_shows_no_dummies),
         cmocka_unit_test(test_empty_and_none_pass),
         cmocka_unit_test(test_broken_attrs_fail_closed),
     };
