@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#define LARGE (3u << 20) /* several blocks of a copy */
 #define ODD_NAME "odd \xff\xfe \n'name"
 
 /* ---- fixtures -------------------------------------------------------------------- */
@@ -146,7 +147,10 @@ static void test_folder_of_real_files_conforms(void **state)
     struct conforming t = {.dir = folder_new(), .inotify = inotify_init1(IN_NONBLOCK)};
     size_t n =
         copy_data_set(t.dir, "test_files") + copy_data_set(t.dir, "charset_files");
-    folder_write(t.dir, ODD_NAME "/" ODD_NAME, "x", 1);
+    uint8_t *large = calloc(1, LARGE);
+    assert_non_null(large);
+    folder_write(t.dir, ODD_NAME "/" ODD_NAME, large, LARGE);
+    free(large);
     char *missing = folder_path(t.dir, "nowhere");
     struct vivo_conformance c = {
         .source = t.dir,

@@ -65,7 +65,8 @@ static void keep_record(struct gathering *g, const struct vivo_record *r)
         struct object *o = &g->objects[g->n_objects++];
         *o = (struct object){.locator = copy_text(r->locator),
                              .version = copy_text(r->version),
-                             .size = r->size};
+                             .size = r->size,
+                             .bare = r->attrs.len == 0};
         vivo_attrs_text(r->attrs, (uint32_t)VIVO_TAG_SOPInstanceUID, o->uid,
                         sizeof o->uid);
         return;

@@ -14,6 +14,7 @@ struct object {
     char *locator, *version;
     char uid[VIVO_UID_MAX + 1];
     uint64_t size;
+    bool bare; /* came without attributes */
 };
 
 struct container {

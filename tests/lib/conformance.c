@@ -10,6 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* How much may still come after a cancel: what was in the same reply or block. */
+#define SOON_RECORDS 64
+#define SOON_BYTES (1u << 20)
+
 struct suite {
     const struct vivo_conformance *c;
     struct vivo_archive *a;
@@ -152,7 +156,8 @@ static void check_listing(struct suite *s)
     gathering_free(&again);
 }
 
-/* A driver that asks known() must not emit what is known. */
+/* What is known is not emitted, and before a bare record with a version is emitted
+ * known() was asked: reading a header is what it saves. */
 static void check_known(struct suite *s)
 {
     struct gathering g;
@@ -162,6 +167,9 @@ static void check_known(struct suite *s)
     gather_all(s, &g);
     if (g.asked > 0 && g.n_objects > 0)
         failed(s, "list: %zu objects emitted although known", g.n_objects);
+    for (size_t i = 0; i < g.n_objects; i++)
+        if (g.objects[i].bare && g.objects[i].version)
+            failed(s, "list: %s emitted without asking known()", g.objects[i].locator);
     gathering_free(&g);
 }
 
@@ -241,7 +249,9 @@ static void check_refused(struct suite *s, const char *locator, int want)
         vivo_op_init(&op, 0);
         receipt_init(&r, descriptors, &op);
         int rc = vivo_archive_fetch(s->a, locator, &r.base, &op);
-        if (rc >= 0 || (want && rc != want))
+        if (rc >= 0)
+            failed(s, "fetch of '%s' returned %d", locator, rc);
+        else if (want && rc != want)
             failed(s, "fetch of '%s' returned %d instead of %d", locator, rc, want);
         if (r.bytes.len > 0 || r.fd >= 0)
             failed(s, "fetch of '%s' delivered something", locator);
@@ -314,8 +324,10 @@ static void check_cancelled_on_the_way(struct suite *s)
     vivo_op_init(&op, 0);
     g.cancel_after = 1;
     int rc = list_level(s, VIVO_LEVEL_NONE, NULL, &g, &op);
-    if (rc != -EINTR && rc != 0)
-        failed(s, "list: cancelled on the way, returned %d", rc);
+    size_t records = g.n_objects + g.n_containers;
+    if (rc != -EINTR && !(rc == 0 && records <= SOON_RECORDS))
+        failed(s, "list: cancelled after one record, returned %d after %zu", rc,
+               records);
     gathering_free(&g);
     for (size_t i = 0; i < s->all.n_objects; i++) {
         struct vivo_buf want;
@@ -326,7 +338,8 @@ static void check_cancelled_on_the_way(struct suite *s)
         rc = vivo_archive_fetch(s->a, s->all.objects[i].locator, &r.base, &op);
         s->c->expect(s->c->ctx, s->all.objects[i].locator, s->all.objects[i].uid,
                      &want);
-        if (rc != -EINTR && !(rc == 0 && r.bytes.len == want.len))
+        if (rc != -EINTR &&
+            !(rc == 0 && r.bytes.len == want.len && want.len <= SOON_BYTES))
             failed(s, "fetch: cancelled on the way, returned %d after %zu bytes", rc,
                    r.bytes.len);
         vivo_buf_free(&want);
