@@ -84,6 +84,41 @@ static void test_gaps_are_all_decided(void **state)
     }
 }
 
+static enum vivo_gap action_of(const char *word)
+{
+    static const char *const words[] = {"keep", "registry", "code", "empty"};
+    static const enum vivo_gap actions[] = {VIVO_GAP_KEEP, VIVO_GAP_REGISTRY,
+                                            VIVO_GAP_CODE, VIVO_GAP_EMPTY};
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(words); i++)
+        if (!strcmp(words[i], word))
+            return actions[i];
+    return VIVO_GAP_NONE;
+}
+
+/* The generated table says what people decided, no more and no less. */
+static void test_gaps_are_what_the_decisions_say(void **state)
+{
+    FILE *f = fopen(VIVO_TEST_SOURCE_DIR "/src/deid/gaps_keep.txt", "r");
+    char line[256], word[32], keyword[128];
+    size_t n = 0, decided = 0, other = 0;
+    const struct vivo_deid_gap *gaps = vivo_deid_gaps(&n);
+    (void)state;
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        if (sscanf(line, "%31s %127s", word, keyword) != 2 || word[0] == '#')
+            continue;
+        decided++;
+        for (size_t i = 0; i < n; i++)
+            if (!strcmp(gaps[i].keyword, keyword))
+                assert_int_equal(gaps[i].action, action_of(word));
+    }
+    fclose(f);
+    for (size_t i = 0; i < n; i++)
+        other += gaps[i].action == VIVO_GAP_REMOVE || gaps[i].action == VIVO_GAP_REMAP;
+    assert_true(decided > 100);
+    assert_int_equal(decided + other, n);
+}
+
 static void test_wildcards_cover_all_groups(void **state)
 {
     (void)state;
@@ -276,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_table_option_columns_are_whole),
         cmocka_unit_test(test_table_names_edition_and_source),
         cmocka_unit_test(test_gaps_are_all_decided),
+        cmocka_unit_test(test_gaps_are_what_the_decisions_say),
         cmocka_unit_test(test_wildcards_cover_all_groups),
         cmocka_unit_test(test_groups_that_never_stay_go),
         cmocka_unit_test(test_identity_beyond_the_table_goes),
