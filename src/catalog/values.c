@@ -303,6 +303,39 @@ static int emit_values(struct gather *g, vivo_value_fn *fn, void *ctx)
     return rc;
 }
 
+/* Studies that were never listed have their values in the archive's record. */
+static int add_unlisted(struct gather *g, enum vivo_level level, vivo_row row)
+{
+    sqlite3_stmt *st = vivo_catdb_stmt(
+        g->d,
+        "SELECT p.parent, p.id, t.id, t.attrs FROM study t CROSS JOIN patient p"
+        " ON p.id = t.parent WHERE t.listed = 0 AND t.lookup IS NOT NULL"
+        " AND CASE ?2 WHEN 0 THEN 1 WHEN 1 THEN p.parent = ?1 WHEN 2 THEN p.id = ?1"
+        " WHEN 3 THEN t.id = ?1 ELSE 0 END",
+        g->err);
+    int rc;
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, row);
+    vivo_catdb_int(st, 2, level);
+    while ((rc = vivo_catdb_step(g->d, st, g->err)) == 1) {
+        struct vivo_attrs a = vivo_catdb_column_attrs(st, 3);
+        struct vivo_lineage l = {{0}};
+        struct vivo_attr e;
+        for (int i = VIVO_LEVEL_COLLECTION; i <= VIVO_LEVEL_STUDY; i++)
+            l.rows[i] = sqlite3_column_int64(st, i - VIVO_LEVEL_COLLECTION);
+        if ((g->sel && !vivo_selection_whole(g->sel, &l)) ||
+            !vivo_attrs_find(a, g->tag, &e))
+            continue;
+        rc = add_attr(g, &e, a, 0);
+        if (rc < 0)
+            break;
+    }
+    sqlite3_reset(st);
+    return rc;
+}
+
 static int gather_all(struct gather *g, enum vivo_level level, vivo_row row)
 {
     sqlite3_stmt *st = vivo_catalog_series_below(g->d, level, row, g->err);
@@ -315,7 +348,7 @@ static int gather_all(struct gather *g, enum vivo_level level, vivo_row row)
     }
     if (st)
         sqlite3_reset(st);
-    return rc;
+    return rc < 0 ? rc : add_unlisted(g, level, row);
 }
 
 int vivo_catalog_values(struct vivo_catalog *c, enum vivo_level level, vivo_row row,

@@ -416,6 +416,28 @@ static void test_values_merge_what_no_query_tells_apart(void **state)
     vivo_catalog_close(c);
 }
 
+static void test_values_of_what_is_not_listed_come_from_records(void **state)
+{
+    struct vivo_catalog *c = catalog_at(NULL, false);
+    struct vivo_listing *l = list_begin(c, VIVO_LEVEL_NONE, 0);
+    struct object a = {.patient = "A", .study = "1.1", .date = "20190101"};
+    struct object b = {.patient = "B", .study = "1.2", .date = "20200101"};
+    struct object se = {.series = "1.1.1", .modality = "CT"};
+    vivo_row study;
+
+    (void)state;
+    study = put_record(l, VIVO_LEVEL_STUDY, "a", &a);
+    put_record(l, VIVO_LEVEL_STUDY, "b", &b);
+    list_end(l, true);
+    expect_values(c, NULL, VIVO_TAG_PatientID, "A=0 B=0 ");
+    l = list_begin(c, VIVO_LEVEL_STUDY, study);
+    put_record(l, VIVO_LEVEL_SERIES, "s", &se);
+    list_end(l, true);
+    expect_values(c, NULL, VIVO_TAG_PatientID, "A=0 B=0 ");
+    expect_values(c, NULL, VIVO_TAG_Modality, "CT=0 ");
+    vivo_catalog_close(c);
+}
+
 static void test_find_respects_the_selection(void **state)
 {
     struct vivo_catalog *c = catalog_at(NULL, false);
@@ -457,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_only_what_may_match_is_pending),
         cmocka_unit_test(test_absent_is_unknown_until_the_header_is_read),
         cmocka_unit_test(test_values_merge_what_no_query_tells_apart),
+        cmocka_unit_test(test_values_of_what_is_not_listed_come_from_records),
         cmocka_unit_test(test_find_respects_the_selection),
     };
     struct vivo_err err = {0};
