@@ -16,8 +16,7 @@
 #define BRACES_MAX 256 /* nested JSON: each sequence takes three, and hostile ones */
 #define ELEMENTS_MAX 20000 /* of one data set */
 
-/* ---- rows ---------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------- */
 
 void vivo_dicomjson_rows_init(struct vivo_dicomjson_rows *r, const void *text,
                               size_t len)
@@ -93,8 +92,7 @@ int vivo_dicomjson_next(struct vivo_dicomjson_rows *r, const char **object, size
     return 1;
 }
 
-/* ---- data sets ----------------------------------------------------------------------
- */
+/* ---- data sets -------------------------------------------------------------- */
 
 struct entry {
     uint32_t tag;

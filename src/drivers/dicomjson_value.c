@@ -38,8 +38,7 @@ void vivo_dicomjson_vr(const json_t *said, uint32_t tag, char vr[3])
     vr[2] = '\0';
 }
 
-/* ---- text ---------------------------------------------------------------------------
- */
+/* ---- text ------------------------------------------------------------------- */
 
 /* Only ST, LT and UT may hold these (PS3.5 section 6.2). */
 static bool is_allowed_control(const char *vr, char c)
@@ -141,8 +140,7 @@ static int add_texts(const char *vr, const json_t *values, struct vivo_buf *out)
     return 0;
 }
 
-/* ---- numbers ------------------------------------------------------------------------
- */
+/* ---- numbers ---------------------------------------------------------------- */
 
 /* A number, or a string that is one (PS3.18 allows strings for SV, UV, IS, DS). */
 static bool read_number(const json_t *v, double *real, long long *integer, bool *whole)
@@ -241,8 +239,7 @@ static int add_tags(const json_t *values, struct vivo_buf *out)
     return 0;
 }
 
-/* ---- bytes --------------------------------------------------------------------------
- */
+/* ---- bytes ------------------------------------------------------------------ */
 
 /* Pixels, waveforms, overlays, curves, documents: only their beginning is kept. */
 static bool is_bulk(uint32_t tag)

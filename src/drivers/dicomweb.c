@@ -112,23 +112,12 @@ static int probe(struct vivo_archive *self, struct vivo_op *op)
 
 /* What names are made of (DESIGN A1): asked for, and the same at every listing. */
 static const uint32_t listed[] = {
-    VIVO_TAG_SOPClassUID,
-    VIVO_TAG_SOPInstanceUID,
-    VIVO_TAG_StudyDate,
-    VIVO_TAG_StudyTime,
-    VIVO_TAG_AccessionNumber,
-    VIVO_TAG_Modality,
-    VIVO_TAG_StudyDescription,
-    VIVO_TAG_SeriesDescription,
-    VIVO_TAG_PatientName,
-    VIVO_TAG_PatientID,
-    VIVO_TAG_StudyInstanceUID,
-    VIVO_TAG_SeriesInstanceUID,
-    VIVO_TAG_StudyID,
-    VIVO_TAG_SeriesNumber,
-    VIVO_TAG_InstanceNumber,
-    VIVO_TAG_NumberOfFrames,
-    0,
+    VIVO_TAG_SOPClassUID,       VIVO_TAG_SOPInstanceUID,    VIVO_TAG_StudyDate,
+    VIVO_TAG_StudyTime,         VIVO_TAG_AccessionNumber,   VIVO_TAG_Modality,
+    VIVO_TAG_StudyDescription,  VIVO_TAG_SeriesDescription, VIVO_TAG_PatientName,
+    VIVO_TAG_PatientID,         VIVO_TAG_IssuerOfPatientID, VIVO_TAG_StudyInstanceUID,
+    VIVO_TAG_SeriesInstanceUID, VIVO_TAG_StudyID,           VIVO_TAG_SeriesNumber,
+    VIVO_TAG_InstanceNumber,    VIVO_TAG_NumberOfFrames,    0,
 };
 
 extern const struct vivo_driver vivo_driver_dicomweb;

@@ -43,8 +43,7 @@ static inline struct dicomweb *dicomweb_of(struct vivo_archive *a)
     return (struct dicomweb *)a;
 }
 
-/* ---- locators (dicomweb_locator.c) -------------------------------------------------
- */
+/* ---- locators (dicomweb_locator.c) ------------------------------------------ */
 
 struct dicomweb_place {
     char study[VIVO_UID_MAX + 1], series[VIVO_UID_MAX + 1], instance[VIVO_UID_MAX + 1];
@@ -57,8 +56,7 @@ bool vivo_dicomweb_orthanc_id_ok(const char *id);
 int vivo_dicomweb_place_read(const char *locator, enum vivo_level level,
                              struct dicomweb_place *out, struct vivo_err *err);
 
-/* ---- requests (dicomweb_http.c) -----------------------------------------------------
- */
+/* ---- requests (dicomweb_http.c) --------------------------------------------- */
 
 /* GET base + path (or root + path) and the whole reply in `body`. POST when `post`. */
 struct dicomweb_ask {
@@ -77,18 +75,26 @@ int vivo_dicomweb_check_json(const struct vivo_net_reply *reply, struct vivo_err
 struct dicomweb_native { /* what Orthanc says about one instance */
     char uid[VIVO_UID_MAX + 1];
     char id[ORTHANC_ID_LEN + 1];
-    char version[64]; /* of the file: changes when it is overwritten */
-    uint64_t size;    /* bytes */
+    char parent[ORTHANC_ID_LEN + 1]; /* Orthanc's series */
+    char version[64];                /* of the file: changes when it is overwritten */
+    uint64_t size;                   /* bytes */
+    char number[16];                 /* InstanceNumber, or "" */
+    char frames[16];                 /* NumberOfFrames, or "" */
 };
-struct dicomweb_natives { /* ascending by uid */
+struct dicomweb_natives { /* ascending by parent, then uid */
     struct dicomweb_native *items;
     size_t n;
+    bool several;  /* of more than one series of Orthanc: patients share the UIDs */
+    bool complete; /* nothing was left out */
 };
 /* Finds out, once, whether it is an Orthanc: 1, 0 or an error. */
 int vivo_dicomweb_is_orthanc(struct dicomweb *d, struct vivo_op *op);
 /* Sizes and ids of the instances of a series, in one request. */
 int vivo_dicomweb_natives_get(struct dicomweb *d, const struct dicomweb_place *series,
                               struct dicomweb_natives *out, struct vivo_op *op);
+/* PatientID that the instance is kept under, "" without one. */
+int vivo_dicomweb_native_patient(struct dicomweb *d, const struct dicomweb_native *n,
+                                 char *out, size_t cap, struct vivo_op *op);
 void vivo_dicomweb_natives_free(struct dicomweb_natives *n);
 const struct dicomweb_native *
 vivo_dicomweb_natives_find(const struct dicomweb_natives *n, const char *uid);

@@ -41,8 +41,7 @@ static struct arrival *arrival_of(struct vivo_sink *s)
     return (struct arrival *)s;
 }
 
-/* ---- is it the right object? --------------------------------------------------------
- */
+/* ---- is it the right object? ------------------------------------------------ */
 
 static int on_element(void *ctx, enum vivo_dcm_event event,
                       const struct vivo_dcm_elem *e, struct vivo_err *err)
@@ -90,8 +89,7 @@ static int object_bytes(void *ctx, const void *data, size_t len, struct vivo_err
     return rc;
 }
 
-/* ---- parts --------------------------------------------------------------------------
- */
+/* ---- parts ------------------------------------------------------------------ */
 
 static int begin_part(void *ctx, const char *type, struct vivo_err *err)
 {
@@ -175,8 +173,7 @@ static int finish_arrival(struct arrival *a, struct vivo_err *err)
     return rc;
 }
 
-/* ---- requests -----------------------------------------------------------------------
- */
+/* ---- requests --------------------------------------------------------------- */
 
 static int get(struct dicomweb *d, const char *url, const char *accept, bool close_ends,
                struct vivo_sink *sink, struct vivo_net_reply *reply, struct vivo_op *op)

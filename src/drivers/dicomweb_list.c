@@ -22,6 +22,7 @@ static const uint32_t study_fields[] = {VIVO_TAG_StudyDate,
                                         VIVO_TAG_StudyDescription,
                                         VIVO_TAG_PatientName,
                                         VIVO_TAG_PatientID,
+                                        VIVO_TAG_IssuerOfPatientID,
                                         VIVO_TAG_PatientBirthDate,
                                         VIVO_TAG_PatientSex,
                                         VIVO_TAG_StudyID,
@@ -127,14 +128,11 @@ static int make_locator(const struct listing *l, const char *uid,
                     native ? "/" : "", native ? native->id : "");
 }
 
-static int emit_row(void *ctx, const char *uid, struct vivo_attrs row,
-                    struct vivo_err *err)
+static int emit_record(struct listing *l, const char *uid,
+                       const struct dicomweb_native *native, struct vivo_attrs row,
+                       struct vivo_err *err)
 {
-    struct listing *l = ctx;
     char locator[LOCATOR_MAX];
-    const struct dicomweb_native *native =
-        l->level == VIVO_LEVEL_INSTANCE ? vivo_dicomweb_natives_find(&l->natives, uid)
-                                        : NULL;
     struct vivo_record rec = {.level = l->level, .locator = locator};
     int rc = merge_row(l, row, &rec.attrs, err);
     if (rc)
@@ -147,8 +145,13 @@ static int emit_row(void *ctx, const char *uid, struct vivo_attrs row,
     return l->in->record(l->in, &rec, err);
 }
 
-/* ---- ancestors ----------------------------------------------------------------------
- */
+static int emit_row(void *ctx, const char *uid, struct vivo_attrs row,
+                    struct vivo_err *err)
+{
+    return emit_record(ctx, uid, NULL, row, err);
+}
+
+/* ---- ancestors -------------------------------------------------------------- */
 
 struct ancestor {
     const char *uid;
@@ -240,8 +243,48 @@ static int find_base(struct listing *l, struct vivo_op *op)
     return rc ? rc : merge_into(&known, &l->uids, &l->base, &op->err);
 }
 
-/* ---- list ---------------------------------------------------------------------------
- */
+/* ---- Orthanc ---------------------------------------------------------------- */
+
+static int emit_native(struct listing *l, const struct dicomweb_native *n,
+                       const char *patient, struct vivo_buf *row, struct vivo_err *err)
+{
+    vivo_buf_clear(row);
+    int rc = vivo_attrs_put(row, VIVO_TAG_SOPInstanceUID, "UI", n->uid, strlen(n->uid));
+    if (rc == 0 && patient)
+        rc = vivo_attrs_put(row, VIVO_TAG_PatientID, "LO", patient, strlen(patient));
+    if (rc == 0 && n->number[0])
+        rc = vivo_attrs_put(row, VIVO_TAG_InstanceNumber, "IS", n->number,
+                            strlen(n->number));
+    if (rc == 0 && n->frames[0])
+        rc = vivo_attrs_put(row, VIVO_TAG_NumberOfFrames, "IS", n->frames,
+                            strlen(n->frames));
+    if (rc)
+        return vivo_fail(err, ENOMEM, "dicomweb: out of memory");
+    return emit_record(l, n->uid, n, (struct vivo_attrs){row->data, row->len}, err);
+}
+
+/* Instances as Orthanc's index has them: fifteen times as fast as its QIDO-RS. */
+static int list_natives(struct listing *l, struct vivo_op *op)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf row = {0};
+    char patient[256] = "";
+    const char *parent = "";
+    int rc = 0;
+    vivo_buf_init(&row, VIVO_ATTRS_MAX);
+    for (size_t i = 0; rc == 0 && i < l->natives.n; i++) {
+        const struct dicomweb_native *n = &l->natives.items[i];
+        rc = vivo_op_check(op);
+        /* Two patients may share Study and Series UIDs: then each says who it is. */
+        if (rc == 0 && l->natives.several && strcmp(parent, n->parent) != 0)
+            rc = vivo_dicomweb_native_patient(l->d, n, patient, sizeof patient, op);
+        parent = n->parent;
+        if (rc == 0)
+            rc = emit_native(l, n, patient[0] ? patient : NULL, &row, &op->err);
+    }
+    return rc;
+}
+
+/* ---- list ------------------------------------------------------------------- */
 
 static int list_rows(struct listing *l, struct vivo_op *op)
 {
@@ -272,6 +315,8 @@ static int list_below(struct listing *l, struct vivo_op *op)
         rc = vivo_dicomweb_is_orthanc(l->d, op);
         if (rc > 0)
             rc = vivo_dicomweb_natives_get(l->d, &l->place, &l->natives, op);
+        if (rc == 0 && l->natives.complete)
+            return list_natives(l, op);
     }
     return rc ? rc : list_rows(l, op);
 }
@@ -298,8 +343,7 @@ int vivo_dicomweb_list(struct vivo_archive *self, enum vivo_level level,
     return rc;
 }
 
-/* ---- headers ------------------------------------------------------------------------
- */
+/* ---- headers ---------------------------------------------------------------- */
 
 /* One instance of …/metadata (PS3.18 section 10.4.1.1.2). */
 static int emit_header(struct listing *l, const char *object, size_t len,
@@ -317,7 +361,9 @@ static int emit_header(struct listing *l, const char *object, size_t len,
         emit_bad(l, uid);
         return 0;
     }
-    const struct dicomweb_native *native = vivo_dicomweb_natives_find(&l->natives, uid);
+    /* The locator must be the one that list() gave. */
+    const struct dicomweb_native *native =
+        l->natives.complete ? vivo_dicomweb_natives_find(&l->natives, uid) : NULL;
     struct vivo_record rec = {
         .level = VIVO_LEVEL_INSTANCE, .locator = locator, .attrs = a, .headers = true};
     rec.size = native ? native->size : 0;
@@ -359,6 +405,11 @@ int vivo_dicomweb_headers(struct vivo_archive *self, const char *series,
         rc = vivo_dicomweb_is_orthanc(l.d, op);
     if (rc > 0)
         rc = vivo_dicomweb_natives_get(l.d, &l.place, &l.natives, op);
+    if (rc == 0 && l.natives.several)
+        rc =
+            vivo_fail(&op->err, EIO,
+                      "patients share the UIDs of this series: their headers cannot be "
+                      "told apart");
     if (rc == 0) {
         snprintf(path, sizeof path, "/studies/%s/series/%s/metadata", l.place.study,
                  l.place.series);

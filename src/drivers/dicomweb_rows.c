@@ -82,8 +82,7 @@ static int seen_add(struct seen *s, const char *uid, size_t page)
     return SEEN_NEW;
 }
 
-/* ---- one page -----------------------------------------------------------------------
- */
+/* ---- one page --------------------------------------------------------------- */
 
 struct paging {
     struct dicomweb *d;
@@ -204,8 +203,7 @@ static int take_page(struct paging *p)
     }
 }
 
-/* ---- all pages ----------------------------------------------------------------------
- */
+/* ---- all pages -------------------------------------------------------------- */
 
 /* Does the server say that there is more behind this page? */
 static bool is_more_said(const struct paging *p, unsigned limit)

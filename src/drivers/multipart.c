@@ -24,8 +24,7 @@ bool vivo_media_type_is(const char *content_type, const char *type)
             isspace((unsigned char)content_type[n]));
 }
 
-/* ---- the boundary -------------------------------------------------------------------
- */
+/* ---- the boundary ----------------------------------------------------------- */
 
 /* The value of `name` among the parameters of a Content-Type (RFC 9110 section
  * 5.6.6), quoted or not. False: not there, or longer than cap - 1. */
@@ -80,8 +79,7 @@ void vivo_multipart_free(struct vivo_multipart *m)
     vivo_buf_free(&m->pending);
 }
 
-/* ---- states -------------------------------------------------------------------------
- */
+/* ---- states ----------------------------------------------------------------- */
 
 static void drop(struct vivo_multipart *m, size_t n)
 {

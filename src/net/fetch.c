@@ -19,8 +19,7 @@ struct attempt {
     int64_t retry_after; /* seconds */
 };
 
-/* ---- redirects --------------------------------------------------------------------
- */
+/* ---- redirects -------------------------------------------------------------- */
 
 static bool is_redirect(int status)
 {
@@ -101,8 +100,7 @@ static int attempt_once(struct vivo_net *n, const struct vivo_net_request *rq,
     return rc;
 }
 
-/* ---- retries ----------------------------------------------------------------------
- */
+/* ---- retries ---------------------------------------------------------------- */
 
 /* Jitter needs no strength, only that clients do not march in step: the low bits of
  * the clock, mixed (splitmix64). */
@@ -192,8 +190,7 @@ int vivo_net_fetch(struct vivo_net *n, const struct vivo_net_request *rq,
     return vivo_fail_in(&op->err, "%s", label);
 }
 
-/* ---- a sink into memory -----------------------------------------------------------
- */
+/* ---- a sink into memory ----------------------------------------------------- */
 
 static int buf_write(struct vivo_sink *self, const void *data, size_t len,
                      struct vivo_err *err)

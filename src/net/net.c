@@ -23,8 +23,7 @@ static void init_curl(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-/* ---- the thread -------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------- */
 
 static unsigned running_of_host_locked(const struct vivo_net *n, const char *origin)
 {
@@ -166,8 +165,7 @@ static void *run(void *ctx)
     return NULL;
 }
 
-/* ---- for callers ------------------------------------------------------------------
- */
+/* ---- for callers ------------------------------------------------------------ */
 
 static void wait_a_little_locked(struct vivo_net *n, struct transfer *t)
 {
@@ -254,8 +252,7 @@ void vivo_net_count(struct vivo_net *n, struct vivo_net_counters *out)
     out->failures = atomic_load(&n->failures);
 }
 
-/* ---- making and ending ------------------------------------------------------------
- */
+/* ---- making and ending ------------------------------------------------------ */
 
 /* Others could read the passwords in it, or put their own host in (cf. ssh). */
 static int check_netrc(const char *path, struct vivo_err *err)

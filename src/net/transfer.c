@@ -17,8 +17,7 @@
 
 static_assert(DETAIL_MAX >= CURL_ERROR_SIZE, "libcurl writes up to CURL_ERROR_SIZE");
 
-/* ---- what comes back --------------------------------------------------------------
- */
+/* ---- what comes back -------------------------------------------------------- */
 
 /* The value of header line `line` if it is `name`, without spaces at the ends. */
 static bool header_value(const char *line, size_t len, const char *name, char *out,
@@ -161,8 +160,7 @@ void vivo_transfer_end(struct transfer *t, int code)
     t->redirect = redirect ? strdup(redirect) : NULL;
 }
 
-/* ---- what it means ----------------------------------------------------------------
- */
+/* ---- what it means ---------------------------------------------------------- */
 
 static int verdict_of_status(int status, bool *again, struct vivo_err *err)
 {
@@ -229,8 +227,7 @@ int vivo_transfer_verdict(const struct transfer *t, bool *again, struct vivo_err
     return 0;
 }
 
-/* ---- what libcurl is told ---------------------------------------------------------
- */
+/* ---- what libcurl is told --------------------------------------------------- */
 
 static int add_header(struct transfer *t, const char *name, const char *value,
                       struct vivo_err *err)

@@ -72,8 +72,7 @@ bool vivo_transfer_is_silent(struct transfer *t, int64_t now_ms);
  * text without host and path. *again: may be tried again. */
 int vivo_transfer_verdict(const struct transfer *t, bool *again, struct vivo_err *err);
 
-/* ---- url.c ------------------------------------------------------------------------
- */
+/* ---- url.c ------------------------------------------------------------------ */
 
 /* Splits off "scheme://host:port" (default ports left out, lower case). -EINVAL: not
  * http(s), userinfo, or no URL at all. */

@@ -127,8 +127,7 @@ static void stop(struct server *s)
     pthread_mutex_destroy(&s->mutex);
 }
 
-/* ---- one fetch ---------------------------------------------------------------------
- */
+/* ---- one fetch -------------------------------------------------------------- */
 
 struct result {
     int rc;

@@ -53,8 +53,7 @@ static void check_form(struct vivo_attrs a)
     assert_int_equal(used, len);
 }
 
-/* ---- values -------------------------------------------------------------------------
- */
+/* ---- values ----------------------------------------------------------------- */
 
 static void test_values_become_their_vrs(void **state)
 {
@@ -188,8 +187,7 @@ static void test_values_that_do_not_fit_are_left_out(void **state)
     }
 }
 
-/* ---- data sets ----------------------------------------------------------------------
- */
+/* ---- data sets -------------------------------------------------------------- */
 
 static void test_elements_are_sorted_and_protocol_is_left_out(void **state)
 {
@@ -336,8 +334,7 @@ static void test_malformed_objects_are_ebadmsg(void **state)
     }
 }
 
-/* ---- rows ---------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------- */
 
 static int count_rows(const char *text, size_t len, size_t *n)
 {

@@ -10,8 +10,7 @@
 
 #include "scripted_server.h"
 
-/* ---- status -------------------------------------------------------------------------
- */
+/* ---- status ----------------------------------------------------------------- */
 
 static void test_whole_reply_is_delivered(void **state)
 {
@@ -148,8 +147,7 @@ static void test_reply_beyond_max_bytes_is_eio(void **state)
     }
 }
 
-/* ---- requests ----------------------------------------------------------------------
- */
+/* ---- requests --------------------------------------------------------------- */
 
 static void test_bad_requests_are_einval(void **state)
 {

@@ -12,8 +12,7 @@
 
 #include <time.h>
 
-/* ---- retries ------------------------------------------------------------------------
- */
+/* ---- retries ---------------------------------------------------------------- */
 
 static void test_busy_server_is_asked_again(void **state)
 {
@@ -157,8 +156,7 @@ static void test_dead_port_is_eio_after_retries(void **state)
     vivo_buf_free(&r.body);
 }
 
-/* ---- waiting ------------------------------------------------------------------------
- */
+/* ---- waiting ---------------------------------------------------------------- */
 
 static void test_silence_is_etimedout(void **state)
 {
