@@ -31,6 +31,7 @@ struct dir {
     struct vivo_archive base;
     int rootfd;
     struct vivo_follow *follow;
+    atomic_uint_least64_t told; /* what the last log line about skipped ones said */
 };
 
 static struct dir *dir_of(struct vivo_archive *a)
@@ -311,8 +312,17 @@ static int read_folder(struct walk *w)
     return rc;
 }
 
+/* A source that is followed is walked often; only news are logged. */
 static void log_skipped(const struct walk *w)
 {
+    uint64_t sum = w->skipped.folders;
+    sum = sum * 1000003 + w->skipped.files;
+    sum = sum * 1000003 + w->skipped.deep;
+    sum = sum * 1000003 + w->skipped.links;
+    sum = sum * 1000003 + w->skipped.special;
+    sum = sum * 1000003 + w->skipped.own;
+    if (atomic_exchange(&w->d->told, sum) == sum)
+        return;
     if (w->skipped.folders + w->skipped.files + w->skipped.deep > 0)
         vivo_log(VIVO_LOG_WARN, "drivers.dir",
                  "%" PRIu64 " folders and %" PRIu64 " files cannot be read, %" PRIu64

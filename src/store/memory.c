@@ -152,8 +152,9 @@ static bool make_room_locked(struct vivo_store_memory *m, uint64_t size)
 
 static int copy_view(const struct vivo_view *view, int fd, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_free_p) uint8_t *block = malloc(BLOCK);
     uint64_t size = vivo_view_size(view);
+    VIVO_AUTO(vivo_free_p)
+    uint8_t *block = malloc((size_t)VIVO_MIN(size, (uint64_t)BLOCK) + 1);
 
     if (!block)
         return vivo_fail(err, ENOMEM, "store: no memory to copy an object");

@@ -106,7 +106,8 @@ int vivo_store_object_write(int fd, const struct vivo_store_key *key,
     if (size > OBJECT_SIZE_MAX)
         return vivo_fail(err, ENOSPC, "store: an object is larger than 1 TiB");
     size_t sums_len = (size_t)(block_count(size) * SUM_LEN);
-    VIVO_AUTO(vivo_free_p) uint8_t *block = malloc(BLOCK);
+    VIVO_AUTO(vivo_free_p)
+    uint8_t *block = malloc((size_t)VIVO_MIN(size, (uint64_t)BLOCK) + 1);
     VIVO_AUTO(vivo_free_p) uint8_t *sums = malloc(sums_len + FOOTER_LEN);
     if (!block || !sums)
         return vivo_fail(err, ENOMEM, "store: no memory to write an object");
@@ -181,7 +182,8 @@ int vivo_store_object_size(int fd, const struct vivo_store_key *key, uint64_t *s
 int vivo_store_object_verify(int fd, uint64_t size, struct vivo_err *err)
 {
     VIVO_AUTO(vivo_free_p) uint8_t *sums = NULL;
-    VIVO_AUTO(vivo_free_p) uint8_t *block = malloc(BLOCK);
+    VIVO_AUTO(vivo_free_p)
+    uint8_t *block = malloc((size_t)VIVO_MIN(size, (uint64_t)BLOCK) + 1);
     size_t sums_len;
     uint64_t found;
 
