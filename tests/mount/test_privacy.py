@@ -263,7 +263,7 @@ def test_a_replaced_original_matches_nothing(source):
     with Mount({"loc": folder}, deid="basic", faults=True) as m:
         patient = m.files()[0].split("/")[2]
         assert m.files(f"loc/q/PatientID={patient}")
-        for e in ("PatientID=ZQ100001K", "PatientID=ZQ*", "PatientName=*ZQ*",
+        for e in ("PatientID=ZQ100001K", "PatientID=ZQ10*", "PatientName=*ZQ10*",
                   "any ZQ100001K", f"SOPInstanceUID={canaries.UID_ROOT}100000.3",
                   f"StudyInstanceUID={canaries.UID_ROOT}*"):
             assert m.files(f"loc/q/{e}") == [], e
