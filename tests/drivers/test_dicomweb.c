@@ -1,101 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/drivers/test_dicomweb.c -- the DICOMweb driver against a test server with the
- * quirks of real ones, and against Orthanc: conformance, then what is special. */
-#include "child.h"
-#include "collect.h"
-#include "conformance.h"
-
-#include "vivofs/dcm.h"
-
+ * quirks of real ones: conformance, then what is special. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
-#define SERVER VIVO_TEST_SOURCE_DIR "/tests/servers/dicomweb_server.py"
-#define ORTHANC VIVO_TEST_SOURCE_DIR "/tests/lib/orthanc.py"
-#define SHAPE "2,2,2,3" /* patients, studies, series, instances of each */
-#define STUDIES 4
-#define SERIES 8
-#define OBJECTS 24
-
-static struct child server;
-static struct vivo_net *net;
-static char source[300];
-
-/* ---- talking to the server
- * ------------------------------------------------------------ */
-
-/* GET of a path beside /dicom-web, whole. */
-static int ask(const char *path, struct vivo_buf *out)
-{
-    char url[600];
-    struct vivo_op op;
-    struct vivo_net_reply reply;
-    struct vivo_buf_sink sink;
-    int root = (int)(strstr(server.line, "/dicom-web") - server.line);
-    snprintf(url, sizeof url, "%.*s%s", root, server.line, path);
-    const struct vivo_net_request rq = {.url = url, .max_bytes = OBJECT_MAX};
-    vivo_op_init(&op, 0);
-    vivo_buf_init(out, OBJECT_MAX);
-    vivo_buf_sink_init(&sink, out);
-    return vivo_net_fetch(net, &rq, &sink.base, &reply, &op);
-}
-
-static void control(const char *path)
-{
-    struct vivo_buf b;
-    assert_int_equal(ask(path, &b), 0);
-    vivo_buf_free(&b);
-}
-
-static int expect_file(void *ctx, const char *locator, const char *uid,
-                       struct vivo_buf *out)
-{
-    char path[100];
-    (void)ctx;
-    (void)locator;
-    snprintf(path, sizeof path, "/__file/%s", uid);
-    return ask(path, out);
-}
-
-static uint64_t count_retrieved(void *ctx)
-{
-    struct vivo_buf b;
-    (void)ctx;
-    assert_int_equal(ask("/__count", &b), 0);
-    uint64_t n = strtoull((const char *)b.data, NULL, 10);
-    vivo_buf_free(&b);
-    return n;
-}
-
-static struct vivo_archive *open_source(const char *url, const char *bearer)
-{
-    const struct vivo_archive_config cfg = {
-        .source = url, .net = net, .bearer = bearer, .timeout_ms = 5000};
-    struct vivo_archive *a = NULL;
-    struct vivo_err err = {0};
-    assert_int_equal(vivo_archive_open(&cfg, &a, &err), 0);
-    return a;
-}
-
-/* Everything, level by level; the first error. */
-static int list_all(struct vivo_archive *a, struct gathering *g, struct vivo_op *op)
-{
-    vivo_op_init(op, 0);
-    gathering_init(g, a->driver->lists);
-    int rc = vivo_archive_list(a, VIVO_LEVEL_NONE, NULL, &g->base, op);
-    for (size_t i = 0; rc == 0 && i < g->n_containers; i++)
-        rc = vivo_archive_list(a, g->containers[i].level, g->containers[i].locator,
-                               &g->base, op);
-    assert_int_equal(g->flaws, 0);
-    return rc;
-}
+#include "dicomweb_run.h"
 
 /* Fetches with these knobs; checks that the bytes are right when it succeeds. */
 static int fetch_with(const char *knobs, struct vivo_op *op)
@@ -139,19 +51,7 @@ static int list_with(const char *knobs, struct gathering *g, struct vivo_op *op)
     return rc;
 }
 
-/* ---- conformance
- * ---------------------------------------------------------------------- */
-
-static const char *const bad_locators[] = {
-    "1.2/3.4/5.6/..",
-    "1.2/3.4/5.6/../../system",
-    "1.2/3.4",
-    "1.2/3.4/5.6/7.8",
-    "1.2/3.4/5.6?x=1",
-    "1.2/3.4/5.6 HTTP/1.1",
-    "1..2/3.4/5.6",
-    "12345678901234567890123456789012345678901234567890123456789012345/1/1",
-    NULL};
+/* ---- conformance ------------------------------------------------------------ */
 
 static void test_test_server_conforms(void **state)
 {
@@ -170,48 +70,7 @@ static void test_test_server_conforms(void **state)
     assert_int_equal(vivo_conformance(&c), 0);
 }
 
-static void test_orthanc_conforms(void **state)
-{
-    (void)state;
-    static const char *const argv[] = {ORTHANC, "--make", SHAPE, NULL};
-    char url[300];
-    struct child orthanc;
-    struct gathering g;
-    struct vivo_op op;
-    assert_int_equal(child_start(&orthanc, argv), 0);
-    if (strncmp(orthanc.line, "http://", 7) != 0) {
-        print_message("%s\n", orthanc.line);
-        child_stop(&orthanc);
-        skip();
-    }
-    snprintf(url, sizeof url, "dicomweb+%s", orthanc.line);
-    const struct vivo_conformance c = {
-        .source = url,
-        .net = net,
-        .missing = "dicomweb+http://127.0.0.1:9/dicom-web",
-        .missing_errno = EIO,
-        .objects = OBJECTS,
-        .expect = expect_file,
-        .unknown = "1.2.3/1.2.3.4/1.2.3.4.5/"
-                   "00000000-00000000-00000000-00000000-00000000",
-        .escapes = bad_locators};
-    unsigned failures = vivo_conformance(&c);
-    /* Its own interface must be in use: sizes are known before anything is fetched. */
-    struct vivo_archive *a = open_source(url, NULL);
-    int rc = list_all(a, &g, &op);
-    size_t sized = 0;
-    for (size_t i = 0; i < g.n_objects; i++)
-        sized += g.objects[i].size > 0 && g.objects[i].version;
-    gathering_free(&g);
-    vivo_archive_close(a);
-    child_stop(&orthanc);
-    assert_int_equal(failures, 0);
-    assert_int_equal(rc, 0);
-    assert_int_equal(sized, OBJECTS);
-}
-
-/* ---- listing: every quirk gives everything, or an error
- * -------------------------------- */
+/* ---- listing: every quirk gives everything, or an error --------------------- */
 
 static void test_listing_is_complete_whatever_the_server_does(void **state)
 {
@@ -321,8 +180,7 @@ static void test_wrong_base_url_is_explained(void **state)
     vivo_archive_close(a);
 }
 
-/* ---- credentials
- * ---------------------------------------------------------------------- */
+/* ---- credentials ------------------------------------------------------------ */
 
 static void test_bearer_token_opens_the_door(void **state)
 {
@@ -360,8 +218,7 @@ static void test_sources_that_are_none_are_einval(void **state)
     }
 }
 
-/* ---- fetching
- * ------------------------------------------------------------------------- */
+/* ---- fetching --------------------------------------------------------------- */
 
 static void test_objects_arrive_whole_in_every_form(void **state)
 {
@@ -457,8 +314,7 @@ static void test_redirect_elsewhere_gets_no_token(void **state)
     child_stop(&other);
 }
 
-/* ---- attributes
- * ----------------------------------------------------------------------- */
+/* ---- attributes ------------------------------------------------------------- */
 
 struct keeper { /* keeps the attributes of the last record */
     struct vivo_intake base;
@@ -532,36 +388,12 @@ static void test_records_carry_their_ancestors(void **state)
     vivo_archive_close(a);
 }
 
-/* ---- the suite
- * ------------------------------------------------------------------------ */
-
-static int start_all(void **state)
-{
-    (void)state;
-    static const char *const argv[] = {SERVER, "--make", SHAPE, NULL};
-    const struct vivo_net_config cfg = {.timeout_ms = 1500, .retries = 1};
-    struct vivo_err err = {0};
-    if (vivo_dcm_global_init(&err) < 0 || vivo_net_new(&cfg, &net, &err) < 0)
-        return -1;
-    if (child_start(&server, argv) < 0)
-        return -1;
-    snprintf(source, sizeof source, "dicomweb+%s", server.line);
-    return 0;
-}
-
-static int stop_all(void **state)
-{
-    (void)state;
-    vivo_net_free(net);
-    child_stop(&server);
-    return 0;
-}
+/* ---- the suite -------------------------------------------------------------- */
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_test_server_conforms),
-        cmocka_unit_test(test_orthanc_conforms),
         cmocka_unit_test(test_listing_is_complete_whatever_the_server_does),
         cmocka_unit_test(test_listing_fails_rather_than_being_short),
         cmocka_unit_test(test_rows_with_bad_uids_are_counted_not_listed),

@@ -21,10 +21,11 @@ def uid(*parts):
     return "2.25.%d" % int.from_bytes(digest[:16], "big")
 
 
-def instance(seed, p, t, s, i, size=8):
+def instance(seed, p, t, s, i, size=8, shared=False):
+    who = 0 if shared else p  # shared: all patients have the same UIDs
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CT if s % 2 == 0 else MR
-    meta.MediaStorageSOPInstanceUID = uid(seed, p, t, s, i)
+    meta.MediaStorageSOPInstanceUID = uid(seed, who, t, s, i)
     meta.TransferSyntaxUID = (ImplicitVRLittleEndian if p % 2 else
                               ExplicitVRLittleEndian)
     ds = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
@@ -46,14 +47,14 @@ def instance(seed, p, t, s, i, size=8):
     ds.PatientBirthDate = ""
     ds.PatientSex = "O"
     ds.SliceThickness = "%.2f" % (1 + s / 4)
-    ds.StudyInstanceUID = uid(seed, p, t)
-    ds.SeriesInstanceUID = uid(seed, p, t, s)
+    ds.StudyInstanceUID = uid(seed, who, t)
+    ds.SeriesInstanceUID = uid(seed, who, t, s)
     ds.StudyID = str(t)
     ds.SeriesNumber = str(s + 1)
     ds.InstanceNumber = str(i + 1)
     item = Dataset()
     item.ReferencedSOPClassUID = ds.SOPClassUID
-    item.ReferencedSOPInstanceUID = uid(seed, p, t, s, 0)
+    item.ReferencedSOPInstanceUID = uid(seed, who, t, s, 0)
     ds.ReferencedImageSequence = [item]
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = "MONOCHROME2"
@@ -67,14 +68,15 @@ def instance(seed, p, t, s, i, size=8):
     return ds
 
 
-def make(folder, seed="s", patients=2, studies=2, series=2, instances=3, size=8):
+def make(folder, seed="s", patients=2, studies=2, series=2, instances=3, size=8,
+         shared=False):
     """Writes the files; returns {SOP Instance UID: path}."""
     paths = {}
     for p in range(patients):
         for t in range(studies):
             for s in range(series):
                 for i in range(instances):
-                    ds = instance(seed, p, t, s, i, size)
+                    ds = instance(seed, p, t, s, i, size, shared)
                     path = os.path.join(folder, "%d-%d-%d-%d.dcm" % (p, t, s, i))
                     pydicom.dcmwrite(path, ds, write_like_original=False)
                     paths[ds.SOPInstanceUID] = path
@@ -87,13 +89,15 @@ def add_arguments(parser):
     parser.add_argument("--make", metavar="P,T,S,I",
                         help="patients, studies, series, instances made in a temporary folder")
     parser.add_argument("--seed", default="s")
+    parser.add_argument("--shared", action="store_true",
+                        help="the patients of --make have the same UIDs")
     parser.add_argument("--size", type=int, default=8, help="rows and columns of --make")
 
 
 def folder_of(args, temporary):
     if args.make:
         p, t, s, i = map(int, args.make.split(","))
-        make(temporary, args.seed, p, t, s, i, args.size)
+        make(temporary, args.seed, p, t, s, i, args.size, args.shared)
         return temporary
     if not args.folder:
         raise SystemExit("a folder or --make is needed")

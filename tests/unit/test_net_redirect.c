@@ -12,8 +12,7 @@
 
 #include <sys/stat.h>
 
-/* ---- redirects and credentials
- * -------------------------------------------------------- */
+/* ---- redirects and credentials ---------------------------------------------- */
 
 static void redirect_to(char *out, size_t cap, const char *host, unsigned port)
 {
