@@ -30,7 +30,8 @@ int vivo_catalog_open(const struct vivo_catalog_config *cfg, struct vivo_catalog
                       struct vivo_err *err);
 void vivo_catalog_close(struct vivo_catalog *c);
 
-/* Grows with every commit that changes what is shown. */
+/* Grows with every commit that changes what is shown; not for a size that was learned
+ * at open. */
 uint64_t vivo_catalog_generation(struct vivo_catalog *c);
 
 /* ---- reading --------------------------------------------------------------------- */
@@ -151,7 +152,8 @@ struct vivo_put { /* a record as shown */
                             ASK = put nothing, return -EEXIST and the other's row */
     vivo_row same_as;    /* SAME: the object that it is a copy of; 0 = the other */
 };
-/* 0 and *row; -EEXIST as above. The same locator again replaces what it was. */
+/* 0 and *row; -EEXIST as above; -ENOENT: the parent has been removed meanwhile. The
+ * same locator again replaces what it was. */
 int vivo_listing_put(struct vivo_listing *l, const struct vivo_put *put, vivo_row *row,
                      struct vivo_err *err);
 /* The objects that have the SOP Instance UID of `row`, itself included, each with a

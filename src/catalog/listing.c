@@ -148,8 +148,7 @@ int vivo_listing_put(struct vivo_listing *l, const struct vivo_put *put, vivo_ro
                      struct vivo_err *err)
 {
     struct vivo_source_ids ids = {0, 0};
-    bool exists;
-    int rc = put_begin(l, err);
+    int verdict, rc = put_begin(l, err);
 
     if (rc < 0)
         return rc;
@@ -159,13 +158,14 @@ int vivo_listing_put(struct vivo_listing *l, const struct vivo_put *put, vivo_ro
         rc = vivo_catalog_put_node(l->c, l->level, l->row, put, &ids.instance, err);
         ids.source = ids.instance;
     }
-    exists = rc == -EEXIST;
-    rc = vivo_catalog_write_end(l->c, exists ? 0 : rc, false, err);
+    /* Neither of these has written anything that must be undone. */
+    verdict = rc == -EEXIST || rc == -ENOENT ? rc : 0;
+    rc = vivo_catalog_write_end(l->c, verdict ? 0 : rc, false, verdict ? NULL : err);
     if (rc < 0)
         return rc;
     *row = ids.instance;
-    if (exists)
-        return -EEXIST;
+    if (verdict)
+        return verdict;
     mark(l, ids.source);
     return 0;
 }

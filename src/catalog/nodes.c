@@ -35,6 +35,7 @@ struct keys {
 #define RECORD(t)                                                                      \
     "UPDATE " t " SET lookup = ?2, sealed = ?3, attrs = ?4, via = ?5, kept = 1"        \
     " WHERE id = ?1"
+#define EXISTS(t) "SELECT 1 FROM " t " WHERE id = ?1"
 #define OLD_ATTRS(t) "SELECT attrs FROM " t " WHERE id = ?1"
 
 static const char *const find_key_sql[] = BY_LEVEL(FIND_KEY);
@@ -217,25 +218,45 @@ static int insert(struct vivo_writer *w, enum vivo_level via, enum vivo_level le
     return rc;
 }
 
+/* -ENOENT, before anything is written: another listing has removed the parent. */
+static int parent_there(struct vivo_writer *w, enum vivo_level level, vivo_row row,
+                        struct vivo_err *err)
+{
+    static const char *const sql[] = BY_LEVEL(EXISTS);
+    sqlite3_stmt *st;
+    int64_t there = 0;
+    int rc;
+
+    if (level == VIVO_LEVEL_NONE)
+        return 0;
+    st = vivo_catdb_stmt(&w->db, sql[level], err);
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, row);
+    rc = vivo_catdb_number(&w->db, st, 0, &there, err);
+    if (rc < 0 || there)
+        return rc;
+    return vivo_fail(err, ENOENT, "catalog: row #%lld is gone", (long long)row);
+}
+
 /* The node of `upto` that a record below (level, row) belongs to. */
 static int resolve(struct vivo_writer *w, enum vivo_level level, vivo_row row,
                    enum vivo_level upto, const struct keys *keys,
                    const struct vivo_put *put, vivo_row *out, struct vivo_err *err)
 {
     vivo_row parent = row;
+    int rc = parent_there(w, level, row, err);
 
-    for (int l = (int)level + 1; l <= (int)upto; l++) {
-        vivo_row id;
-        int rc = find_key(w, (enum vivo_level)l, parent, keys->of[l], &id, err);
+    for (int l = (int)level + 1; rc == 0 && l <= (int)upto; l++) {
+        vivo_row id = 0;
+        rc = find_key(w, (enum vivo_level)l, parent, keys->of[l], &id, err);
         if (rc == 0 && id == 0)
             rc = insert(w, level, (enum vivo_level)l, parent, keys->of[l], put, &id,
                         err);
-        if (rc < 0)
-            return rc;
         parent = id;
     }
     *out = parent;
-    return 0;
+    return rc;
 }
 
 static uint32_t path_hash(const char *s)

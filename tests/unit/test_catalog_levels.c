@@ -159,6 +159,37 @@ static void test_refresh_of_studies_leaves_or_takes_all_below(void **state)
     vivo_catalog_close(v.c);
 }
 
+/* A refresh takes the study while its series are being listed. */
+static void test_put_below_a_removed_parent_harms_nobody(void **state)
+{
+    struct object series = {.series = "1.2.9", .modality = "MR"};
+    struct object other = {.patient = "P2", .study = "1.7", .date = "20200101"};
+    struct vivo_put put = {.level = VIVO_LEVEL_SERIES, .locator = "late"};
+    struct vivo_listing *slow, *l;
+    struct vivo_err err = {0};
+    struct levels v;
+    vivo_row row;
+
+    (void)state;
+    list_levels(&v);
+    slow = list_begin(v.c, VIVO_LEVEL_STUDY, v.study);
+    put_record(slow, VIVO_LEVEL_SERIES, "1.2/1.2.9", &series);
+    l = list_begin(v.c, VIVO_LEVEL_NONE, 0);
+    list_end(l, true);
+    l = list_begin(v.c, VIVO_LEVEL_NONE, 0);
+    put_record(l, VIVO_LEVEL_STUDY, "1.7", &other);
+    assert_int_equal(vivo_listing_put(slow, &put, &row, &err), -ENOENT);
+    vivo_err_clear(&err);
+    assert_int_equal(vivo_listing_end(slow, false, &err), 0);
+    list_end(l, true);
+    free(v.text);
+    v.text = tree_text(v.c, NULL);
+    assert_non_null(strstr(v.text, "/all/P2/20200101_"));
+    assert_null(strstr(v.text, "/P1/"));
+    free(v.text);
+    vivo_catalog_close(v.c);
+}
+
 static void test_size_replacement_and_refusal_are_counted(void **state)
 {
     struct vivo_catalog *c = catalog_at(NULL, false);
@@ -244,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_levels_listed_one_by_one),
         cmocka_unit_test(test_headers_learned_later_change_no_name),
         cmocka_unit_test(test_refresh_of_studies_leaves_or_takes_all_below),
+        cmocka_unit_test(test_put_below_a_removed_parent_harms_nobody),
         cmocka_unit_test(test_size_replacement_and_refusal_are_counted),
         cmocka_unit_test(test_collections_are_apart),
     };
