@@ -6,6 +6,7 @@
 #include "vivofs/text.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -118,6 +119,8 @@ static bool wants_help(int argc, char **argv)
 int main(int argc, char **argv)
 {
     open_standard_descriptors();
+    /* A file size limit is a full disk to us, not a reason to die. */
+    signal(SIGXFSZ, SIG_IGN);
     struct vivo_err err = {0};
     if (vivo_dcm_global_init(&err))
         return cli_fail("%s", err.text);

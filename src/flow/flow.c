@@ -81,7 +81,12 @@ static int run_list(struct vivo_flight *flight)
     if (top && f->status.health != VIVO_HEALTH_FAILING)
         f->status.health = VIVO_HEALTH_SCANNING;
     pthread_mutex_unlock(&f->mutex);
-    int rc = scan_run_list(flight);
+    int rc;
+    /* A change that comes while the folder is walked may lie behind the walk. */
+    do {
+        atomic_store(&f->stale, false);
+        rc = scan_run_list(flight);
+    } while (!rc && top && atomic_load(&f->stale));
     if (rc)
         return rc;
     checked_at(f, flight->key.level, flight->key.row, vivo_now_ms());
@@ -160,8 +165,10 @@ void vivo_flow_refresh(struct vivo_flow *f)
     pthread_mutex_lock(&f->mutex);
     f->nchecked = 0;
     pthread_mutex_unlock(&f->mutex);
-    if (!f->offline)
-        flow_list_in_background(f, VIVO_LEVEL_NONE, 0);
+    if (f->offline)
+        return;
+    atomic_store(&f->stale, true);
+    flow_list_in_background(f, VIVO_LEVEL_NONE, 0);
 }
 
 /* ---- threads of a flow
@@ -201,6 +208,7 @@ static void *watch(void *arg)
                      f->name, f->watch_op.err.text);
             return NULL;
         }
+        atomic_store(&f->stale, true);
         flow_list_in_background(f, VIVO_LEVEL_NONE, 0);
     }
 }

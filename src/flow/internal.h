@@ -90,6 +90,7 @@ struct vivo_flow {
     void *changed_ctx;
 
     struct vivo_flight *flights; /* guarded by the parking mutex of flight.c */
+    atomic_bool stale; /* the source changed since the listing under way began */
 
     pthread_mutex_t mutex;
     pthread_cond_t tick;
