@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define FOLD_STACK 256 /* bytes of a value that are folded without the heap */
-#define FOLD_MAX (4 * VIVO_ATTRS_VALUE_MAX)
+#define FOLD_MAX ((size_t)4 * VIVO_ATTRS_VALUE_MAX)
 
 static bool compares_text(const struct vivo_query_node *n)
 {

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-#define VALUE_MAX (8 * VIVO_ATTRS_VALUE_MAX)
+#define VALUE_MAX ((size_t)8 * VIVO_ATTRS_VALUE_MAX)
 
 /* ---- one value against one bound ---------------------------------------------------
  */
@@ -392,6 +392,30 @@ static void look_at_number(struct vivo_query_finding *f, double v, bool single)
     look_at(f, text, single);
 }
 
+union binary { /* the host is little endian, as attrs form is */
+    uint8_t b[8];
+    uint16_t us;
+    int16_t ss;
+    uint32_t ul;
+    int32_t sl;
+    uint64_t uv;
+    int64_t sv;
+    float fl;
+    double fd;
+};
+
+static double number_of(const union binary *u, const char *vr)
+{
+    return vivo_query_oracle_vr(vr, "FD ")   ? u->fd
+           : vivo_query_oracle_vr(vr, "FL ") ? (double)u->fl
+           : vivo_query_oracle_vr(vr, "US ") ? u->us
+           : vivo_query_oracle_vr(vr, "SS ") ? u->ss
+           : vivo_query_oracle_vr(vr, "UL ") ? u->ul
+           : vivo_query_oracle_vr(vr, "SL ") ? u->sl
+           : vivo_query_oracle_vr(vr, "SV ") ? (double)u->sv
+                                             : (double)u->uv;
+}
+
 static void look_at_binary(struct vivo_query_finding *f, const struct vivo_attr *a,
                            const char *vr, unsigned index)
 {
@@ -399,35 +423,16 @@ static void look_at_binary(struct vivo_query_finding *f, const struct vivo_attr 
                   : vivo_query_oracle_vr(vr, "UL SL FL AT ") ? 4
                                                              : 8;
     for (size_t i = 0; i < a->len / size; i++) {
-        union {
-            uint8_t b[8];
-            uint16_t us;
-            int16_t ss;
-            uint32_t ul;
-            int32_t sl;
-            uint64_t uv;
-            int64_t sv;
-            float fl;
-            double fd;
-        } u = {{0}}; /* the host is little endian, as attrs form is */
-        memcpy(u.b, a->value + i * size, size);
+        union binary u = {{0}};
         char tag[16];
+        memcpy(u.b, a->value + i * size, size);
         if (index && i + 1 != index)
             continue;
         if (vivo_query_oracle_vr(vr, "AT ")) {
             snprintf(tag, sizeof tag, "%04X%04X", u.ul & 0xFFFF, u.ul >> 16);
             look_at(f, tag, false);
-        } else if (vivo_query_oracle_vr(vr, "FL ")) {
-            look_at_number(f, (double)u.fl, true);
         } else {
-            double v = vivo_query_oracle_vr(vr, "FD ")   ? u.fd
-                       : vivo_query_oracle_vr(vr, "US ") ? u.us
-                       : vivo_query_oracle_vr(vr, "SS ") ? u.ss
-                       : vivo_query_oracle_vr(vr, "UL ") ? u.ul
-                       : vivo_query_oracle_vr(vr, "SL ") ? u.sl
-                       : vivo_query_oracle_vr(vr, "SV ") ? (double)u.sv
-                                                         : (double)u.uv;
-            look_at_number(f, v, false);
+            look_at_number(f, number_of(&u, vr), vivo_query_oracle_vr(vr, "FL "));
         }
     }
 }

@@ -224,7 +224,7 @@ bool vivo_query_fit(struct vivo_query_parser *p, const struct vivo_query_node *n
     if (path->cls == VIVO_CLASS_NUMBER)
         return fit_number(p, at, path, out);
     if (is_text(path->cls))
-        return strcmp(path->vr, "AT") || out->pattern ? true : fit_tag(p, out);
+        return strcmp(path->vr, "AT") != 0 || out->pattern || fit_tag(p, out);
     return fit_scalar(p, at, path, out);
 }
 
