@@ -87,8 +87,10 @@ static int run_list(struct vivo_flight *flight)
         atomic_store(&f->stale, false);
         rc = scan_run_list(flight);
     } while (!rc && top && atomic_load(&f->stale));
-    if (rc)
+    if (rc) {
+        atomic_store(&f->stale, false);
         return rc;
+    }
     checked_at(f, flight->key.level, flight->key.row, vivo_now_ms());
     if (top) {
         pthread_mutex_lock(&f->mutex);
@@ -188,6 +190,9 @@ static void *tick(void *arg)
         pthread_cond_timedwait(&f->tick, &f->mutex, &ts);
         pthread_mutex_unlock(&f->mutex);
         flight_tick(f);
+        /* A change may also come between the last look at `stale` and the landing. */
+        if (atomic_load(&f->stale))
+            flow_list_in_background(f, VIVO_LEVEL_NONE, 0);
         pthread_mutex_lock(&f->mutex);
     }
     pthread_mutex_unlock(&f->mutex);
