@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/base/hash.c -- libcrypto behind a few functions; see include/vivofs/hash.h. */
+/* src/base/hash.c -- libcrypto behind a few functions; see include/vivofs/hash.h.
+ *
+ * Indexing asks for some twenty digests a file, of a block or two each. OpenSSL's
+ * one-call forms (EVP_Q_mac, EVP_Q_digest, SHA256) look the algorithm up at its
+ * provider every time, which costs 13,000 instructions for an HMAC of one UID; the
+ * SHA256_* functions, deprecated for that very reason, cost the hash alone. What is
+ * looked up here is looked up once. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "vivofs/hash.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
+#include <pthread.h>
 #include <string.h>
 
-enum { NONCE = 12, GCM_TAG = 16 };
+enum { NONCE = 12, GCM_TAG = 16, BLOCK = 64 };
 
 struct vivo_sha256 {
     EVP_MD_CTX *ctx;
@@ -18,7 +25,10 @@ struct vivo_sha256 {
 
 void vivo_sha256(const void *data, size_t len, uint8_t out[VIVO_DIGEST_LEN])
 {
-    SHA256(data, len, out);
+    SHA256_CTX ctx;
+    SHA256_Init(&ctx);
+    SHA256_Update(&ctx, data, len);
+    SHA256_Final(out, &ctx);
 }
 
 struct vivo_sha256 *vivo_sha256_begin(void)
@@ -53,8 +63,26 @@ void vivo_sha256_end(struct vivo_sha256 *s, uint8_t out[VIVO_DIGEST_LEN])
 void vivo_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                       uint8_t out[VIVO_DIGEST_LEN])
 {
-    unsigned n = VIVO_DIGEST_LEN;
-    HMAC(EVP_sha256(), key, (int)key_len, data, len, out, &n);
+    uint8_t block[BLOCK] = {0};
+    SHA256_CTX ctx;
+    if (key_len > BLOCK)
+        vivo_sha256(key, key_len, block);
+    else if (key_len)
+        memcpy(block, key, key_len);
+    for (size_t i = 0; i < BLOCK; i++)
+        block[i] ^= 0x36; /* RFC 2104: ipad */
+    SHA256_Init(&ctx);
+    SHA256_Update(&ctx, block, BLOCK);
+    SHA256_Update(&ctx, data, len);
+    SHA256_Final(out, &ctx);
+    for (size_t i = 0; i < BLOCK; i++)
+        block[i] ^= 0x36 ^ 0x5C; /* opad */
+    SHA256_Init(&ctx);
+    SHA256_Update(&ctx, block, BLOCK);
+    SHA256_Update(&ctx, out, VIVO_DIGEST_LEN);
+    SHA256_Final(out, &ctx);
+    vivo_wipe(block, sizeof block);
+    vivo_wipe(&ctx, sizeof ctx);
 }
 
 void vivo_base32(const uint8_t *data, size_t len, char *out, size_t chars)
@@ -91,12 +119,26 @@ void vivo_hex(const void *data, size_t len, char *out)
     out[2 * len] = '\0';
 }
 
+static EVP_CIPHER *gcm; /* written once under `fetching`; lives to the end */
+static pthread_once_t fetching = PTHREAD_ONCE_INIT;
+
+static void fetch_gcm(void)
+{
+    gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+}
+
+static const EVP_CIPHER *aes_gcm(void)
+{
+    pthread_once(&fetching, fetch_gcm);
+    return gcm ? gcm : EVP_aes_256_gcm();
+}
+
 static int seal_into(EVP_CIPHER_CTX *ctx, const uint8_t key[32], const void *data,
                      size_t len, uint8_t *to)
 {
     int n = 0;
     if (RAND_bytes(to, NONCE) != 1 ||
-        !EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, to) ||
+        !EVP_EncryptInit_ex(ctx, aes_gcm(), NULL, key, to) ||
         !EVP_EncryptUpdate(ctx, to + NONCE, &n, data, (int)len) ||
         !EVP_EncryptFinal_ex(ctx, to + NONCE + n, &n) ||
         !EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, GCM_TAG, to + NONCE + len))
@@ -126,7 +168,7 @@ static int unseal_into(EVP_CIPHER_CTX *ctx, const uint8_t key[32], const uint8_t
     int n = 0;
     uint8_t tag[GCM_TAG];
     memcpy(tag, in + NONCE + len, GCM_TAG);
-    if (!EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, in) ||
+    if (!EVP_DecryptInit_ex(ctx, aes_gcm(), NULL, key, in) ||
         !EVP_DecryptUpdate(ctx, to, &n, in + NONCE, (int)len) ||
         !EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, GCM_TAG, tag) ||
         EVP_DecryptFinal_ex(ctx, to + n, &n) <= 0)
