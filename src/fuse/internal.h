@@ -48,7 +48,9 @@ struct vivo_session {
     gid_t gid;
     struct park park;
     struct notifier notifier;
-    sem_t stop; /* posted by signal handlers */
+    pthread_mutex_t mutex;
+    struct handle *handles; /* guarded by mutex */
+    sem_t stop;             /* posted by signal handlers */
     atomic_bool stopping, stopped;
     pthread_t stopper, main_thread;
     pthread_key_t buffer; /* a read buffer for each thread */
@@ -74,17 +76,14 @@ struct request {
     struct request *prev, *next, *queued;
 };
 
-/* An open file. */
+/* An open file, or an open directory as it was when opened (records, see listing.c).
+ * The session knows them all: at the end the kernel does not close what is open. */
 struct handle {
-    struct vivo_view *view; /* NULL: opened to write to a control file */
+    struct vivo_view *view;     /* NULL: opened to write to a control file */
+    struct handle *prev, *next; /* guarded by the session's mutex */
 };
 
-/* An open directory, as it was when opened. */
-struct listing {
-    struct vivo_view *view; /* records, see listing.c */
-};
-
-/* ---- park.c -------------------------------------------------------------------- */
+/* ---- park.c ---- */
 
 /* Takes fi and name (both may be NULL) by copy. NULL: answered with ENOMEM. */
 struct request *request_new(fuse_req_t req, int (*run)(struct request *), vivo_ino ino,
@@ -96,8 +95,7 @@ void park_close(struct park *p);
 /* Session of a request; who asks. */
 struct vivo_session *session_of(fuse_req_t req);
 
-/* ---- reply.c: the only place that answers ------------------------------------------
- */
+/* ---- reply.c: the only place that answers ---- */
 
 void reply_error(struct request *r, int rc);
 void reply_entry(struct request *r, const struct vivo_node_stat *st);
@@ -117,32 +115,36 @@ void stat_fill(const struct vivo_session *s, const struct vivo_node_stat *st,
 void entry_fill(const struct vivo_session *s, const struct vivo_node_stat *st,
                 struct fuse_entry_param *out);
 
-/* ---- listing.c
- * ------------------------------------------------------------------------ */
+/* ---- listing.c ---- */
 
-int listing_make(struct request *r, struct listing **out);
-void listing_free(struct listing *l);
+int listing_make(struct request *r, struct vivo_view **out);
 /* Renders entries from `off` into buf; the number of bytes, or a negative errno. */
 ssize_t listing_render(struct vivo_session *s, fuse_req_t req, vivo_ino dir,
-                       const struct listing *l, char *buf, size_t size, uint64_t off,
-                       bool plus, struct vivo_err *err);
+                       const struct vivo_view *listing, char *buf, size_t size,
+                       uint64_t off, bool plus, struct vivo_err *err);
 
-/* ---- notify.c
- * -------------------------------------------------------------------------- */
+/* ---- notify.c ---- */
 
 int notifier_open(struct vivo_session *s, struct vivo_err *err);
 void notifier_close(struct vivo_session *s);
 
-/* ---- mountpoint.c
- * ------------------------------------------------------------------------ */
+/* ---- mountpoint.c ---- */
 
 /* 0, or why nothing can be mounted there. */
 int mountpoint_check(const char *path, struct vivo_err *err);
 /* Why libfuse could not. Always an error. */
 int mount_failure(const char *path, struct vivo_err *err);
 
-/* ---- ops_*.c
- * --------------------------------------------------------------------------- */
+/* ---- handle.c ---- */
+
+/* Takes over the view (may be NULL). *fh is what the kernel keeps. -ENOMEM: nothing is
+ * taken. */
+int handle_new(struct vivo_session *s, struct vivo_view *view, uint64_t *fh);
+struct handle *handle_of(const struct fuse_file_info *fi);
+void handle_free(struct vivo_session *s, struct handle *h);
+void handle_free_all(struct vivo_session *s);
+
+/* ---- ops_*.c ---- */
 
 void ops_dir_fill(struct fuse_lowlevel_ops *ops);
 void ops_file_fill(struct fuse_lowlevel_ops *ops);

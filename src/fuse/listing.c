@@ -66,34 +66,19 @@ static int add_dots(struct making *m, vivo_ino dir)
     return rc ? rc : add(m, "..", &st);
 }
 
-int listing_make(struct request *r, struct listing **out)
+int listing_make(struct request *r, struct vivo_view **out)
 {
     struct making m = {.err = &r->op.err};
-    struct listing *l = calloc(1, sizeof *l);
     int rc;
 
-    if (!l)
-        return vivo_fail(&r->op.err, ENOMEM, "no memory for a listing");
     vivo_tree_spool_init(&m.spool);
     rc = add_dots(&m, r->ino);
     if (!rc)
         rc = vivo_tree_list(r->s->tree, r->ino, emit, &m, &r->op);
     if (!rc)
-        rc = vivo_tree_spool_view(&m.spool, &l->view, &r->op.err);
+        rc = vivo_tree_spool_view(&m.spool, out, &r->op.err);
     vivo_tree_spool_free(&m.spool);
-    if (rc)
-        listing_free(l);
-    else
-        *out = l;
     return rc;
-}
-
-void listing_free(struct listing *l)
-{
-    if (!l)
-        return;
-    vivo_view_unref(l->view);
-    free(l);
 }
 
 static void stat_of(const struct record *rec, struct vivo_node_stat *st)
@@ -167,8 +152,8 @@ static ssize_t render(const struct slice *sl, const uint8_t *from, size_t len,
 }
 
 ssize_t listing_render(struct vivo_session *s, fuse_req_t req, vivo_ino dir,
-                       const struct listing *l, char *buf, size_t size, uint64_t off,
-                       bool plus, struct vivo_err *err)
+                       const struct vivo_view *listing, char *buf, size_t size,
+                       uint64_t off, bool plus, struct vivo_err *err)
 {
     struct slice sl = {.s = s, .req = req, .dir = dir, .plus = plus};
     /* A record is never longer than twice the entry made of it. */
@@ -179,7 +164,7 @@ ssize_t listing_render(struct vivo_session *s, fuse_req_t req, vivo_ino dir,
 
     if (!records)
         return vivo_fail(err, ENOMEM, "no memory for a listing");
-    n = vivo_view_pread(l->view, records, want, at, err);
+    n = vivo_view_pread(listing, records, want, at, err);
     if (n > 0)
         n = render(&sl, records, (size_t)n, at, buf, size);
     free(records);

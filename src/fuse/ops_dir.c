@@ -31,8 +31,7 @@ static bool stranger(const struct request *r, vivo_ino ino)
     return vivo_tree_access(r->s->tree, ino, r->uid, &err) != 0;
 }
 
-/* ---- lookup, forget
- * -------------------------------------------------------------------- */
+/* ---- lookup, forget ---- */
 
 static int run_lookup(struct request *r)
 {
@@ -73,8 +72,7 @@ static void forget_multi(fuse_req_t req, size_t n, struct fuse_forget_data *forg
     fuse_reply_none(req);
 }
 
-/* ---- attributes
- * -------------------------------------------------------------------------- */
+/* ---- attributes ---- */
 
 static int run_getattr(struct request *r)
 {
@@ -94,8 +92,7 @@ static int run_getattr(struct request *r)
 static void getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct request *r = request_new(req, run_getattr, ino, NULL, fi);
-    const struct handle *h =
-        fi && fi->fh ? (const struct handle *)(uintptr_t)fi->fh : NULL;
+    const struct handle *h = fi && fi->fh ? handle_of(fi) : NULL;
 
     count(&session_of(req)->counters->getattr);
     if (!r)
@@ -157,20 +154,22 @@ static void readlink_(fuse_req_t req, fuse_ino_t ino)
         reply_text(req, (const char *)text.data);
 }
 
-/* ---- directories
- * --------------------------------------------------------------------------- */
+/* ---- directories ---- */
 
 static int run_opendir(struct request *r)
 {
-    struct listing *l = NULL;
+    struct vivo_view *listing = NULL;
     int rc;
 
     if (stranger(r, r->ino))
         return vivo_fail(&r->op.err, EACCES, ".vivofs is the mounting user's only");
-    rc = listing_make(r, &l);
+    rc = listing_make(r, &listing);
     if (rc)
         return rc;
-    r->fi.fh = (uint64_t)(uintptr_t)l;
+    if (handle_new(r->s, listing, &r->fi.fh)) {
+        vivo_view_unref(listing);
+        return vivo_fail(&r->op.err, ENOMEM, "no memory for an open directory");
+    }
     reply_open(r, &r->fi);
     return 0;
 }
@@ -187,7 +186,7 @@ static void read_listing(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                          const struct fuse_file_info *fi, bool plus)
 {
     struct vivo_session *s = session_of(req);
-    const struct listing *l = (const struct listing *)(uintptr_t)fi->fh;
+    const struct handle *h = handle_of(fi);
     struct vivo_err err = {0};
     char *buf;
     ssize_t n;
@@ -198,7 +197,7 @@ static void read_listing(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
         reply_code(req, ENOMEM);
         return;
     }
-    n = listing_render(s, req, ino, l, buf, size, (uint64_t)off, plus, &err);
+    n = listing_render(s, req, ino, h->view, buf, size, (uint64_t)off, plus, &err);
     if (n < 0)
         reply_fail(req, (int)n, &err);
     else
@@ -222,7 +221,7 @@ static void readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 static void releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     (void)ino;
-    listing_free((struct listing *)(uintptr_t)fi->fh);
+    handle_free(session_of(req), handle_of(fi));
     reply_code(req, 0);
 }
 

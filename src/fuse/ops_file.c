@@ -3,19 +3,12 @@
 #include "fuse/internal.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 
 #define READ_MAX                                                                       \
     (8u << 20)           /* bytes of one request; the kernel asks for 1 MiB at most */
 #define WRITE_MAX 65536u /* bytes of one write to a control file */
 
-static struct handle *handle_of(const struct fuse_file_info *fi)
-{
-    return (struct handle *)(uintptr_t)fi->fh;
-}
-
-/* ---- open
- * ------------------------------------------------------------------------------ */
+/* ---- open ---- */
 
 /* The size became exact only now: what the kernel keeps of it is not true. */
 static void forget_size(struct request *r, bool was_exact)
@@ -24,14 +17,14 @@ static void forget_size(struct request *r, bool was_exact)
         fuse_lowlevel_notify_inval_inode(r->s->se, r->ino, -1, 0);
 }
 
-static int open_object(struct request *r, struct handle *h)
+static int open_object(struct request *r, struct vivo_view **out)
 {
     struct vivo_node_stat before = {0};
     struct vivo_node_stat st;
     int rc = vivo_tree_stat(r->s->tree, r->ino, &before, &r->op);
 
     if (!rc)
-        rc = vivo_tree_open(r->s->tree, r->ino, r->uid, r->pid, &h->view, &st, &r->op);
+        rc = vivo_tree_open(r->s->tree, r->ino, r->uid, r->pid, out, &st, &r->op);
     if (rc)
         return rc;
     forget_size(r, before.size_exact && before.size == st.size);
@@ -45,29 +38,26 @@ static int run_open(struct request *r)
 {
     bool write = (r->fi.flags & O_ACCMODE) != O_RDONLY;
     bool writable = vivo_tree_writable(r->s->tree, r->ino);
-    struct handle *h;
-    int rc = 0;
+    struct vivo_view *view = NULL;
+    int rc = vivo_tree_access(r->s->tree, r->ino, r->uid, &r->op.err);
 
-    rc = vivo_tree_access(r->s->tree, r->ino, r->uid, &r->op.err);
     if (rc)
         return rc;
     if ((write || r->fi.flags & O_TRUNC) && !writable)
         return vivo_fail(&r->op.err, EROFS, "the tree is read-only");
     if (writable && !write)
         return vivo_fail(&r->op.err, EACCES, "this file can only be written");
-    h = calloc(1, sizeof *h);
-    if (!h)
-        return vivo_fail(&r->op.err, ENOMEM, "no memory for an open file");
     if (write)
         r->fi.direct_io = 1;
     else
-        rc = open_object(r, h);
-    if (rc) {
-        free(h);
+        rc = open_object(r, &view);
+    if (rc)
         return rc;
+    if (handle_new(r->s, view, &r->fi.fh)) {
+        vivo_view_unref(view);
+        return vivo_fail(&r->op.err, ENOMEM, "no memory for an open file");
     }
     r->fi.noflush = 1;
-    r->fi.fh = (uint64_t)(uintptr_t)h;
     reply_open(r, &r->fi);
     return 0;
 }
@@ -84,16 +74,12 @@ static void open_(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 static void release_(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    struct handle *h = handle_of(fi);
-
     (void)ino;
-    vivo_view_unref(h->view);
-    free(h);
+    handle_free(session_of(req), handle_of(fi));
     reply_code(req, 0);
 }
 
-/* ---- read
- * ------------------------------------------------------------------------------ */
+/* ---- read ---- */
 
 static void read_(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                   struct fuse_file_info *fi)
@@ -127,8 +113,7 @@ static void read_(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     reply_bytes(req, buf, (size_t)n);
 }
 
-/* ---- control files
- * ----------------------------------------------------------------------- */
+/* ---- control files ---- */
 
 static void write_(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
                    off_t off, struct fuse_file_info *fi)

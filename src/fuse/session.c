@@ -18,8 +18,7 @@
 
 static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP};
 
-/* ---- the connection
- * ------------------------------------------------------------------ */
+/* ---- the connection ---- */
 
 static void init(void *userdata, struct fuse_conn_info *conn)
 {
@@ -118,8 +117,7 @@ static int make_fuse(struct vivo_session *s, const struct vivo_session_config *c
     return rc;
 }
 
-/* ---- signals
- * --------------------------------------------------------------------------- */
+/* ---- signals ---- */
 
 /* Handlers need to find it; there is one session in a process at a time. */
 static struct vivo_session *_Atomic signalled;
@@ -180,8 +178,7 @@ static void release_signals(struct vivo_session *s, const struct sigaction *old)
         sigaction(ending_signals[i], &old[i], NULL);
 }
 
-/* ---- the calls of fuse.h
- * ------------------------------------------------------------------ */
+/* ---- the calls of fuse.h ---- */
 
 int vivo_session_mount(const struct vivo_session_config *cfg, struct vivo_session **out,
                        struct vivo_err *err)
@@ -202,6 +199,7 @@ int vivo_session_mount(const struct vivo_session_config *cfg, struct vivo_sessio
     s->uid = getuid();
     s->gid = getgid();
     sem_init(&s->stop, 0, 0);
+    pthread_mutex_init(&s->mutex, NULL);
     pthread_mutex_init(&s->notifier.mutex, NULL);
     pthread_cond_init(&s->notifier.cond, NULL);
     rc = make_fuse(s, cfg, err);
@@ -256,6 +254,7 @@ int vivo_session_run(struct vivo_session *s, struct vivo_tree *t, struct vivo_er
     if (s->mounted)
         fuse_session_unmount(s->se);
     s->mounted = false;
+    handle_free_all(s);
     return rc;
 }
 
@@ -267,6 +266,8 @@ void vivo_session_free(struct vivo_session *s)
         fuse_session_unmount(s->se);
     if (s->se)
         fuse_session_destroy(s->se);
+    handle_free_all(s);
+    pthread_mutex_destroy(&s->mutex);
     free(pthread_getspecific(s->buffer));
     pthread_key_delete(s->buffer);
     pthread_mutex_destroy(&s->notifier.mutex);

@@ -70,8 +70,7 @@ static int add_printf(struct vivo_tree_spool *s, struct vivo_err *err, const cha
     return vivo_tree_spool_add(s, line.data, line.len, err);
 }
 
-/* ---- .query, .count
- * ------------------------------------------------------------------ */
+/* ---- .query, .count ---- */
 
 static int render_query(struct vivo_tree *t, const struct node *dir,
                         struct vivo_tree_spool *out, struct vivo_op *op)
@@ -112,8 +111,7 @@ static int render_count(struct vivo_tree *t, const struct node *dir,
                       (unsigned long long)c.bytes);
 }
 
-/* ---- .paths.txt
- * ------------------------------------------------------------------------ */
+/* ---- .paths.txt ---- */
 
 struct sheet { /* lines about the things of one part */
     struct vivo_tree *tree;
@@ -148,8 +146,7 @@ static int render_paths(struct vivo_tree *t, const struct node *dir,
     return each_part(t, dir, paths_part, out, op);
 }
 
-/* ---- .series.csv (RFC 4180)
- * --------------------------------------------------------------- */
+/* ---- .series.csv (RFC 4180) ---- */
 
 static int add_attr(struct vivo_buf *row, struct vivo_attrs a, uint32_t tag)
 {
@@ -231,8 +228,7 @@ int render_series(struct vivo_tree *t, const struct node *dir,
     return rc ? rc : each_part(t, dir, series_part, out, op);
 }
 
-/* ---- .refused.csv
- * ---------------------------------------------------------------------------- */
+/* ---- .refused.csv ---- */
 
 struct refused { /* gathered first: a path needs the catalog again */
     vivo_row *rows;
@@ -308,9 +304,7 @@ int render_refused(struct vivo_tree *t, const struct node *dir,
     return rc ? rc : each_part(t, dir, refused_part, out, op);
 }
 
-/* ---- by name
- * ------------------------------------------------------------------------------------
- */
+/* ---- by name ---- */
 
 static const struct export
 {

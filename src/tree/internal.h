@@ -104,7 +104,7 @@ struct vivo_tree {
     int64_t started; /* Unix seconds */
 };
 
-/* ---- ino.c: computed numbers ------------------------------------------------ */
+/* ---- ino.c: computed numbers ---- */
 
 vivo_ino ino_of(const struct room *room, uint32_t archive, enum vivo_level level,
                 uint32_t version, vivo_row row);
@@ -113,7 +113,7 @@ bool ino_decode(vivo_ino ino, struct node *out);
 /* The number shown of a node that is not computed. */
 vivo_ino ino_hash(vivo_ino parent, const char *name);
 
-/* ---- table.c: nodes made at look-up ----------------------------------------- */
+/* ---- table.c: nodes made at look-up ---- */
 
 int table_new(struct table **out, struct vivo_err *err);
 void table_free(struct table *tab);
@@ -133,7 +133,7 @@ void node_wipe(struct node *n); /* drops what it owns */
 void node_stat(const struct vivo_tree *t, const struct node *n,
                struct vivo_node_stat *out);
 
-/* ---- found.c: filling in what was found ------------------------------------- */
+/* ---- found.c: filling in what was found ---- */
 
 /* A directory (or link) of the same scope as dir. */
 void found_room(struct found *f, const struct node *dir, const struct room *room);
@@ -154,7 +154,7 @@ int list_fixed(struct lister *l, const char *name, const struct room *room);
 int list_entry(struct lister *l, const struct vivo_entry *e);
 int not_there(struct found *f, double seconds, struct vivo_op *op);
 
-/* ---- select.c: evaluated queries -------------------------------------------- */
+/* ---- select.c: evaluated queries ---- */
 
 int select_cache_new(struct select_cache **out, struct vivo_err *err);
 void select_cache_free(struct select_cache *c);
@@ -178,7 +178,7 @@ static inline void query_unref_p(struct vivo_query **q)
         vivo_query_unref(*q);
 }
 
-/* ---- walk.c: everything below a directory, for exports ----------------------- */
+/* ---- walk.c: everything below a directory, for exports ---- */
 
 struct walk_item {
     struct vivo_entry e; /* e.name is owned by the walk */
@@ -196,7 +196,7 @@ int learn_series(struct vivo_tree *t, const struct node *n,
 /* "archive/" in front of a path relative to the mount point; "" with flat. */
 const char *walk_prefix(const struct vivo_tree *t, uint32_t archive, char out[130]);
 
-/* ---- the files that are generated -------------------------------------------- */
+/* ---- the files that are generated ---- */
 
 typedef int render_fn(struct vivo_tree *t, const struct node *dir,
                       struct vivo_tree_spool *out, struct vivo_op *op);
@@ -213,7 +213,7 @@ int render_series(struct vivo_tree *t, const struct node *dir,
 int render_readme(struct vivo_tree *t, struct vivo_buf *out);
 int render_status(struct vivo_tree *t, struct vivo_buf *out);
 
-/* ---- room_query.c ------------------------------------------------------------- */
+/* ---- room_query.c ---- */
 
 /* Parses a name as a query of the node's archive (or of the mount). 0, -EINVAL with
  * *qe, -ENOENT. */
@@ -226,7 +226,7 @@ int found_query(struct vivo_tree *t, struct found *f, const struct node *dir,
 int found_query_error(struct found *f, const struct node *dir, const char *name,
                       const struct vivo_query_error *qe, struct vivo_op *op);
 
-/* ---- saved.c: saved queries ------------------------------------------------------ */
+/* ---- saved.c: saved queries ---- */
 
 int saved_new(const char *dir, struct saved **out, struct vivo_err *err);
 void saved_free(struct saved *s);
@@ -241,7 +241,7 @@ int saved_remove(struct vivo_tree *t, const struct node *q, const char *name,
 int saved_rename(struct vivo_tree *t, const struct node *q, const char *from,
                  const char *to, struct vivo_err *err);
 
-/* ---- audit.c: who opened what ---------------------------------------------------- */
+/* ---- audit.c: who opened what ---- */
 
 int audit_new(struct audit **out, struct vivo_err *err);
 void audit_free(struct audit *a);

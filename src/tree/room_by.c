@@ -78,8 +78,7 @@ const struct room room_by = {
     .list = list,
 };
 
-/* ---- values as names --------------------------------------------------------------
- */
+/* ---- values as names ---- */
 
 /* Only %, /, control characters and a leading dot are escaped, so that values are
  * never merged. "_missing" as a value is told apart the same way. */
@@ -166,8 +165,7 @@ static int lookup_value(struct vivo_tree *t, const struct node *dir, const char 
     return found_query(t, f, dir, q, op);
 }
 
-/* ---- listing the values that exist --------------------------------------------------
- */
+/* ---- listing the values that exist ---- */
 
 struct seen { /* one per value that A5's comparison tells apart */
     char *key;

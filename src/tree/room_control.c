@@ -91,7 +91,7 @@ const struct room room_control = {
     .list = list,
 };
 
-/* ---- refresh --------------------------------------------------------------------- */
+/* ---- refresh ---- */
 
 /* One line is an archive, or a path that begins with one; empty is every archive. */
 static int refresh_line(struct vivo_tree *t, const char *line, size_t len,

@@ -89,7 +89,7 @@ static int list(struct lister *l, struct vivo_op *op)
     return rc;
 }
 
-/* ---- stat ------------------------------------------------------------------------ */
+/* ---- stat ---- */
 
 struct see {
     const struct vivo_tree *tree;
@@ -147,8 +147,7 @@ const struct room room_level = {
     .stat = stat_level,
 };
 
-/* ---- objects -----------------------------------------------------------------------
- */
+/* ---- objects ---- */
 
 /* The object's size as of now, kept in the catalog: while it is open the kernel may
  * ask again, and would cut the file at an estimate. */

@@ -138,8 +138,7 @@ const struct room room_link = {
     .mode = 0777,
 };
 
-/* ---- a text that does not parse ---------------------------------------------------
- */
+/* ---- a text that does not parse ---- */
 
 static int lookup_error(struct vivo_tree *t, const struct node *dir, const char *name,
                         struct found *f, struct vivo_op *op)

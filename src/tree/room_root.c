@@ -92,7 +92,7 @@ const struct room room_root = {
     .list = list,
 };
 
-/* ---- q/EXPR/ over every archive ------------------------------------------------ */
+/* ---- q/EXPR/ over every archive ---- */
 
 static int lookup_everywhere(struct vivo_tree *t, const struct node *dir,
                              const char *name, struct found *f, struct vivo_op *op)
