@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/fuzz/fuzz_drivers_multipart.c -- the multipart parser: whole or in two pieces,
+ * the verdict and the bytes must be the same. The first byte says where to split. */
+#include "drivers/multipart.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct seen {
+    struct vivo_buf bytes;
+    unsigned parts;
+};
+
+static int begin(void *ctx, const char *type, struct vivo_err *err)
+{
+    (void)err;
+    ((struct seen *)ctx)->parts += 1 + (unsigned)strlen(type);
+    return 0;
+}
+
+static int take(void *ctx, const void *data, size_t len, struct vivo_err *err)
+{
+    (void)err;
+    return vivo_buf_add(&((struct seen *)ctx)->bytes, data, len)
+               ? vivo_fail(err, 5, "x")
+               : 0;
+}
+
+static int end(void *ctx, struct vivo_err *err)
+{
+    (void)ctx;
+    (void)err;
+    return 0;
+}
+
+static int parse(const uint8_t *data, size_t size, size_t split, struct seen *s)
+{
+    struct vivo_multipart m;
+    struct vivo_err err = {0};
+    const struct vivo_multipart_to to = {begin, take, end, s};
+    vivo_buf_init(&s->bytes, 1 << 20);
+    int rc = vivo_multipart_init(&m, "multipart/related; boundary=b", &to, &err);
+    if (rc == 0)
+        rc = vivo_multipart_push(&m, data, split, &err);
+    if (rc == 0)
+        rc = vivo_multipart_push(&m, data + split, size - split, &err);
+    if (rc == 0)
+        rc = vivo_multipart_finish(&m, &err);
+    vivo_multipart_free(&m);
+    return rc;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 1)
+        return 0;
+    struct seen whole = {0};
+    struct seen split = {0};
+    size_t at = (size_t)data[0] * (size - 1) / 255;
+    int a = parse(data + 1, size - 1, 0, &whole);
+    int b = parse(data + 1, size - 1, at, &split);
+    if (a != b)
+        __builtin_trap();
+    if (a == 0 && (whole.parts != split.parts || whole.bytes.len != split.bytes.len ||
+                   (whole.bytes.len > 0 &&
+                    memcmp(whole.bytes.data, split.bytes.data, whole.bytes.len) != 0)))
+        __builtin_trap();
+    vivo_buf_free(&whole.bytes);
+    vivo_buf_free(&split.bytes);
+    return 0;
+}
