@@ -181,22 +181,26 @@ size_t vivo_text_distance(const char *a, const char *b, size_t cap)
 {
     size_t la = strlen(a);
     size_t lb = strlen(b);
-    if (la > WORD_MAX || lb > WORD_MAX)
+    size_t apart = la > lb ? la - lb : lb - la;
+    if (la > WORD_MAX || lb > WORD_MAX || apart >= cap)
         return cap;
     size_t row[WORD_MAX + 1];
     for (size_t j = 0; j <= lb; j++)
         row[j] = j;
     for (size_t i = 1; i <= la; i++) {
         size_t diagonal = row[0];
-        row[0] = i;
+        size_t least = row[0] = i;
         for (size_t j = 1; j <= lb; j++) {
             size_t up = row[j];
             size_t same =
                 tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]);
             size_t best = VIVO_MIN(up, row[j - 1]) + 1;
             row[j] = VIVO_MIN(best, diagonal + same);
+            least = VIVO_MIN(least, row[j]);
             diagonal = up;
         }
+        if (least >= cap)
+            return cap;
     }
     return VIVO_MIN(row[lb], cap);
 }
