@@ -206,24 +206,51 @@ static int fetch_native(struct dicomweb *d, const struct dicomweb_place *p,
     return rc;
 }
 
-/* One WADO-RS request with this Accept. *refused: the server does not serve it so. */
+enum outcome { AS_IT_IS, REFUSED, CUT };
+
+/* One WADO-RS request with this Accept. REFUSED: the server does not serve it so. CUT:
+ * the connection ended before the closing boundary, which only the parser can tell, and
+ * it may be asked for once more. */
 static int fetch_as(struct dicomweb *d, const char *url, const char *accept,
-                    const char *uid, struct vivo_delivery *to, bool *refused,
+                    const char *uid, struct vivo_delivery *to, enum outcome *how,
                     struct vivo_op *op)
 {
     struct vivo_net_reply reply = {0};
     struct arrival a = {.to = to, .reply = &reply, .uid = uid};
     a.sink.write = write_arrival;
     a.sink.restart = to->sink.restart ? restart_arrival : NULL;
+    *how = AS_IT_IS;
     int rc = reset(&a, &op->err);
     if (rc == 0)
         rc = get(d, url, accept, true, &a.sink, &reply, op);
-    *refused = rc < 0 && (reply.status == 400 || reply.status == 406);
-    if (rc == 0)
+    if (rc < 0 && (reply.status == 400 || reply.status == 406))
+        *how = REFUSED;
+    if (rc == 0) {
         rc = finish_arrival(&a, &op->err);
+        bool open_end = reply.by_close && reply.status == 200 &&
+                        a.multipart.state != VIVO_MULTIPART_EPILOGUE;
+        if (rc == -EIO && open_end && (!a.right || to->sink.restart))
+            *how = CUT;
+    }
+    if (*how == CUT) {
+        vivo_err_clear(&op->err);
+        rc = restart_arrival(&a.sink, &op->err);
+    }
     vivo_multipart_free(&a.multipart);
     vivo_dcm_walk_free(a.walk);
     vivo_buf_free(&a.held);
+    return rc;
+}
+
+static int fetch_again(struct dicomweb *d, const char *url, const char *accept,
+                       const char *uid, struct vivo_delivery *to, enum outcome *how,
+                       struct vivo_op *op)
+{
+    int rc = fetch_as(d, url, accept, uid, to, how, op);
+    if (rc == 0 && *how == CUT)
+        rc = fetch_as(d, url, accept, uid, to, how, op);
+    if (rc == 0 && *how == CUT)
+        rc = vivo_fail(&op->err, EIO, "reply cut before its closing boundary, twice");
     return rc;
 }
 
@@ -231,17 +258,17 @@ static int fetch_wado(struct dicomweb *d, const struct dicomweb_place *p,
                       struct vivo_delivery *to, struct vivo_op *op)
 {
     char url[2048];
-    bool refused = false;
+    enum outcome how;
     if (snprintf(url, sizeof url, "%s/studies/%s/series/%s/instances/%s", d->url,
                  p->study, p->series, p->instance) >= (int)sizeof url)
         return vivo_fail(&op->err, EINVAL, "dicomweb: URL too long");
     bool single = atomic_load(&d->single_part);
     int rc =
-        fetch_as(d, url, single ? SINGLE : MULTIPART, p->instance, to, &refused, op);
-    if (!refused || single)
+        fetch_again(d, url, single ? SINGLE : MULTIPART, p->instance, to, &how, op);
+    if (how != REFUSED || single)
         return rc;
     vivo_err_clear(&op->err);
-    rc = fetch_as(d, url, SINGLE, p->instance, to, &refused, op);
+    rc = fetch_again(d, url, SINGLE, p->instance, to, &how, op);
     if (rc == 0)
         atomic_store(&d->single_part, true);
     return rc;

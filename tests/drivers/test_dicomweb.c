@@ -236,6 +236,9 @@ static void test_objects_arrive_whole_in_every_form(void **state)
         "accept=single&refuse=400",
         "accept=single&chunked=1",
         "fail=503&fail_times=1",
+        "cut=100&cut_times=1",
+        "cut=100&cut_times=1&close=1",
+        "cut=900&cut_times=1&close=1",
         "part_type=application/dicom%3b%20transfer-syntax=1.2.840.10008.1.2.1",
     };
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {

@@ -54,7 +54,8 @@ DEFAULTS = {
     "retry_after": "",      # ... with this Retry-After
     "auth": "",             # "user:password" or "bearer:token", else 401
     "redirect": "",         # 302 to this + path
-    "cut": -1,              # close after so many bytes of the body
+    "cut": -1,              # close after so many bytes of the body ...
+    "cut_times": 1000000,   # ... this often
     "stall": -1,            # stop after so many bytes, keep the connection
     "length": 0,            # added to Content-Length
     "close": 0,             # no Content-Length: the body ends with the connection
@@ -200,7 +201,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         self.end_headers()
         self.entry["status"] = status
-        if faulty and (k["cut"] >= 0 or k["stall"] >= 0):
+        if faulty and (self.is_cut() or k["stall"] >= 0):
             self.break_off(body, chunked)
         elif chunked:
             for at in range(0, len(body), 1000):
@@ -211,6 +212,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
             if faulty and k["length"] > 0:
                 self.close_connection = True
+
+    def is_cut(self):
+        if self.k["cut"] < 0:
+            return False
+        with self.server.lock:
+            self.server.knobs["cut_times"] -= 1
+            return self.server.knobs["cut_times"] >= 0
 
     def break_off(self, body, chunked):
         k = self.k
