@@ -77,7 +77,9 @@ static int list(struct lister *l, struct vivo_op *op)
     struct emit m = {.l = l, .refused_hide = l->tree->cfg.refused_hide};
     int rc = complete(l->tree, dir, &sel, op);
 
-    if (!rc && l->tree->cfg.magic && dir->level <= VIVO_LEVEL_COLLECTION) {
+    /* The first by/ only: what is below it would list itself again without end. */
+    if (!rc && l->tree->cfg.magic && !dir->query &&
+        dir->level <= VIVO_LEVEL_COLLECTION) {
         if (dir->room != &room_root)
             rc = list_fixed(l, "q", &room_q);
         if (!rc)

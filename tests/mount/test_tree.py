@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plain tree (DESIGN A1, A2): what is listed, modes, numbers, sizes, times."""
+import csv
+import errno
 import hashlib
 import os
 import re
 import stat
 import subprocess
+import time
 
 import synthetic
 from vivomount import Mount
@@ -47,6 +50,9 @@ def test_magic_lists_q_and_by(folder):
     with Mount({"loc": folder}, "magic") as m:
         assert {"q", "by"} <= set(os.listdir(m / "loc"))
         assert "Modality" in os.listdir(m / "loc/by")
+        assert os.listdir(m / "loc/by/Modality/CT") == ["all"]
+        run = subprocess.run(["find", m.path, "-name", "*.dcm"], capture_output=True)
+        assert run.returncode == 0 and len(run.stdout.split()) > 48
 
 
 def test_modes_owner_links(mount):
@@ -170,3 +176,83 @@ def test_a_file_rewritten_in_place_is_a_new_version(tmp_path):
                 break
         assert now == sha(source)
         assert os.stat(path).st_size == os.stat(source).st_size
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.02)
+
+
+def test_what_is_gone_disappears_from_the_kernel_too(tmp_path):
+    synthetic.make(str(tmp_path))
+    with Mount({"loc": str(tmp_path)}) as m:
+        one = next(f for f in m.files() if "/PAT0001/" in f)
+        os.stat(m / one)
+        for f in tmp_path.glob("1-*.dcm"):
+            f.unlink()
+        with open(m / ".vivofs/refresh", "w") as f:
+            f.write("loc\n")
+        # Entries of the plain tree are good for an hour unless the kernel is told.
+        until(lambda: not os.path.lexists(m / one))
+        until(lambda: not os.path.lexists(m / "loc/all/PAT0001"))
+        assert os.listdir(m / "loc/all") == ["PAT0000"]
+        assert len(m.files()) == 12
+
+
+def test_under_de_identification_names_and_bytes_are_as_shown(tmp_path):
+    paths = synthetic.make(str(tmp_path))
+    with Mount({"loc": str(tmp_path)}, deid="basic") as m:
+        files = m.files("loc")
+        assert len(files) == 24 and not any("PAT0" in f for f in files)
+        for f in files:
+            with open(m / f"loc/{f}", "rb") as data:
+                got = data.read()
+            assert len(got) == os.stat(m / f"loc/{f}").st_size
+            assert b"PAT0" not in got and not any(u.encode() in got for u in paths)
+        patient = files[0].split("/")[1]
+        assert m.files(f"loc/q/PatientID={patient}")
+        assert m.files("loc/q/PatientID=PAT0000") == []
+        for q in ("StudyDate=2020", "has StudyDate", "AccessionNumber=ACC0000"):
+            assert os.listdir(m / f"loc/q/{q}") == [".error"]
+        assert os.listdir(m / "q/StudyDate=2020") == [".error"]
+        assert os.listdir(m / "loc/by/StudyDate") == [".error"]
+
+
+def refusable(folder):
+    synthetic.make(folder, patients=1, studies=1, series=1, instances=2)
+    ds = synthetic.instance("s", 0, 0, 0, 2)
+    ds.BurnedInAnnotation = "YES"
+    ds.save_as(os.path.join(folder, "burned.dcm"), write_like_original=False)
+
+
+def test_refused_objects_are_listed_but_do_not_open(tmp_path):
+    refusable(str(tmp_path))
+    with Mount({"loc": str(tmp_path)}, deid="basic") as m:
+        assert len(m.files()) == 3
+        opens = {}
+        for f in m.files():
+            try:
+                with open(m / f, "rb") as data:
+                    data.read()
+                opens[f] = 0
+            except OSError as e:
+                opens[f] = e.errno
+        assert sorted(opens.values()) == [0, 0, errno.EPERM]
+        bad = next(f for f in opens if opens[f])
+        for where in ("", "loc/", "loc/all/", os.path.dirname(bad) + "/"):
+            with open(m / f"{where}.refused.csv", newline="") as f:
+                rows = list(csv.reader(f))
+            assert rows[1:] == [[bad, "burned-in"]], where
+        with open(m / "loc/q/has InstanceNumber/.count") as f:
+            assert "instances 2\n" in f.read()
+        with open(m / "loc/q/has InstanceNumber/.paths.txt") as f:
+            assert bad not in f.read()
+        assert m.archive("loc")["refused"] == 1
+
+
+def test_refused_objects_can_be_hidden(tmp_path):
+    refusable(str(tmp_path))
+    with Mount({"loc": str(tmp_path)}, "refused=hide", deid="basic") as m:
+        assert len(m.files()) == 2
