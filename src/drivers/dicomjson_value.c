@@ -7,7 +7,6 @@
 #include "vivofs/text.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -166,8 +165,8 @@ static bool read_number(const json_t *v, double *real, long long *integer, bool 
     if (!json_is_real(v))
         return false;
     *real = json_real_value(v);
-    *whole = floor(*real) == *real && fabs(*real) < 9e15;
-    *integer = *whole ? (long long)*real : 0;
+    *integer = *real > -9e15 && *real < 9e15 ? (long long)*real : 0;
+    *whole = (double)*integer == *real;
     return true;
 }
 
