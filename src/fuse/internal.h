@@ -42,7 +42,9 @@ struct vivo_session {
     struct vivo_tree *tree;
     struct vivo_counters *counters;
     struct vivo_counters own; /* when the caller wants none */
+    char *mountpoint;         /* absolute, no links */
     bool network, mounted;
+    atomic_bool tuned;
     unsigned threads;
     uid_t uid;
     gid_t gid;
@@ -134,6 +136,11 @@ void notifier_close(struct vivo_session *s);
 int mountpoint_check(const char *path, struct vivo_err *err);
 /* Why libfuse could not. Always an error. */
 int mount_failure(const char *path, struct vivo_err *err);
+
+/* ---- tune.c ---- */
+
+/* At the first request after INIT; the rest of the calls do nothing. */
+void tune_read_ahead(struct vivo_session *s);
 
 /* ---- handle.c ---- */
 

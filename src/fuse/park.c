@@ -32,6 +32,7 @@ struct request *request_new(fuse_req_t req, int (*run)(struct request *), vivo_i
     vivo_op_init(&r->op, 0);
     r->op.landed = landed;
     r->s = session_of(req);
+    tune_read_ahead(r->s);
     r->req = req;
     r->run = run;
     r->ino = ino;

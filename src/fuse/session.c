@@ -196,13 +196,16 @@ int vivo_session_mount(const struct vivo_session_config *cfg, struct vivo_sessio
     s->counters = cfg->counters ? cfg->counters : &s->own;
     s->network = cfg->network;
     s->threads = cfg->threads ? cfg->threads : THREADS;
+    s->mountpoint = realpath(cfg->mountpoint, NULL);
     s->uid = getuid();
     s->gid = getgid();
     sem_init(&s->stop, 0, 0);
     pthread_mutex_init(&s->mutex, NULL);
     pthread_mutex_init(&s->notifier.mutex, NULL);
     pthread_cond_init(&s->notifier.cond, NULL);
-    rc = make_fuse(s, cfg, err);
+    rc = s->mountpoint
+             ? make_fuse(s, cfg, err)
+             : vivo_fail(err, ENOENT, "%s: no such mount point", cfg->mountpoint);
     if (!rc && fuse_session_mount(s->se, cfg->mountpoint))
         rc = mount_failure(cfg->mountpoint, err);
     s->mounted = !rc;
@@ -273,5 +276,6 @@ void vivo_session_free(struct vivo_session *s)
     pthread_mutex_destroy(&s->notifier.mutex);
     pthread_cond_destroy(&s->notifier.cond);
     sem_destroy(&s->stop);
+    free(s->mountpoint);
     free(s);
 }
