@@ -57,8 +57,12 @@ bool vivo_dcm_uid_registered(const char *uid, size_t len);
 
 /* Type of a top-level attribute in objects of a SOP class, from PS3.3's tables as
  * GDCM ships them (Part3.xml): '1', '2', '3' (1C counts as 1, 2C as 2), or 0 when
- * the class or its place is unknown. Derived once per class; thread-safe. */
+ * the class or its place is unknown. Thread-safe. */
 char vivo_dcm_type(const char *sop_class, uint32_t tag);
+/* The same in two steps, for many tags of one class; NULL = an unknown class. */
+struct vivo_sop_class;
+const struct vivo_sop_class *vivo_dcm_class(const char *sop_class);
+char vivo_dcm_class_type(const struct vivo_sop_class *c, uint32_t tag);
 
 /* ---- character sets (PS3.5 section 6.1, PS3.3 C.12.1.1.2) ------------------ */
 

@@ -16,8 +16,6 @@ static void build(void)
     result = vivo_dcm_dict_build(&verdict);
     if (result == 0)
         result = vivo_dcm_uid_build(&verdict);
-    if (result == 0)
-        result = vivo_dcm_type_build(&verdict);
 }
 
 int vivo_dcm_global_init(struct vivo_err *err)

@@ -7,7 +7,6 @@
 
 int vivo_dcm_dict_build(struct vivo_err *err);
 int vivo_dcm_uid_build(struct vivo_err *err);
-int vivo_dcm_type_build(struct vivo_err *err);
 
 /* Hash of a keyword without case. */
 uint32_t vivo_dcm_hash_word(const char *s, size_t len);
