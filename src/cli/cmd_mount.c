@@ -97,7 +97,7 @@ struct mounted {
     struct vivo_counters counters;
     struct vivo_buf config, conformance;
     char *saved;
-    int ready_fd; /* -1 in the foreground */
+    int ready_fd; /* to the parent; -1 in the foreground and once it was told */
 };
 
 static void changed(void *ctx)
@@ -200,6 +200,7 @@ static int serve(struct mounted *m, const char *mountpoint)
 {
     struct vivo_err err = {0};
     struct house_hooks hooks = {.changed = changed, .ctx = m, .probe = true};
+    bool foreground = m->ready_fd < 0;
     vivo_buf_init(&m->config, 1 << 20);
     vivo_buf_init(&m->conformance, 1 << 20);
     int rc = house_build(m->sources, m->nsources, &hooks, &m->house, &err);
@@ -208,15 +209,17 @@ static int serve(struct mounted *m, const char *mountpoint)
     if (!rc)
         rc = mount_session(m, mountpoint, &err);
     if (!rc) {
-        if (m->ready_fd >= 0)
+        if (!foreground)
             detach();
         tell_parent(m, NULL);
         rc = vivo_session_run(m->session, m->tree, &err);
-    } else if (m->ready_fd >= 0) {
+    } else {
         tell_parent(m, &err);
     }
-    if (rc && m->ready_fd < 0 && err.errnum)
+    if (rc && foreground)
         cli_fail("%s", err.text);
+    else if (rc)
+        vivo_log(VIVO_LOG_ERROR, "mount", "%s", err.text);
     tear_down(m);
     return rc ? 1 : 0;
 }

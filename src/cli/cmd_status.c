@@ -35,7 +35,11 @@ static int show(const char *mountpoint)
     }
     if (vivo_file_read(path, text.max, &text, &err))
         return cli_fail("%s: no vivofs mount answers there (%s)", mountpoint, err.text);
+    /* The file is padded, so that its size stays while its numbers change. */
+    while (text.len && strchr(" \n", text.data[text.len - 1]))
+        text.len--;
     fwrite(text.data, 1, text.len, stdout);
+    putchar('\n');
     return 0;
 }
 
