@@ -94,10 +94,25 @@ static int run_list(struct vivo_flight *flight)
     checked_at(f, flight->key.level, flight->key.row, vivo_now_ms());
     if (top) {
         pthread_mutex_lock(&f->mutex);
+        bool first = !f->status.last_check;
         f->status.last_check = time(NULL);
         pthread_mutex_unlock(&f->mutex);
+        if (first)
+            tell_policy(f);
     }
     return 0;
+}
+
+/* DESIGN A6: what policy does to the objects of an archive is said in one line. */
+static void tell_policy(struct vivo_flow *f)
+{
+    struct vivo_counts c = {0};
+    vivo_catalog_count(f->catalog, VIVO_LEVEL_NONE, 0, NULL, &c, NULL);
+    if (c.refused || c.at_risk)
+        vivo_log(VIVO_LOG_WARN, "flow",
+                 "%s: %llu objects are refused by policy; %llu are shown though their "
+                 "pixels may identify (burned_in=strict refuses them)",
+                 f->name, (unsigned long long)c.refused, (unsigned long long)c.at_risk);
 }
 
 static struct flight_plan list_plan(enum vivo_level level, vivo_row row, bool keep)
