@@ -6,17 +6,10 @@
 
 void found_room(struct found *f, const struct node *dir, const struct room *room)
 {
-    f->spec = (struct node){
-        .room = room,
-        .flags = dir->flags,
-        .archive = dir->archive,
-        .level = dir->level,
-        .row = dir->row,
-        .query = dir->query ? vivo_query_ref(dir->query) : NULL,
-        .base_level = dir->base_level,
-        .base_row = dir->base_row,
-        .mtime = dir->mtime,
-    };
+    f->spec = node_scope(dir);
+    f->spec.room = room;
+    if (f->spec.query)
+        vivo_query_ref(f->spec.query);
 }
 
 int found_spool(struct found *f, const struct node *dir, struct vivo_tree_spool *s,

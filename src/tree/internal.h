@@ -249,6 +249,23 @@ void audit_open(struct audit *a, uid_t uid, pid_t pid, uint32_t archive, vivo_ro
                 uint64_t bytes);
 int audit_text(struct vivo_tree *t, struct vivo_buf *out, struct vivo_err *err);
 
+/* What a node shows, without what belongs to it; the query is borrowed. A node of the
+ * table must not be copied whole: its counts change under the table's mutex. */
+static inline struct node node_scope(const struct node *n)
+{
+    return (struct node){
+        .room = n->room,
+        .flags = n->flags,
+        .archive = n->archive,
+        .level = n->level,
+        .row = n->row,
+        .query = n->query,
+        .base_level = n->base_level,
+        .base_row = n->base_row,
+        .mtime = n->mtime,
+    };
+}
+
 static inline struct vivo_flow *node_flow(const struct vivo_tree *t,
                                           const struct node *n)
 {

@@ -241,7 +241,7 @@ static int know(struct vivo_tree *t, const struct node *dir, struct vivo_op *op)
     VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
     VIVO_AUTO(query_unref_p) struct vivo_query *q = NULL;
     struct vivo_query_error qe;
-    struct node n = *dir;
+    struct node n = node_scope(dir);
     char text[160];
 
     snprintf(text, sizeof text, "has %s", dir->text);

@@ -100,7 +100,7 @@ static int lookup_everywhere(struct vivo_tree *t, const struct node *dir,
     VIVO_AUTO(query_unref_p) struct vivo_query *q = NULL;
     const char *text = vivo_query_text(dir->query);
     struct vivo_query_error qe = {0};
-    struct node archive = *dir;
+    struct node archive = node_scope(dir);
     uint32_t i;
     int rc;
 
