@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write src/deid/table_e1_1.def and src/deid/table_gaps.def.
+"""Write src/deid/table_e1_1.def, table_gaps.def, table_safe_private.def and
+table_sr_content.def.
 
 usage: scripts/gen-deid-tables.py TSV-FOLDER
 
 TSV-FOLDER holds ps3.15-e1-1.tsv (PS3.15 Table E.1-1, one row an attribute, with the
 basic action and the ten option columns) and e1-1-gaps.tsv (attributes of PS3.6 of
-identity-prone VRs that the table does not list). What happens to a gap attribute is
+identity-prone VRs that the table does not list), safe-private.tsv (Table E.3.10-1) and
+sr-content-e3-4-1.tsv (Table E.3.4-1, content items by concept). What happens to a gap attribute is
 decided in src/deid/gaps_keep.txt, which people edit; everything else is copied.
 """
 import csv
@@ -98,10 +100,53 @@ def write_gaps(folder):
     return len(rows)
 
 
+def write_safe_private(folder):
+    rows, digest = read_tsv(os.path.join(folder, "safe-private.tsv"))
+    rows.sort(key=lambda r: (tag_number(r["tag"]), r["creator"]))
+    with open(os.path.join(DEID, "table_safe_private.def"), "w") as out:
+        head(out, "DICOM PS3.15 Table E.3.10-1, edition %s, %d rows; xx stands as 00." %
+             (EDITION, len(rows)), "safe-private.tsv", digest)
+        out.write("/* VIVO_SAFE(tag, creator, VR, VM, care): VR \"\" = the table gives none; care:\n"
+                  " * s sequence, t text, p pixels or bulk, u UID, ' ' none. */\n")
+        out.write('#ifdef VIVO_SAFE_SOURCE\nVIVO_SAFE_SOURCE("%s", %d)\n#endif\n' % (digest, len(rows)))
+        for r in rows:
+            assert '"' not in r["creator"] and "\\" not in r["creator"], r
+            out.write('VIVO_SAFE(0x%08X, "%s", "%s", "%s", \'%s\')\n' %
+                      (tag_number(r["tag"]), r["creator"], (r["vr"] or "").split("/")[0],
+                       r["vm"] or "1-n", r["care"] or " "))
+    return len(rows)
+
+
+SR_OPTIONS = ["RetainUIDs", "RetainDeviceIdentity", "RetainPatientCharacteristics",
+              "RetainLongModifiedDates", "CleanDescriptors"]
+# A content item's template says whether it is required; no table does. X/D is a dummy.
+SR_ACTIONS = {"X": "X", "D": "D", "X/D": "D", "Z": "Z"}
+
+
+def write_content(folder):
+    rows, digest = read_tsv(os.path.join(folder, "sr-content-e3-4-1.tsv"))
+    rows.sort(key=lambda r: (r["code"], r["scheme"], r["value_type"]))
+    with open(os.path.join(DEID, "table_sr_content.def"), "w") as out:
+        head(out, "DICOM PS3.15 Table E.3.4-1, edition %s, %d rows, sorted by code." %
+             (EDITION, len(rows)), "sr-content-e3-4-1.tsv", digest)
+        out.write("/* VIVO_CONTENT(code, scheme, value type, basic action, options): the letters are\n"
+                  " * %s,\n * %s. */\n" % (", ".join(SR_OPTIONS[:3]), ", ".join(SR_OPTIONS[3:])))
+        out.write('#ifdef VIVO_CONTENT_SOURCE\nVIVO_CONTENT_SOURCE("%s", %d)\n#endif\n' %
+                  (digest, len(rows)))
+        for r in rows:
+            letters = "".join((r[o] or "").strip() or "." for o in SR_OPTIONS)
+            assert len(letters) == 5 and set(letters) <= set(".KC"), r
+            out.write('VIVO_CONTENT("%s", "%s", "%s", %s, "%s")\n' %
+                      (r["code"], r["scheme"], r["value_type"], SR_ACTIONS[r["basic"]], letters))
+    return len(rows)
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    print("%d rows of Table E.1-1, %d gaps" % (write_table(sys.argv[1]), write_gaps(sys.argv[1])))
+    print("%d rows of Table E.1-1, %d gaps, %d safe private, %d content" %
+          (write_table(sys.argv[1]), write_gaps(sys.argv[1]), write_safe_private(sys.argv[1]),
+           write_content(sys.argv[1])))
 
 
 main()
