@@ -17,12 +17,12 @@ struct wing { /* one archive */
     struct vivo_key *key; /* NULL with deid=none */
     struct vivo_deid *deid;
     char *bearer;
-    char *catalog_path;           /* NULL = temporary */
+    struct vivo_net *net; /* with its own credentials and proxy; NULL when local */
+    char *catalog_path;   /* NULL = temporary */
     struct vivo_archive *archive; /* until a flow owns it */
 };
 
 struct house {
-    struct vivo_net *net;
     struct vivo_store *store;
     struct wing *wings;
     struct vivo_flow **flows;
@@ -152,10 +152,9 @@ static int read_bearer(struct wing *w, struct vivo_err *err)
     return w->bearer ? 0 : vivo_fail(err, ENOMEM, "out of memory");
 }
 
-static int need_net(struct house *h, const struct options *o, struct vivo_err *err)
+static int open_net(struct wing *w, struct vivo_err *err)
 {
-    if (h->net)
-        return 0;
+    const struct options *o = &w->source->options;
     struct vivo_net_config cfg = {
         .timeout_ms = (int64_t)o->timeout * 1000,
         .retries = (unsigned)o->retries,
@@ -163,7 +162,7 @@ static int need_net(struct house *h, const struct options *o, struct vivo_err *e
         .cafile = o->cafile[0] ? o->cafile : NULL,
         .netrc = o->netrc[0] ? o->netrc : NULL,
     };
-    return vivo_net_new(&cfg, &h->net, err);
+    return vivo_net_new(&cfg, &w->net, err);
 }
 
 static int open_wing(struct house *h, struct wing *w, struct vivo_err *err)
@@ -174,12 +173,12 @@ static int open_wing(struct house *h, struct wing *w, struct vivo_err *err)
     if (!rc)
         rc = read_bearer(w, err);
     if (!rc && remote)
-        rc = need_net(h, o, err);
+        rc = open_net(w, err);
     if (rc)
         return rc;
     struct vivo_archive_config cfg = {
         .source = w->source->location,
-        .net = h->net,
+        .net = w->net,
         .bearer = w->bearer,
         .timeout_ms = (int64_t)o->timeout * 1000,
     };
@@ -295,6 +294,7 @@ void house_free(struct house *h)
         struct wing *w = &h->wings[i];
         if (w->archive)
             vivo_archive_close(w->archive);
+        vivo_net_free(w->net);
         vivo_deid_free(w->deid);
         vivo_key_free(w->key);
         if (w->bearer)
@@ -302,7 +302,6 @@ void house_free(struct house *h)
         free(w->bearer);
         free(w->catalog_path);
     }
-    vivo_net_free(h->net);
     vivo_store_close(h->store);
     free(h->wings);
     free(h->flows);

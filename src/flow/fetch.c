@@ -245,23 +245,6 @@ static int fetch_remote(struct vivo_flight *flight)
     return rc;
 }
 
-static int run_fetch(struct vivo_flight *flight)
-{
-    struct vivo_flow *f = flight->flow;
-    int rc = fetch_remote(flight);
-    pthread_mutex_lock(&f->mutex);
-    f->status.fetches++;
-    pthread_mutex_unlock(&f->mutex);
-    if (!rc) {
-        flow_recovered(f);
-        return 0;
-    }
-    vivo_fail_in(&flight->op.err, "%s #%lld", f->name, (long long)flight->key.row);
-    if (rc == -EIO || rc == -ETIMEDOUT || rc == -EACCES)
-        flow_failed(f, &flight->op.err);
-    return rc;
-}
-
 static int open_stored(struct vivo_flow *f, vivo_row row, struct vivo_view **out,
                        struct vivo_err *err)
 {
@@ -282,6 +265,44 @@ static int open_stored(struct vivo_flow *f, vivo_row row, struct vivo_view **out
     return learn(f, row, *out, err);
 }
 
+static int run_fetch(struct vivo_flight *flight)
+{
+    struct vivo_flow *f = flight->flow;
+    struct vivo_view *stored = NULL;
+    /* It may have come since the flight was asked for. */
+    int rc = open_stored(f, flight->key.row, &stored, &flight->op.err);
+    vivo_view_unref(stored);
+    if (rc != -ENOENT || flight->op.err.errnum)
+        return rc;
+    rc = fetch_remote(flight);
+    pthread_mutex_lock(&f->mutex);
+    f->status.fetches++;
+    pthread_mutex_unlock(&f->mutex);
+    if (!rc) {
+        flow_recovered(f);
+        return 0;
+    }
+    vivo_fail_in(&flight->op.err, "%s #%lld", f->name, (long long)flight->key.row);
+    if (rc == -EIO || rc == -ETIMEDOUT || rc == -EACCES)
+        flow_failed(f, &flight->op.err);
+    return rc;
+}
+
+static struct flight_plan fetch_plan(vivo_row row, bool keep)
+{
+    return (struct flight_plan){
+        .key = {.kind = FLIGHT_OBJECT, .level = VIVO_LEVEL_INSTANCE, .row = row},
+        .run = run_fetch,
+        .keep = keep,
+    };
+}
+
+void fetch_in_background(struct vivo_flow *f, vivo_row row)
+{
+    struct flight_plan plan = fetch_plan(row, true);
+    flight_join(f, &plan, NULL);
+}
+
 static int open_remote(struct vivo_flow *f, vivo_row row, struct vivo_view **out,
                        struct vivo_op *op)
 {
@@ -291,10 +312,7 @@ static int open_remote(struct vivo_flow *f, vivo_row row, struct vivo_view **out
     if (f->offline)
         return vivo_fail(&op->err, EIO, "%s #%lld: not kept here, and offline", f->name,
                          (long long)row);
-    struct flight_plan plan = {
-        .key = {.kind = FLIGHT_OBJECT, .level = VIVO_LEVEL_INSTANCE, .row = row},
-        .run = run_fetch,
-    };
+    struct flight_plan plan = fetch_plan(row, false);
     rc = flight_join(f, &plan, op);
     if (rc)
         return rc;
@@ -315,11 +333,16 @@ int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **
     if (e.refusal)
         return refuse(f, instance, e.refusal, &op->err);
     *out = recent_get(f, instance);
-    if (*out && !vivo_view_check(*out, NULL))
+    if (*out && !vivo_view_check(*out, NULL)) {
+        if (f->ahead && !f->offline)
+            ahead_opened(f, e.parent, instance);
         return 0;
+    }
     vivo_view_unref(*out);
     *out = NULL;
     recent_set(f, instance, NULL);
+    if (f->ahead && !f->offline)
+        ahead_opened(f, e.parent, instance);
     if (!f->local)
         return open_remote(f, instance, out, op);
     rc = open_local(f, &e, out, op);

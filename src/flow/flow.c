@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { JOBS = 4, TIMEOUT_MS = 30000, REFRESH_S = 3600, TICK_MS = 250 };
+enum { JOBS = 32, TIMEOUT_MS = 30000, REFRESH_S = 3600, TICK_MS = 250 };
 
 struct checked_node { /* when the children of a node were last listed */
     enum vivo_level level;
@@ -73,6 +73,18 @@ static int64_t checked_at(struct vivo_flow *f, enum vivo_level level, vivo_row r
     return was;
 }
 
+/* DESIGN A6: what policy does to the objects of an archive is said in one line. */
+static void tell_policy(struct vivo_flow *f)
+{
+    struct vivo_counts c = {0};
+    vivo_catalog_count(f->catalog, VIVO_LEVEL_NONE, 0, NULL, &c, NULL);
+    if (c.refused || c.at_risk)
+        vivo_log(VIVO_LOG_WARN, "flow",
+                 "%s: %llu objects are refused by policy; %llu are shown though their "
+                 "pixels may identify (burned_in=strict refuses them)",
+                 f->name, (unsigned long long)c.refused, (unsigned long long)c.at_risk);
+}
+
 static int run_list(struct vivo_flight *flight)
 {
     struct vivo_flow *f = flight->flow;
@@ -101,18 +113,6 @@ static int run_list(struct vivo_flight *flight)
             tell_policy(f);
     }
     return 0;
-}
-
-/* DESIGN A6: what policy does to the objects of an archive is said in one line. */
-static void tell_policy(struct vivo_flow *f)
-{
-    struct vivo_counts c = {0};
-    vivo_catalog_count(f->catalog, VIVO_LEVEL_NONE, 0, NULL, &c, NULL);
-    if (c.refused || c.at_risk)
-        vivo_log(VIVO_LOG_WARN, "flow",
-                 "%s: %llu objects are refused by policy; %llu are shown though their "
-                 "pixels may identify (burned_in=strict refuses them)",
-                 f->name, (unsigned long long)c.refused, (unsigned long long)c.at_risk);
 }
 
 static struct flight_plan list_plan(enum vivo_level level, vivo_row row, bool keep)
@@ -297,7 +297,10 @@ int vivo_flow_open(const struct vivo_flow_config *cfg, struct vivo_flow **out,
     int rc = open_catalog(f, cfg, err);
     if (!rc)
         rc = vivo_pool_new("vivofs-job", cfg->jobs ? cfg->jobs : JOBS, &f->pool, err);
+    if (!rc && !f->local && f->store && !(f->ahead = ahead_new()))
+        rc = vivo_fail(err, ENOMEM, "out of memory");
     if (rc) {
+        vivo_pool_free(f->pool);
         vivo_catalog_close(f->catalog);
         pthread_cond_destroy(&f->tick);
         pthread_mutex_destroy(&f->mutex);
@@ -334,6 +337,7 @@ void vivo_flow_close(struct vivo_flow *f)
     vivo_catalog_close(f->catalog);
     pthread_cond_destroy(&f->tick);
     pthread_mutex_destroy(&f->mutex);
+    ahead_free(f->ahead);
     free(f->checked);
     free(f);
 }

@@ -90,6 +90,7 @@ struct vivo_flow {
     void *changed_ctx;
 
     struct vivo_flight *flights; /* guarded by the parking mutex of flight.c */
+    struct ahead *ahead;         /* NULL when local or nothing is kept */
     atomic_bool stale; /* the source changed since the listing under way began */
 
     pthread_mutex_t mutex;
@@ -126,6 +127,14 @@ int object_descriptor(struct vivo_flow *f, const char *locator, struct vivo_op *
 void flow_failed(struct vivo_flow *f, const struct vivo_err *err);
 void flow_recovered(struct vivo_flow *f);
 void flow_changed(struct vivo_flow *f);
+/* ahead.c */
+struct ahead *ahead_new(void); /* NULL = ENOMEM */
+void ahead_free(struct ahead *a);
+/* An object was opened: fetches what a reader in order will want next. */
+void ahead_opened(struct vivo_flow *f, vivo_row series, vivo_row row);
+/* fetch.c: fetches an object into the store though nobody waits for it. */
+void fetch_in_background(struct vivo_flow *f, vivo_row row);
+
 /* Starts a listing that nobody waits for. */
 void flow_list_in_background(struct vivo_flow *f, enum vivo_level level, vivo_row row);
 

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/flow/ahead.c -- read-ahead across files (DESIGN C8): the third object of a series
+ * that is opened in order fetches those that follow, a window at a time. */
+#include "flow/internal.h"
+
+#include <string.h>
+
+enum { SERIES_MAX = 8, RUN = 3, WINDOW = 64 };
+
+struct walk { /* somebody going through a series */
+    vivo_row series;
+    vivo_row *rows; /* its instances in order of name; owned */
+    size_t n, last; /* last: where he is */
+    size_t ahead;   /* before this one all are fetched or being so */
+    unsigned run;   /* how many opens in order */
+    uint64_t used;
+};
+
+struct ahead {
+    pthread_mutex_t mutex;
+    struct walk walks[SERIES_MAX]; /* guarded by mutex */
+    uint64_t clock;                /* guarded by mutex */
+};
+
+struct ahead *ahead_new(void)
+{
+    struct ahead *a = calloc(1, sizeof *a);
+    if (a)
+        pthread_mutex_init(&a->mutex, NULL);
+    return a;
+}
+
+void ahead_free(struct ahead *a)
+{
+    if (!a)
+        return;
+    for (size_t i = 0; i < SERIES_MAX; i++)
+        free(a->walks[i].rows);
+    pthread_mutex_destroy(&a->mutex);
+    free(a);
+}
+
+struct rows {
+    vivo_row *rows;
+    size_t n, cap;
+};
+
+static int add_row(void *ctx, const struct vivo_entry *e)
+{
+    struct rows *r = ctx;
+    if (r->n == r->cap) {
+        size_t cap = r->cap ? 2 * r->cap : 256;
+        vivo_row *p = realloc(r->rows, cap * sizeof *p);
+        if (!p)
+            return -1;
+        r->rows = p;
+        r->cap = cap;
+    }
+    if (!e->refusal)
+        r->rows[r->n++] = e->row;
+    return 0;
+}
+
+static struct walk *find_locked(struct ahead *a, vivo_row series)
+{
+    for (size_t i = 0; i < SERIES_MAX; i++)
+        if (a->walks[i].series == series)
+            return &a->walks[i];
+    return NULL;
+}
+
+/* A series not walked before: its instances take the place of the least used. */
+static void learn_series(struct vivo_flow *f, vivo_row series)
+{
+    struct ahead *a = f->ahead;
+    struct rows r = {0};
+    if (vivo_catalog_children(f->catalog, VIVO_LEVEL_SERIES, series, NULL, add_row, &r,
+                              NULL)) {
+        free(r.rows);
+        return;
+    }
+    pthread_mutex_lock(&a->mutex);
+    struct walk *oldest = &a->walks[0];
+    for (size_t i = 1; i < SERIES_MAX; i++)
+        if (a->walks[i].used < oldest->used)
+            oldest = &a->walks[i];
+    vivo_row *gone = r.rows;
+    if (!find_locked(a, series)) {
+        gone = oldest->rows;
+        *oldest =
+            (struct walk){.series = series, .rows = r.rows, .n = r.n, .last = SIZE_MAX};
+    }
+    pthread_mutex_unlock(&a->mutex);
+    free(gone);
+}
+
+static size_t position(const struct walk *w, vivo_row row)
+{
+    size_t next = w->last + 1; /* SIZE_MAX + 1 = 0: the first */
+    if (next < w->n && w->rows[next] == row)
+        return next;
+    size_t i = 0;
+    while (i < w->n && w->rows[i] != row)
+        i++;
+    return i;
+}
+
+/* Steps the walk to the row; the rows to fetch now go to `out`. */
+static size_t step_locked(struct ahead *a, struct walk *w, vivo_row row,
+                          vivo_row out[WINDOW])
+{
+    size_t at = position(w, row);
+    size_t n = 0;
+    w->used = ++a->clock;
+    if (at == w->n || at == w->last)
+        return 0;
+    w->run = at == w->last + 1 ? w->run + 1 : 1;
+    w->last = at;
+    if (w->run < RUN)
+        return 0;
+    size_t from = VIVO_MAX(w->ahead, at + 1);
+    size_t to = VIVO_MIN(w->n, at + 1 + WINDOW);
+    for (size_t i = from; i < to; i++)
+        out[n++] = w->rows[i];
+    w->ahead = VIVO_MAX(from, to);
+    return n;
+}
+
+void ahead_opened(struct vivo_flow *f, vivo_row series, vivo_row row)
+{
+    struct ahead *a = f->ahead;
+    vivo_row fetch[WINDOW];
+    pthread_mutex_lock(&a->mutex);
+    bool known = find_locked(a, series) != NULL;
+    pthread_mutex_unlock(&a->mutex);
+    if (!known)
+        learn_series(f, series);
+    pthread_mutex_lock(&a->mutex);
+    struct walk *w = find_locked(a, series);
+    size_t n = w ? step_locked(a, w, row, fetch) : 0;
+    pthread_mutex_unlock(&a->mutex);
+    for (size_t i = 0; i < n; i++)
+        fetch_in_background(f, fetch[i]);
+}
