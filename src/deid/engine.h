@@ -83,12 +83,14 @@ int vivo_key_from(const void *data, size_t len, struct vivo_key **out,
 /* ---- profile (profile.c) -----------------------------------------------------------
  */
 
+struct vivo_decision;
 struct vivo_deid {
     bool none;
     unsigned options; /* enum vivo_deid_option */
     enum vivo_burned_in burned_in;
-    const struct vivo_key *key; /* borrowed */
-    char words[320];            /* canonical */
+    const struct vivo_key *key;      /* borrowed */
+    struct vivo_decision *decisions; /* one a row of the dictionary; NULL = none */
+    char words[320];                 /* canonical */
     uint8_t digest[VIVO_DIGEST_LEN];
 };
 
@@ -112,6 +114,10 @@ struct vivo_decision {
 };
 void vivo_deid_decide(const struct vivo_deid *d, uint32_t tag,
                       struct vivo_decision *out);
+/* Decides about all that the dictionary knows, once. 0 or -ENOMEM. */
+int vivo_deid_learn(struct vivo_deid *d);
+/* Does the outcome depend on the attribute's type? */
+bool vivo_deid_asks_type(enum vivo_act act);
 /* The simple action (K KEEP X Z D U CODE PSEUDO) for a compound one. type: '1' '2'
  * '3' or 0. */
 enum vivo_act vivo_deid_resolve(enum vivo_act act, char type);
@@ -219,8 +225,9 @@ struct vivo_rewrite {
     const struct vivo_header *h;
     struct vivo_dcm_writer *w;
     bool method; /* add PatientName, PatientID and the method attributes */
-    char sop_class[VIVO_UID_MAX + 1]; /* as in the source, for attribute types */
-    char patient[22];                 /* pseudonym, "" = none can be made */
+    char sop_class[VIVO_UID_MAX + 1];   /* as in the source, for attribute types */
+    const struct vivo_sop_class *types; /* of sop_class; NULL = not known */
+    char patient[22];                   /* pseudonym, "" = none can be made */
     struct vivo_buf scratch;
 };
 int vivo_rewrite_set(struct vivo_rewrite *r, struct vivo_err *err);

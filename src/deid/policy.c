@@ -6,6 +6,7 @@
  * (gaps_keep.txt). PS3.15 E.1.1, E.3. */
 #include "engine.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define TAG_TRANSFER_SYNTAX 0x00020010u
@@ -72,8 +73,7 @@ static void set_vr(struct vivo_decision *out, const char *vr)
     memcpy(out->vr, vr, 3);
 }
 
-void vivo_deid_decide(const struct vivo_deid *d, uint32_t tag,
-                      struct vivo_decision *out)
+static void work_out(const struct vivo_deid *d, uint32_t tag, struct vivo_decision *out)
 {
     memset(out, 0, sizeof *out);
     set_vr(out, "UN");
@@ -112,6 +112,56 @@ void vivo_deid_decide(const struct vivo_deid *d, uint32_t tag,
         out->act = VIVO_ACT_K;
     else
         out->act = VIVO_ACT_KEEP;
+}
+
+int vivo_deid_learn(struct vivo_deid *d)
+{
+    size_t n = 0;
+    const struct vivo_dict *rows = vivo_dcm_dict_all(&n);
+    if (!n)
+        return 0;
+    d->decisions = calloc(n, sizeof *d->decisions);
+    if (!d->decisions)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        work_out(d, rows[i].tag, &d->decisions[i]);
+    return 0;
+}
+
+void vivo_deid_decide(const struct vivo_deid *d, uint32_t tag,
+                      struct vivo_decision *out)
+{
+    const struct vivo_dict *row = d->decisions ? vivo_dcm_dict(tag) : NULL;
+    size_t n = 0;
+    /* A row of a repeating group speaks for other tags than its own. */
+    if (row && row->tag == tag)
+        *out = d->decisions[row - vivo_dcm_dict_all(&n)];
+    else
+        work_out(d, tag, out);
+}
+
+bool vivo_deid_asks_type(enum vivo_act act)
+{
+    switch (act) {
+    case VIVO_ACT_Z:
+    case VIVO_ACT_XZ:
+    case VIVO_ACT_XD:
+    case VIVO_ACT_ZD:
+    case VIVO_ACT_XZD:
+    case VIVO_ACT_AWAY:
+        return true;
+    case VIVO_ACT_NONE:
+    case VIVO_ACT_K:
+    case VIVO_ACT_KEEP:
+    case VIVO_ACT_X:
+    case VIVO_ACT_D:
+    case VIVO_ACT_U:
+    case VIVO_ACT_XZU:
+    case VIVO_ACT_CODE:
+    case VIVO_ACT_PSEUDO:
+        break;
+    }
+    return false;
 }
 
 /* PS3.15 E.1, note on compound codes: removed where the attribute is of type 3, empty

@@ -185,8 +185,10 @@ int vivo_deid_new(const char *profile, enum vivo_burned_in burned_in,
         write_words(d);
         rc = write_digest(d, err);
     }
+    if (!rc && !d->none && vivo_deid_learn(d))
+        rc = vivo_fail(err, ENOMEM, "no memory for a profile");
     if (rc) {
-        free(d);
+        vivo_deid_free(d);
         return rc;
     }
     *out = d;
@@ -195,6 +197,8 @@ int vivo_deid_new(const char *profile, enum vivo_burned_in burned_in,
 
 void vivo_deid_free(struct vivo_deid *d)
 {
+    if (d)
+        free(d->decisions);
     free(d);
 }
 

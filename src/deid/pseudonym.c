@@ -56,11 +56,12 @@ static void trim(const uint8_t **v, size_t *len)
         (*v)++, (*len)--;
 }
 
-/* 16 bytes, big-endian, as decimal digits; returns how many. */
+/* 16 bytes, big-endian, as decimal digits; returns how many. Nine digits a division:
+ * this runs for each UID of each file. */
 static size_t decimal(const uint8_t *bytes, char *out)
 {
     uint32_t limb[4];
-    char digits[40];
+    char digits[45];
     size_t n = 0;
     for (int i = 0; i < 4; i++)
         limb[i] = vivo_be32(bytes + 4 * i);
@@ -68,11 +69,15 @@ static size_t decimal(const uint8_t *bytes, char *out)
         uint64_t rest = 0;
         for (int i = 0; i < 4; i++) {
             rest = rest << 32 | limb[i];
-            limb[i] = (uint32_t)(rest / 10);
-            rest %= 10;
+            limb[i] = (uint32_t)(rest / 1000000000);
+            rest %= 1000000000;
         }
-        digits[n++] = (char)('0' + rest);
+        uint32_t nine = (uint32_t)rest;
+        for (int i = 0; i < 9; i++, nine /= 10)
+            digits[n++] = (char)('0' + nine % 10);
     }
+    while (n && digits[n - 1] == '0')
+        n--;
     for (size_t i = 0; i < n; i++)
         out[i] = digits[n - 1 - i];
     return n;

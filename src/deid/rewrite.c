@@ -52,7 +52,7 @@ static char type_of(const struct vivo_rewrite *r, const struct vivo_node *node)
 {
     if (!r->method && !r->sop_class[0])
         return '3';
-    return node->depth ? 0 : vivo_dcm_type(r->sop_class, node->tag);
+    return node->depth ? 0 : vivo_dcm_class_type(r->types, node->tag);
 }
 
 /* A kept attribute whose value is not what it should be. */
@@ -248,7 +248,8 @@ static int put_patient(struct vivo_rewrite *r, const struct vivo_node *node,
 static int put_node(struct vivo_rewrite *r, const struct vivo_node *node,
                     const struct scope *s, struct vivo_err *err)
 {
-    enum vivo_act act = vivo_deid_resolve((enum vivo_act)node->act, type_of(r, node));
+    enum vivo_act act = (enum vivo_act)node->act;
+    act = vivo_deid_resolve(act, vivo_deid_asks_type(act) ? type_of(r, node) : 0);
     bool uid = node->kind == VIVO_NODE_ELEMENT && !memcmp(node->vr, "UI", 2);
     if (act == VIVO_ACT_K || act == VIVO_ACT_KEEP)
         return put_kept(r, node, err);
@@ -389,6 +390,7 @@ int vivo_rewrite_set(struct vivo_rewrite *r, struct vivo_err *err)
 {
     struct scope root = {0, r->h->n, 0};
     size_t next = 0;
+    r->types = vivo_dcm_class(r->sop_class);
     if (!r->method)
         return put_scope(r, &root, err);
     int rc = put_nodes(r, &root, &next, err);
