@@ -21,10 +21,13 @@ int vivo_dcm_walk_new(const struct vivo_syntax *syntax, unsigned flags,
                       uint32_t value_max, int inflated, vivo_dcm_event_fn *fn,
                       void *ctx, struct vivo_dcm_walk **out, struct vivo_err *err)
 {
-    struct vivo_dcm_walk *w = calloc(1, sizeof *w);
+    struct vivo_dcm_walk *w = malloc(sizeof *w);
 
     if (!w)
         return vivo_fail(err, ENOMEM, "walker: out of memory");
+    /* The frames, which are most of it, are set when they open. */
+    memset(w, 0, offsetof(struct vivo_dcm_walk, frame));
+    w->frame[0] = (struct walk_frame){0};
     w->fn = fn;
     w->ctx = ctx;
     w->flags = flags;

@@ -40,10 +40,12 @@ struct vivo_dcm_writer {
 int vivo_dcm_writer_new(const struct vivo_syntax *syntax, size_t max_bytes,
                         struct vivo_dcm_writer **out, struct vivo_err *err)
 {
-    struct vivo_dcm_writer *w = calloc(1, sizeof *w);
+    struct vivo_dcm_writer *w = malloc(sizeof *w);
 
     if (!w)
         return vivo_fail(err, ENOMEM, "DICOM writer: out of memory");
+    /* What is open is set when it opens. */
+    memset(w, 0, offsetof(struct vivo_dcm_writer, open));
     w->syntax = *syntax;
     w->max_bytes = max_bytes;
     vivo_buf_init(&w->bytes, max_bytes);
