@@ -16,6 +16,7 @@ struct vivo_listing {
     enum vivo_level level;
     vivo_row row;
     uint64_t rollbacks;
+    bool fresh;            /* nothing at all was known when it began */
     pthread_mutex_t mutex; /* guards what follows */
     uint8_t **pages;
     size_t npages;
@@ -82,6 +83,21 @@ static int row_there(struct vivo_catalog *c, enum vivo_level level, vivo_row row
     return rc;
 }
 
+static bool nothing_known(struct vivo_catalog *c)
+{
+    struct vivo_catdb *d = vivo_catalog_reader(c, NULL);
+    sqlite3_stmt *st;
+    int64_t found = 1;
+
+    if (!d)
+        return false;
+    st = vivo_catdb_stmt(d, "SELECT 1 FROM source LIMIT 1", NULL);
+    if (!st || vivo_catdb_number(d, st, 0, &found, NULL) < 0)
+        found = 1;
+    vivo_catalog_reader_done(c, d);
+    return found == 0;
+}
+
 int vivo_catalog_list_begin(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                             struct vivo_listing **out, struct vivo_err *err)
 {
@@ -98,6 +114,7 @@ int vivo_catalog_list_begin(struct vivo_catalog *c, enum vivo_level level, vivo_
     l->c = c;
     l->level = level;
     l->row = level == VIVO_LEVEL_NONE ? 0 : row;
+    l->fresh = nothing_known(c);
     pthread_mutex_init(&l->mutex, NULL);
     pthread_mutex_lock(&c->w.mutex);
     l->rollbacks = c->w.rollbacks;
@@ -110,10 +127,15 @@ bool vivo_listing_known(struct vivo_listing *l, const char *locator,
                         const char *version)
 {
     struct vivo_digests digests;
-    struct vivo_catdb *d = vivo_catalog_reader(l->c, NULL);
+    struct vivo_catdb *d;
     sqlite3_stmt *st;
     int64_t id = 0;
 
+    /* The first listing of all need not ask for each file: one that came meanwhile
+     * from elsewhere is put again, which finds it. */
+    if (l->fresh)
+        return false;
+    d = vivo_catalog_reader(l->c, NULL);
     if (!d)
         return false;
     st = vivo_catdb_stmt(d, "SELECT id FROM source WHERE lookup = ?1 AND stamp = ?2",

@@ -45,13 +45,14 @@ static uint64_t number_of(struct vivo_attrs a, uint32_t tag, uint64_t none)
 /* Never 0: GNU tar does not open empty files (DESIGN A2). */
 static uint64_t estimate(const struct vivo_put *put)
 {
-    uint64_t rows = number_of(put->attrs, VIVO_TAG_Rows, 0);
-    uint64_t columns = number_of(put->attrs, VIVO_TAG_Columns, 0);
-    uint64_t bits = number_of(put->attrs, VIVO_TAG_BitsAllocated, 16);
-    uint64_t frames = number_of(put->attrs, VIVO_TAG_NumberOfFrames, 1);
+    uint64_t rows, columns, bits, frames;
 
     if (put->size)
         return put->size;
+    rows = number_of(put->attrs, VIVO_TAG_Rows, 0);
+    columns = number_of(put->attrs, VIVO_TAG_Columns, 0);
+    bits = number_of(put->attrs, VIVO_TAG_BitsAllocated, 16);
+    frames = number_of(put->attrs, VIVO_TAG_NumberOfFrames, 1);
     if (!rows || !columns || bits > 64 || rows > 65535 || columns > 65535)
         return SIZE_GUESS;
     return rows * columns * frames * VIVO_MAX(bits / 8, (uint64_t)1) + HEADER_GUESS;
