@@ -94,6 +94,7 @@ const char *vivo_refusal_code(enum vivo_refusal r); /* "burned-in" */
 struct vivo_deid_report {
     enum vivo_refusal refusal;
     bool at_risk;  /* served, but pixels or content may identify */
+    bool foreign;  /* with -EBADMSG: another kind of file (vivo_dcm_probe says no) */
     uint64_t size; /* bytes of the result */
 };
 

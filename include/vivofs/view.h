@@ -33,6 +33,10 @@ int vivo_view_new(int fd, const struct vivo_identity *id, struct vivo_view **out
 int vivo_view_add_memory(struct vivo_view *v, const void *data, size_t len);
 int vivo_view_add_range(struct vivo_view *v, uint64_t off, uint64_t len);
 
+/* Building: takes the descriptor out again, so that freeing the view leaves it open;
+ * for who gives up and must not close what is the caller's. */
+void vivo_view_disown(struct vivo_view *v);
+
 struct vivo_view *vivo_view_ref(struct vivo_view *v);
 void vivo_view_unref(struct vivo_view *v); /* NULL is fine */
 

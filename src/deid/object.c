@@ -11,73 +11,107 @@
 #include <fcntl.h>
 #include <string.h>
 
-#define PROBE_MAX 4096
+#define LEAD_MAX (16u << 10)    /* bytes from the start that are read at once */
 #define HEADER_MAX (512u << 20) /* bytes the writer may hold */
 
-struct view_reader {
+/* The source, or the view of the result. Nearly all headers lie within the first
+ * bytes, which are read once and looked at several times. */
+struct lead_reader {
     struct vivo_reader base;
+    int fd; /* the source; -1 = the view is read */
     const struct vivo_view *view;
+    size_t len; /* bytes in `lead`; 0 = not read yet */
+    uint8_t lead[LEAD_MAX];
 };
 
-static int read_view(struct vivo_reader *self, void *buf, size_t len, uint64_t off,
-                     struct vivo_err *err)
+static int read_past_lead(const struct lead_reader *r, void *buf, size_t len,
+                          uint64_t off, struct vivo_err *err)
 {
-    const struct vivo_view *v = ((struct view_reader *)self)->view;
-    ssize_t n = vivo_view_pread(v, buf, len, off, err);
+    if (r->fd >= 0)
+        return vivo_pread_full(r->fd, buf, len, off, err);
+    ssize_t n = vivo_view_pread(r->view, buf, len, off, err);
     if (n < 0)
         return (int)n;
     return (size_t)n == len ? 0 : vivo_fail(err, EIO, "read past the end");
 }
 
-/* The attributes of what a reader will see, by reading it. */
-static int attrs_of_view(const struct vivo_view *v, struct vivo_buf *out,
-                         struct vivo_err *err)
+static int read_lead(struct lead_reader *r, struct vivo_err *err)
 {
-    struct view_reader r = {{read_view, vivo_view_size(v)}, v};
-    return vivo_dcm_attrs(&r.base, NULL, 0, out, err);
+    size_t n = (size_t)VIVO_MIN(r->base.size, (uint64_t)LEAD_MAX);
+    int rc = n && !r->len ? read_past_lead(r, r->lead, n, 0, err) : 0;
+    if (!rc)
+        r->len = n;
+    return rc;
 }
 
-static int probe(int fd, uint64_t size, struct vivo_err *err)
+static int read_through_lead(struct vivo_reader *self, void *buf, size_t len,
+                             uint64_t off, struct vivo_err *err)
 {
-    uint8_t start[PROBE_MAX];
-    size_t n = (size_t)VIVO_MIN(size, (uint64_t)PROBE_MAX);
-    int rc = n ? vivo_pread_full(fd, start, n, 0, err) : 0;
+    struct lead_reader *r = (struct lead_reader *)self; /* first member */
+    if (off >= LEAD_MAX || len > LEAD_MAX - off)
+        return read_past_lead(r, buf, len, off, err);
+    int rc = read_lead(r, err);
     if (rc)
         return rc;
-    if (!vivo_dcm_probe(start, n, size))
-        return vivo_fail(err, EBADMSG, "not a DICOM object");
+    if (len > r->len - VIVO_MIN((size_t)off, r->len))
+        return vivo_fail(err, EIO, "read past the end");
+    memcpy(buf, r->lead + off, len);
     return 0;
 }
 
-/* A view takes its descriptor at once but may fail later; a copy keeps the caller's
- * his until all is done. */
-static int new_view(int fd, const struct vivo_identity *id, struct vivo_view **out,
-                    struct vivo_err *err)
+/* To the beginning of another source or view. */
+static void init_reader(struct lead_reader *r, int fd, const struct vivo_view *v,
+                        uint64_t size)
+{
+    r->base.read = read_through_lead;
+    r->base.size = size;
+    r->fd = fd;
+    r->view = v;
+    r->len = 0;
+}
+
+static int probe(struct lead_reader *r, bool *foreign, struct vivo_err *err)
+{
+    int rc = read_lead(r, err);
+    if (rc)
+        return rc;
+    *foreign = !vivo_dcm_probe(r->lead, r->len, r->base.size);
+    return *foreign ? vivo_fail(err, EBADMSG, "not a DICOM object") : 0;
+}
+
+/* The view of an inflated copy has a descriptor of its own. */
+static int new_copy_view(int fd, struct vivo_view **out, struct vivo_err *err)
 {
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (copy < 0)
         return vivo_fail(err, EIO, "no descriptor: %s", strerror(errno));
-    int rc = vivo_view_new(copy, id, out, err);
+    int rc = vivo_view_new(copy, NULL, out, err);
     if (rc)
         close(copy);
     return rc;
 }
 
-static int walk(struct vivo_header *h, int fd, uint64_t size, struct vivo_err *err)
+static int walk(struct vivo_header *h, struct lead_reader *r, struct vivo_err *err)
 {
-    struct vivo_fd_reader r;
-    vivo_fd_reader_init(&r, fd, size);
     int rc =
-        vivo_dcm_walk_reader(&r.base, NULL, 0, h->inflated, vivo_header_event, h, err);
+        vivo_dcm_walk_reader(&r->base, NULL, 0, h->inflated, vivo_header_event, h, err);
     return rc > 0 ? 0 : rc;
 }
 
+/* What one call works on. */
+struct job {
+    const struct vivo_identity *id;
+    struct lead_reader reader;
+    struct vivo_view *view;
+    bool copied; /* the view has another descriptor than the source's */
+};
+
 /* Fills h. A deflated source is walked again with a place to inflate to. */
-static int capture(struct vivo_header *h, const struct vivo_deid *d, int fd,
-                   uint64_t size, struct vivo_err *err)
+static int capture(struct vivo_header *h, const struct vivo_deid *d,
+                   struct lead_reader *r, struct vivo_err *err)
 {
     vivo_header_init(h, d);
-    int rc = walk(h, fd, size, err);
+    int rc = walk(h, r, err);
     if (rc || !h->want_inflate)
         return rc;
     int inflated = vivo_file_nameless(NULL, err);
@@ -86,7 +120,7 @@ static int capture(struct vivo_header *h, const struct vivo_deid *d, int fd,
     vivo_header_free(h);
     vivo_header_init(h, d);
     h->inflated = inflated;
-    return walk(h, fd, size, err);
+    return walk(h, r, err);
 }
 
 /* PatientID's pseudonym, or one of the study, or of the object (never one constant
@@ -211,25 +245,21 @@ static int inflated_size(int fd, uint64_t *size, struct vivo_err *err)
     return 0;
 }
 
-static int build_view(const struct vivo_header *h, struct vivo_dcm_writer *w, int fd,
-                      const struct vivo_identity *id, uint64_t size,
-                      struct vivo_view **out, struct vivo_err *err)
+static int build_view(const struct vivo_header *h, struct vivo_dcm_writer *w,
+                      struct job *job, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *v = NULL;
-    bool inflated = h->inflated >= 0;
+    uint64_t size = job->reader.base.size;
     int rc = 0;
-    if (inflated)
+    job->copied = h->inflated >= 0;
+    if (job->copied)
         rc = inflated_size(h->inflated, &size, err);
     if (!rc)
-        rc = new_view(inflated ? h->inflated : fd, inflated ? NULL : id, &v, err);
+        rc = job->copied ? new_copy_view(h->inflated, &job->view, err)
+                         : vivo_view_new(job->reader.fd, job->id, &job->view, err);
     if (!rc)
-        rc = add_pieces(v, w, size, err);
+        rc = add_pieces(job->view, w, size, err);
     /* The header must have come from the bytes that the ranges will come from. */
-    if (!rc)
-        rc = vivo_view_check(v, err);
-    if (!rc)
-        *out = VIVO_STEAL(v);
-    return rc;
+    return rc ? rc : vivo_view_check(job->view, err);
 }
 
 static int refuse(enum vivo_refusal why, struct vivo_err *err)
@@ -253,14 +283,13 @@ static int refuse(enum vivo_refusal why, struct vivo_err *err)
     return 0;
 }
 
-static int clean(const struct vivo_deid *d, int fd, const struct vivo_identity *id,
-                 uint64_t size, struct vivo_view **out, struct vivo_deid_report *report,
-                 struct vivo_err *err)
+static int clean(const struct vivo_deid *d, struct job *job,
+                 struct vivo_deid_report *report, struct vivo_err *err)
 {
     struct vivo_header h;
     struct vivo_rewrite r = {.d = d, .h = &h, .method = true};
     vivo_buf_init(&r.scratch, HEADER_MAX);
-    int rc = capture(&h, d, fd, size, err);
+    int rc = capture(&h, d, &job->reader, err);
     if (!rc) {
         report->refusal = vivo_deid_refusal(&h, &report->at_risk);
         rc = refuse(report->refusal, err);
@@ -268,7 +297,7 @@ static int clean(const struct vivo_deid *d, int fd, const struct vivo_identity *
     if (!rc)
         rc = write_header(&r, err);
     if (!rc)
-        rc = build_view(&h, r.w, fd, id, size, out, err);
+        rc = build_view(&h, r.w, job, err);
     vivo_dcm_writer_free(r.w);
     vivo_buf_free(&r.scratch);
     vivo_header_free(&h);
@@ -277,40 +306,63 @@ static int clean(const struct vivo_deid *d, int fd, const struct vivo_identity *
     return rc;
 }
 
-static int pass_through(int fd, const struct vivo_identity *id, uint64_t size,
-                        struct vivo_view **out, struct vivo_err *err)
+static int pass_through(struct job *job, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *v = NULL;
-    int rc = new_view(fd, id, &v, err);
-    if (!rc && vivo_view_add_range(v, 0, size))
+    int rc = vivo_view_new(job->reader.fd, job->id, &job->view, err);
+    if (!rc && vivo_view_add_range(job->view, 0, job->reader.base.size))
         rc = vivo_fail(err, ENOMEM, "no memory for a view");
-    if (!rc)
-        *out = VIVO_STEAL(v);
     return rc;
+}
+
+/* The attributes of what a reader will see, by reading it. */
+static int attrs_of_view(struct job *job, struct vivo_buf *out, struct vivo_err *err)
+{
+    init_reader(&job->reader, -1, job->view, vivo_view_size(job->view));
+    return vivo_dcm_attrs(&job->reader.base, NULL, 0, out, err);
+}
+
+static int run(const struct vivo_deid *d, struct job *job, struct vivo_buf *attrs,
+               struct vivo_deid_report *report, struct vivo_err *err)
+{
+    int rc = probe(&job->reader, &report->foreign, err);
+    if (!rc)
+        rc = d->none ? pass_through(job, err) : clean(d, job, report, err);
+    if (!rc && attrs)
+        rc = attrs_of_view(job, attrs, err);
+    if (rc == -EBADMSG)
+        report->refusal = VIVO_REFUSAL_UNPARSABLE;
+    return rc;
+}
+
+/* The caller's descriptor stays his on failure. */
+static void give_up(struct job *job)
+{
+    if (job->view && !job->copied)
+        vivo_view_disown(job->view);
+    vivo_view_unref(job->view);
 }
 
 int vivo_deid_object(const struct vivo_deid *d, int fd, const struct vivo_identity *id,
                      uint64_t size, struct vivo_view **out, struct vivo_buf *attrs,
                      struct vivo_deid_report *report, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *v = NULL;
     struct vivo_deid_report ignored;
+    struct job job; /* its bytes are not cleared: they are read first */
     if (!report)
         report = &ignored;
     memset(report, 0, sizeof *report);
-    int rc = probe(fd, size, err);
-    if (!rc)
-        rc = d->none ? pass_through(fd, id, size, &v, err)
-                     : clean(d, fd, id, size, &v, report, err);
-    if (!rc && attrs)
-        rc = attrs_of_view(v, attrs, err);
+    job.id = id;
+    job.view = NULL;
+    job.copied = false;
+    init_reader(&job.reader, fd, NULL, size);
+    int rc = run(d, &job, attrs, report, err);
     if (rc) {
-        if (rc == -EBADMSG)
-            report->refusal = VIVO_REFUSAL_UNPARSABLE;
+        give_up(&job);
         return rc;
     }
-    report->size = vivo_view_size(v);
-    close(fd);
-    *out = VIVO_STEAL(v);
+    report->size = vivo_view_size(job.view);
+    if (job.copied)
+        close(fd);
+    *out = job.view;
     return 0;
 }

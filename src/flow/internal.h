@@ -115,6 +115,7 @@ struct object_put {
     struct vivo_buf attrs;
     char uid[2 * VIVO_DIGEST_LEN + 1];
     struct vivo_view *view; /* NULL when refused */
+    bool foreign;           /* -EBADMSG, because it is another kind of file */
 };
 /* Takes fd over. -EBADMSG: no DICOM object. Refused objects are 0 with put.refusal. */
 int object_read(struct vivo_flow *f, int fd, const char *locator, const char *version,

@@ -145,6 +145,7 @@ static int read_header(struct vivo_flow *f, int *fd, const struct vivo_identity 
         return read_refused(f, *fd, id->size, &report, out, err);
     if (rc) {
         *err = why;
+        out->foreign = report.foreign;
         return rc;
     }
     *fd = -1; /* the view owns it now */

@@ -18,7 +18,6 @@ enum { QUEUE_MAX = 1024, READERS_MAX = 8, BATCH = 32 };
 struct queued {
     struct queued *next;
     char *version; /* behind the locator in the same block */
-    uint64_t size;
     char locator[];
 };
 
@@ -173,14 +172,6 @@ static void left_out(struct scan *s, const struct vivo_err *why, bool unreadable
     pthread_mutex_unlock(&s->mutex);
 }
 
-static bool looks_like_dicom(int fd, uint64_t size)
-{
-    uint8_t head[4096];
-    size_t want = (size_t)VIVO_MIN(size, (uint64_t)sizeof head);
-    ssize_t n = pread(fd, head, want, 0);
-    return n > 0 && vivo_dcm_probe(head, (size_t)n, size);
-}
-
 /* What became of one file of a batch. */
 struct outcome {
     struct queued *q;
@@ -199,13 +190,10 @@ static void read_one(struct scan *s, struct outcome *out)
         left_out(s, &op.err, true);
         return;
     }
-    if (!looks_like_dicom(fd, q->size)) {
-        close(fd);
-        return;
-    }
     const char *version = q->version[0] ? q->version : NULL;
     if (object_read(s->flow, fd, q->locator, version, &out->o, &err)) {
-        left_out(s, &err, false);
+        if (!out->o.foreign)
+            left_out(s, &err, false);
         return;
     }
     /* Only the record is wanted here; the descriptor goes with the view. */
@@ -289,7 +277,6 @@ static int enqueue(struct scan *s, const struct vivo_record *rec, struct vivo_er
     if (!q)
         return vivo_fail(err, ENOMEM, "out of memory");
     q->next = NULL;
-    q->size = rec->size;
     memcpy(q->locator, rec->locator, ln);
     q->version = q->locator + ln;
     memcpy(q->version, version, vn);

@@ -142,6 +142,11 @@ int vivo_view_add_range(struct vivo_view *v, uint64_t off, uint64_t len)
     return add(v, false, off, len);
 }
 
+void vivo_view_disown(struct vivo_view *v)
+{
+    v->fd = -1;
+}
+
 struct vivo_view *vivo_view_ref(struct vivo_view *v)
 {
     atomic_fetch_add_explicit(&v->refs, 1, memory_order_relaxed);
