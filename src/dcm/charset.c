@@ -66,7 +66,7 @@ static int put(struct vivo_buf *b, unsigned c)
 static int put_iconv(const char *name, const uint8_t *s, size_t len,
                      struct vivo_buf *out)
 {
-    iconv_t cd = iconv_open("UTF-8", name);
+    iconv_t cd = vivo_charset_open("UTF-8", name);
     VIVO_AUTO(vivo_free_p) char *in = malloc(len ? len : 1);
     int rc = in ? 0 : -ENOMEM;
     if (in)
@@ -90,7 +90,7 @@ static int put_iconv(const char *name, const uint8_t *s, size_t len,
         left--;
     }
     if (cd != (iconv_t)-1)
-        iconv_close(cd);
+        vivo_charset_close(cd);
     return rc;
 }
 

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <iconv.h>
+
 enum vivo_charset {
     VIVO_CHARSET_ASCII, /* ISO-IR 6, and ISO-IR 14 taken as the same */
     VIVO_CHARSET_LATIN1,
@@ -53,5 +55,9 @@ bool vivo_charset_is_plain(const uint8_t *s, size_t len);
 /* Code points, 0 = none: of bytes 80..FF for sets of one byte; of the 94 x 94 pairs
  * for sets of two (row * 94 + column). NULL when iconv lacks the set or memory. */
 const uint16_t *vivo_charset_table(enum vivo_charset set);
+
+/* iconv_open and iconv_close, one thread at a time. */
+iconv_t vivo_charset_open(const char *to, const char *from);
+void vivo_charset_close(iconv_t cd);
 
 #endif

@@ -9,6 +9,7 @@
 #include "vivofs/log.h"
 
 #include <iconv.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -159,9 +160,28 @@ static void fill(iconv_t cd, const struct set *set, uint16_t *table)
         }
 }
 
+/* glibc loads and unloads its converters behind these two; one thread at a time keeps
+ * that apart from other threads' conversions. */
+static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
+
+iconv_t vivo_charset_open(const char *to, const char *from)
+{
+    pthread_mutex_lock(&loading);
+    iconv_t cd = iconv_open(to, from);
+    pthread_mutex_unlock(&loading);
+    return cd;
+}
+
+void vivo_charset_close(iconv_t cd)
+{
+    pthread_mutex_lock(&loading);
+    iconv_close(cd);
+    pthread_mutex_unlock(&loading);
+}
+
 static uint16_t *make_table(const struct set *set)
 {
-    iconv_t cd = iconv_open("UTF-16LE", set->iconv);
+    iconv_t cd = vivo_charset_open("UTF-16LE", set->iconv);
     if (cd == (iconv_t)-1) {
         vivo_log(VIVO_LOG_WARN, "dcm.charset", "iconv lacks %s", set->iconv);
         return NULL;
@@ -169,7 +189,7 @@ static uint16_t *make_table(const struct set *set)
     uint16_t *table = calloc(set->wide ? ROW * ROW : 128, sizeof *table);
     if (table)
         fill(cd, set, table);
-    iconv_close(cd);
+    vivo_charset_close(cd);
     return table;
 }
 

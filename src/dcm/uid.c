@@ -107,10 +107,11 @@ bool vivo_dcm_uid_registered(const char *uid, size_t len)
 {
     static const struct {
         const char *uid;
+        size_t len;
         bool root;
     } rows[] = {
-#define VIVO_UID(uid) {uid, false},
-#define VIVO_UID_ROOT(uid) {uid, true},
+#define VIVO_UID(uid) {uid, sizeof(uid) - 1, false},
+#define VIVO_UID_ROOT(uid) {uid, sizeof(uid) - 1, true},
 #include "uid_registered.def"
 #undef VIVO_UID
 #undef VIVO_UID_ROOT
@@ -118,7 +119,7 @@ bool vivo_dcm_uid_registered(const char *uid, size_t len)
     while (len > 0 && (uid[len - 1] == '\0' || uid[len - 1] == ' '))
         len--;
     for (size_t i = 0; i < VIVO_ARRAY_LEN(rows); i++) {
-        size_t n = strlen(rows[i].uid);
+        size_t n = rows[i].len;
         bool fits = rows[i].root ? len > n : len == n;
         if (fits && memcmp(uid, rows[i].uid, n) == 0)
             return true;

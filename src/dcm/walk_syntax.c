@@ -69,66 +69,44 @@ const struct vivo_syntax *vivo_dcm_syntax(const char *uid, size_t len)
     return &unknown;
 }
 
-#define VR2(a, b) ((unsigned)(a) << 8 | (unsigned)(b))
+/* By first and second letter: the form, and whether values are padded with spaces. */
+enum { TEXT = 16, FORM = 15 };
+#define AT(c) [(c) - 'A']
+static const uint8_t vrs[26][26] = {
+    AT('A') = {AT('E') = VR_SHORT | TEXT, AT('S') = VR_SHORT | TEXT,
+               AT('T') = VR_SHORT},
+    AT('C') = {AT('S') = VR_SHORT | TEXT},
+    AT('D') = {AT('A') = VR_SHORT | TEXT, AT('S') = VR_SHORT | TEXT,
+               AT('T') = VR_SHORT | TEXT},
+    AT('F') = {AT('D') = VR_SHORT, AT('L') = VR_SHORT},
+    AT('I') = {AT('S') = VR_SHORT | TEXT},
+    AT('L') = {AT('O') = VR_SHORT | TEXT, AT('T') = VR_SHORT | TEXT},
+    AT('O') = {AT('B') = VR_LONG, AT('D') = VR_LONG, AT('F') = VR_LONG,
+               AT('L') = VR_LONG, AT('V') = VR_LONG, AT('W') = VR_LONG},
+    AT('P') = {AT('N') = VR_SHORT | TEXT},
+    AT('S') = {AT('H') = VR_SHORT | TEXT, AT('L') = VR_SHORT, AT('Q') = VR_LONG,
+               AT('S') = VR_SHORT, AT('T') = VR_SHORT | TEXT, AT('V') = VR_LONG},
+    AT('T') = {AT('M') = VR_SHORT | TEXT},
+    AT('U') = {AT('C') = VR_LONG | TEXT, AT('I') = VR_SHORT, AT('L') = VR_SHORT,
+               AT('N') = VR_LONG, AT('R') = VR_LONG | TEXT, AT('S') = VR_SHORT,
+               AT('T') = VR_LONG | TEXT, AT('V') = VR_LONG},
+};
+#undef AT
 
 enum vr_form vivo_dcm_vr_form(const char vr[2])
 {
-    unsigned a = (unsigned char)vr[0], b = (unsigned char)vr[1];
+    unsigned a = (unsigned char)vr[0] - 'A', b = (unsigned char)vr[1] - 'A';
 
-    if (a - 'A' > 25u || b - 'A' > 25u)
+    if (a > 25 || b > 25)
         return VR_NOT;
-    switch (VR2(a, b)) {
-    case VR2('A', 'E'):
-    case VR2('A', 'S'):
-    case VR2('A', 'T'):
-    case VR2('C', 'S'):
-    case VR2('D', 'A'):
-    case VR2('D', 'S'):
-    case VR2('D', 'T'):
-    case VR2('F', 'D'):
-    case VR2('F', 'L'):
-    case VR2('I', 'S'):
-    case VR2('L', 'O'):
-    case VR2('L', 'T'):
-    case VR2('P', 'N'):
-    case VR2('S', 'H'):
-    case VR2('S', 'L'):
-    case VR2('S', 'S'):
-    case VR2('S', 'T'):
-    case VR2('T', 'M'):
-    case VR2('U', 'I'):
-    case VR2('U', 'L'):
-    case VR2('U', 'S'):
-        return VR_SHORT;
-    case VR2('O', 'B'):
-    case VR2('O', 'D'):
-    case VR2('O', 'F'):
-    case VR2('O', 'L'):
-    case VR2('O', 'V'):
-    case VR2('O', 'W'):
-    case VR2('S', 'Q'):
-    case VR2('S', 'V'):
-    case VR2('U', 'C'):
-    case VR2('U', 'N'):
-    case VR2('U', 'R'):
-    case VR2('U', 'T'):
-    case VR2('U', 'V'):
-        return VR_LONG;
-    default:
-        return VR_UNKNOWN;
-    }
+    return vrs[a][b] ? (enum vr_form)(vrs[a][b] & FORM) : VR_UNKNOWN;
 }
 
 uint8_t vivo_dcm_vr_padding(const char vr[2])
 {
-    static const char text[] = "AE AS CS DA DS DT IS LO LT PN SH ST TM UC UR UT";
+    unsigned a = (unsigned char)vr[0] - 'A', b = (unsigned char)vr[1] - 'A';
 
-    for (const char *t = text;; t += 3) {
-        if (t[0] == vr[0] && t[1] == vr[1])
-            return ' ';
-        if (t[2] == '\0')
-            return 0;
-    }
+    return a < 26 && b < 26 && vrs[a][b] & TEXT ? ' ' : 0;
 }
 
 /* A group that a data set may well begin with, read in the right byte order; the
