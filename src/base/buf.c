@@ -35,9 +35,10 @@ static int grow(struct vivo_buf *b, size_t more)
     size_t need = b->len + more + 1;
     if (need <= b->cap)
         return 0;
-    size_t cap = b->cap ? b->cap : 128;
+    /* Doubling: a header's buffers grow four times and not eight. */
+    size_t cap = b->cap ? b->cap : 256;
     while (cap < need)
-        cap += cap / 2 + 64;
+        cap = cap > SIZE_MAX / 2 ? need : 2 * cap;
     if (cap > b->max + 1)
         cap = b->max + 1;
     uint8_t *p = realloc(b->data, cap);

@@ -10,7 +10,6 @@
 #include "vivofs/hash.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
@@ -203,5 +202,5 @@ int vivo_random(void *out, size_t len)
 
 void vivo_wipe(void *p, size_t len)
 {
-    OPENSSL_cleanse(p, len);
+    explicit_bzero(p, len);
 }

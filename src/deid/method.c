@@ -31,13 +31,22 @@ static int put_method(struct vivo_rewrite *r, struct vivo_err *err)
     size_t n = 0;
     const struct vivo_option_word *words = vivo_option_words(&n);
     vivo_buf_clear(&r->scratch);
-    int rc = vivo_buf_printf(&r->scratch, "vivofs: PS3.15 %s basic profile",
-                             vivo_deid_edition);
-    for (size_t i = 0; !rc && i < n; i++)
-        if (r->d->options & (unsigned)words[i].option)
-            rc = vivo_buf_printf(&r->scratch, "\\%s", words[i].word);
+    int rc = vivo_buf_puts(&r->scratch, "vivofs: PS3.15 ");
     if (!rc)
-        rc = vivo_buf_printf(&r->scratch, "\\key %s", vivo_key_id(r->d->key));
+        rc = vivo_buf_puts(&r->scratch, vivo_deid_edition);
+    if (!rc)
+        rc = vivo_buf_puts(&r->scratch, " basic profile");
+    for (size_t i = 0; !rc && i < n; i++) {
+        if (!(r->d->options & (unsigned)words[i].option))
+            continue;
+        rc = vivo_buf_puts(&r->scratch, "\\");
+        if (!rc)
+            rc = vivo_buf_puts(&r->scratch, words[i].word);
+    }
+    if (!rc)
+        rc = vivo_buf_puts(&r->scratch, "\\key ");
+    if (!rc)
+        rc = vivo_buf_puts(&r->scratch, vivo_key_id(r->d->key));
     if (rc)
         return vivo_fail(err, ENOMEM, "no memory for a header");
     return vivo_dcm_write(r->w, 0x00120063, "LO", r->scratch.data, r->scratch.len, err);

@@ -42,26 +42,18 @@ static unsigned vr_code(const char *vr)
 }
 
 /* PS3.5 table 7.1-1: these have two reserved bytes and a length of 32 bits. */
-static bool has_long_length(unsigned vr)
+static inline bool has_long_length(unsigned vr)
 {
-    switch (vr) {
-    case VR('O', 'B'):
-    case VR('O', 'D'):
-    case VR('O', 'F'):
-    case VR('O', 'L'):
-    case VR('O', 'V'):
-    case VR('O', 'W'):
-    case VR('S', 'Q'):
-    case VR('S', 'V'):
-    case VR('U', 'C'):
-    case VR('U', 'N'):
-    case VR('U', 'R'):
-    case VR('U', 'T'):
-    case VR('U', 'V'):
-        return true;
-    default:
-        return false;
-    }
+#define LETTER(c) (1u << ((c) - 'A'))
+    const unsigned o = LETTER('B') | LETTER('D') | LETTER('F') | LETTER('L') |
+                       LETTER('V') | LETTER('W');
+    const unsigned s = LETTER('Q') | LETTER('V');
+    const unsigned u =
+        LETTER('C') | LETTER('N') | LETTER('R') | LETTER('T') | LETTER('V');
+#undef LETTER
+    unsigned first = vr >> 8, second = (vr & 0xFF) - 'A';
+    unsigned seconds = first == 'O' ? o : first == 'S' ? s : first == 'U' ? u : 0;
+    return second < 26 && (seconds >> second & 1);
 }
 
 static uint32_t tag_at(const uint8_t *p)
@@ -69,34 +61,40 @@ static uint32_t tag_at(const uint8_t *p)
     return (uint32_t)vivo_le16(p) << 16 | vivo_le16(p + 2);
 }
 
+/* The sizes of the element at p, which must lie within `left` bytes; false = it does
+ * not. */
+static inline bool measure(const uint8_t *p, size_t left, size_t *head, size_t *len)
+{
+    if (left < 8)
+        return false;
+    *head = 8;
+    *len = vivo_le16(p + 6);
+    if (has_long_length(VR(p[4], p[5]))) {
+        if (left < 12)
+            return false;
+        *head = 12;
+        *len = vivo_le32(p + 8);
+    }
+    return *len <= left - *head;
+}
+
 bool vivo_attrs_next(struct vivo_attrs *it, struct vivo_attr *out)
 {
     const uint8_t *p = it->data;
-    size_t head = 8;
-    if (it->len < head)
-        goto end;
-    unsigned vr = VR(p[4], p[5]);
-    uint32_t len = vivo_le16(p + 6);
-    if (has_long_length(vr)) {
-        head = 12;
-        if (it->len < head)
-            goto end;
-        len = vivo_le32(p + 8);
+    size_t head, len;
+    if (!measure(p, it->len, &head, &len)) {
+        it->len = 0;
+        return false;
     }
-    if (len > it->len - head)
-        goto end;
     out->tag = tag_at(p);
     out->vr[0] = (char)p[4];
     out->vr[1] = (char)p[5];
     out->vr[2] = '\0';
     out->value = p + head;
-    out->len = len;
+    out->len = (uint32_t)len;
     it->data = p + head + len;
     it->len -= head + len;
     return true;
-end:
-    it->len = 0;
-    return false;
 }
 
 bool vivo_attrs_next_item(struct vivo_attrs *it, struct vivo_attrs *item)
@@ -120,14 +118,15 @@ bool vivo_attrs_next_item(struct vivo_attrs *it, struct vivo_attrs *item)
 
 bool vivo_attrs_find(struct vivo_attrs a, uint32_t tag, struct vivo_attr *out)
 {
-    struct vivo_attr e;
-    while (vivo_attrs_next(&a, &e)) {
-        if (e.tag == tag) {
-            *out = e;
-            return true;
-        }
-        if (e.tag > tag) /* ascending order */
+    size_t head, len;
+    while (measure(a.data, a.len, &head, &len)) {
+        uint32_t at = tag_at(a.data);
+        if (at == tag)
+            return vivo_attrs_next(&a, out);
+        if (at > tag) /* ascending order */
             return false;
+        a.data += head + len;
+        a.len -= head + len;
     }
     return false;
 }
