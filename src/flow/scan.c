@@ -13,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { QUEUE_MAX = 1024, READERS_MAX = 8, BATCH = 32 };
+/* HELD: outcomes that a reader keeps while another one is putting its own. */
+enum { QUEUE_MAX = 4096, READERS_MAX = 8, BATCH = 32, HELD = 4 * BATCH };
 
 struct queued {
     struct queued *next;
@@ -231,31 +232,47 @@ static size_t next_batch(struct scan *s, struct outcome *batch)
     }
     if (!s->first)
         s->last = &s->first;
-    pthread_cond_signal(&s->less);
+    /* The walker is ahead of the readers: it need not be woken for each batch. */
+    if (s->queued <= QUEUE_MAX / 2)
+        pthread_cond_signal(&s->less);
     pthread_mutex_unlock(&s->mutex);
     return n;
+}
+
+/* Puts what is held, all of it or, while another thread does the same and there is
+ * room to read on meanwhile, nothing. Returns how many are held still. */
+static size_t put_held(struct scan *s, struct outcome *held, size_t n, bool wait)
+{
+    if (!wait && pthread_mutex_trylock(&s->put_mutex))
+        return n;
+    if (wait)
+        pthread_mutex_lock(&s->put_mutex);
+    for (size_t i = 0; i < n; i++)
+        put_outcome(s, &held[i]);
+    pthread_mutex_unlock(&s->put_mutex);
+    atomic_fetch_add_explicit(&s->flight->things, n, memory_order_relaxed);
+    flight_progress(s->flight, 0);
+    return 0;
 }
 
 static void *read_headers(void *arg)
 {
     struct scan *s = arg;
-    struct outcome batch[BATCH];
+    struct outcome held[HELD];
+    size_t n = 0;
     pthread_setname_np(pthread_self(), "vivofs-scan");
-    for (size_t n; (n = next_batch(s, batch));) {
-        bool ended = failed(s) || atomic_load(&s->flight->op.cancelled);
-        for (size_t i = 0; i < n && !ended; i++)
-            read_one(s, &batch[i]);
-        pthread_mutex_lock(&s->put_mutex);
-        for (size_t i = 0; i < n; i++) {
-            if (ended)
-                free(batch[i].q);
-            else
-                put_outcome(s, &batch[i]);
+    for (size_t more; (more = next_batch(s, held + n));) {
+        if (failed(s) || atomic_load(&s->flight->op.cancelled)) {
+            for (size_t i = 0; i < more; i++)
+                free(held[n + i].q);
+            continue;
         }
-        pthread_mutex_unlock(&s->put_mutex);
-        atomic_fetch_add_explicit(&s->flight->things, n, memory_order_relaxed);
-        flight_progress(s->flight, 0);
+        for (size_t i = 0; i < more; i++)
+            read_one(s, &held[n + i]);
+        n = put_held(s, held, n + more, n + more > HELD - BATCH);
     }
+    if (n)
+        put_held(s, held, n, true);
     return NULL;
 }
 
