@@ -58,6 +58,7 @@ enum vivo_driver_cap {
         1 << 0, /* no network: fetch may run on any thread, sizes are free */
     VIVO_CAP_HEADERS = 1 << 1, /* headers() exists */
     VIVO_CAP_WATCH = 1 << 2,   /* watch() exists */
+    VIVO_CAP_FILE = 1 << 3,    /* of the drivers of paths: takes files, not folders */
 };
 
 /* Driver vtable. NULL where optional. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/cli/source.c -- "[NAME=]SOURCE": a folder, a URL or the name of a preset. */
+/* src/cli/source.c -- "[NAME=]SOURCE": a folder, a zip, tar or DICOMDIR, a URL or the
+ * name of a preset. */
 #include "cli.h"
 
 #include "vivofs/file.h"
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 struct preset {
@@ -132,7 +134,27 @@ static const char *split_name(const char *text, char name[VIVO_NAME_MAX + 1])
     return eq + 1;
 }
 
-/* "scans" of /data/scans; "pacs.example" of a URL. */
+static bool is_file(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st) && S_ISREG(st.st_mode);
+}
+
+/* "scans.tar.gz" -> "scans". A word that is nothing but an ending stays. */
+static void cut_ending(char *word)
+{
+    static const char *const endings[] = {".gz",  ".bz2",  ".xz",  ".zst",
+                                          ".lz4", ".tgz",  ".tbz", ".tbz2",
+                                          ".txz", ".tzst", ".tar", ".zip"};
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(endings); i++) {
+        size_t n = strlen(word);
+        size_t e = strlen(endings[i]);
+        if (n > e && strcasecmp(word + n - e, endings[i]) == 0)
+            word[n - e] = '\0';
+    }
+}
+
+/* "scans" of /data/scans and /data/scans.zip; "pacs.example" of a URL. */
 static void default_name(const char *location, char name[VIVO_NAME_MAX + 1])
 {
     const char *host = strstr(location, "://");
@@ -149,8 +171,19 @@ static void default_name(const char *location, char name[VIVO_NAME_MAX + 1])
         const char *base = slash ? slash + 1 : location;
         if (*base && strlen(base) < sizeof word)
             memcpy(word, base, strlen(base) + 1);
+        if (is_file(location))
+            cut_ending(word);
     }
     vivo_name_archive(word, name);
+}
+
+/* A DICOMDIR (PS3.10 section 8.6) stands for the medium that it lies on: the folder. */
+static void dicomdir_to_folder(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (!slash || strcasecmp(slash + 1, "DICOMDIR") != 0 || !is_file(path))
+        return;
+    slash[slash == path] = '\0';
 }
 
 static int locate(const char *text, struct source *s, struct vivo_err *err)
@@ -160,11 +193,13 @@ static int locate(const char *text, struct source *s, struct vivo_err *err)
         return s->location ? 0 : vivo_fail(err, ENOMEM, "out of memory");
     }
     s->location = realpath(text, NULL);
-    if (s->location)
+    if (s->location) {
+        dicomdir_to_folder(s->location);
         return 0;
+    }
     if (errno != ENOENT && errno != ENOTDIR)
         return vivo_fail(err, EACCES, "%s: %s", text, strerror(errno));
-    return vivo_fail(err, ENOENT, "no such folder: %s%s", text,
+    return vivo_fail(err, ENOENT, "no such folder or file: %s%s", text,
                      is_preset_name(text) ? " (and no preset of that name)" : "");
 }
 

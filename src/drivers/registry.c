@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define VIVO_DRIVER(id) extern const struct vivo_driver vivo_driver_##id;
 #include "drivers.def"
@@ -47,10 +48,14 @@ bool vivo_driver_has_scheme(const char *schemes, const char *scheme, size_t len)
     return false;
 }
 
-static const struct vivo_driver *path_driver(void)
+/* Of the drivers without a scheme the one whose kind of file is there. */
+static const struct vivo_driver *path_driver(const char *source)
 {
+    struct stat st;
+    bool file = stat(source, &st) == 0 && S_ISREG(st.st_mode);
+
     for (size_t i = 0; i < VIVO_ARRAY_LEN(table); i++)
-        if (table[i]->schemes[0] == '\0')
+        if (table[i]->schemes[0] == '\0' && !(table[i]->caps & VIVO_CAP_FILE) == !file)
             return table[i];
     return NULL;
 }
@@ -65,7 +70,8 @@ static void fail_unknown(const char *source, size_t len, struct vivo_err *err)
     for (size_t i = 0; i < VIVO_ARRAY_LEN(table); i++)
         if (table[i]->schemes[0] != '\0')
             (void)vivo_buf_printf(&known, " %s", table[i]->schemes);
-    vivo_fail(err, EINVAL, "no driver for '%.*s:'; a source is a folder or one of:%s",
+    vivo_fail(err, EINVAL,
+              "no driver for '%.*s:'; a source is a folder, zip or tar, or one of:%s",
               (int)VIVO_MIN(len, (size_t)32), source,
               known.len > 0 ? (const char *)known.data : " (none)");
 }
@@ -87,8 +93,8 @@ const struct vivo_driver *vivo_driver_for(const char *source, struct vivo_err *e
             return NULL;
         }
     }
-    const struct vivo_driver *d = path_driver();
+    const struct vivo_driver *d = path_driver(source);
     if (!d)
-        vivo_fail(err, EINVAL, "this vivofs has no driver for folders");
+        vivo_fail(err, EINVAL, "this vivofs has no driver for paths");
     return d;
 }

@@ -203,7 +203,7 @@ static void test_open_of_file_is_refused(void **state)
     struct vivo_err err = {0};
 
     assert_int_equal(vivo_archive_open(&cfg, &a, &err), -EINVAL);
-    assert_non_null(strstr(err.text, "is a file; a folder is needed"));
+    assert_non_null(strstr(err.text, "is a file that is no zip or tar"));
     free(path);
     folder_free(dir);
 }

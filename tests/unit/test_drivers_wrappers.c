@@ -455,7 +455,9 @@ static void test_table_rows_are_whole_and_unique(void **state)
         assert_int_equal(!(d->caps & VIVO_CAP_WATCH), !d->watch);
         for (size_t k = 0; k < i; k++) {
             assert_string_not_equal(d->name, table[k]->name);
-            assert_string_not_equal(d->schemes, table[k]->schemes);
+            /* Paths have two drivers: of folders and of files. */
+            assert_false(strcmp(d->schemes, table[k]->schemes) == 0 &&
+                         ((d->caps ^ table[k]->caps) & VIVO_CAP_FILE) == 0);
         }
     }
 }
@@ -473,6 +475,16 @@ static void test_paths_go_to_the_folder_driver(void **state)
         assert_non_null(d);
         assert_string_equal(d->name, "dir");
     }
+}
+
+static void test_files_go_to_the_archive_driver(void **state)
+{
+    (void)state;
+    struct vivo_err err = {0};
+    const struct vivo_driver *d = vivo_driver_for("/proc/self/exe", &err);
+
+    assert_non_null(d);
+    assert_string_equal(d->name, "pack");
 }
 
 static void test_unknown_scheme_is_named_without_the_rest(void **state)
@@ -519,6 +531,7 @@ int main(void)
         cmocka_unit_test(test_fetch_delivering_twice_is_bug_and_eio),
         cmocka_unit_test(test_table_rows_are_whole_and_unique),
         cmocka_unit_test(test_paths_go_to_the_folder_driver),
+        cmocka_unit_test(test_files_go_to_the_archive_driver),
         cmocka_unit_test(test_unknown_scheme_is_named_without_the_rest),
         cmocka_unit_test(test_scheme_list_matches_whole_words),
     };
