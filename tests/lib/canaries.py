@@ -28,7 +28,7 @@ TEXT = """PatientName PatientID IssuerOfPatientID OtherPatientIDs OtherPatientNa
     PatientBirthName PatientMotherBirthName PatientAddress PatientTelephoneNumbers
     MedicalRecordLocator Occupation EthnicGroup AdditionalPatientHistory PatientComments
     PatientReligiousPreference MilitaryRank BranchOfService CountryOfResidence
-    RegionOfResidence ResponsiblePerson ResponsibleOrganization PatientInsurancePlanCodeSequence
+    RegionOfResidence ResponsiblePerson ResponsibleOrganization
     AccessionNumber StudyID StudyDescription SeriesDescription ProtocolName
     InstitutionName InstitutionAddress InstitutionalDepartmentName StationName
     ReferringPhysicianName ReferringPhysicianAddress ReferringPhysicianTelephoneNumbers
@@ -63,10 +63,9 @@ def short(uid, n=6):
 def plant(ds, numbers, study):
     """A canary in each attribute; numbers makes them differ between data sets."""
     for i, keyword in enumerate(TEXT):
-        vr = dictionary_VR(tag_for_keyword(keyword))
-        if vr != "SQ":
-            token = "ZQ%dK" % (numbers + i)
-            setattr(ds, keyword, "%s^%s" % (token, token) if vr == "PN" else token)
+        token = "ZQ%dK" % (numbers + i)
+        name = dictionary_VR(tag_for_keyword(keyword)) == "PN"
+        setattr(ds, keyword, "%s^%s" % (token, token) if name else token)
     for keyword in DATES:
         setattr(ds, keyword, DATE)
     for i, keyword in enumerate(TIMES):

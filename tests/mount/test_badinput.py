@@ -216,8 +216,12 @@ def the_good_one_is_read(m):
     assert ds.Modality == "CT" and ds.Rows == 8
 
 
-@pytest.mark.parametrize("deid", ["none", "basic"])
-@pytest.mark.parametrize("case", CASES)
+# What is no DICOM at all is the same with and without a profile.
+BOTH = [(c, d) for c in CASES for d in ("none", "basic")
+        if d == "none" or "bomb" in c or "length" in c or "cut" in c]
+
+
+@pytest.mark.parametrize("case,deid", BOTH)
 def test_a_bad_file_harms_nobody(good, case, deid):
     with open(good / "bad", "wb") as f:
         f.write(content(case))
@@ -241,15 +245,17 @@ def test_a_bad_file_harms_nobody(good, case, deid):
         assert m.proc.poll() is None
 
 
-def test_all_of_them_at_once(good):
+@pytest.mark.parametrize("deid", ["none", "basic"])
+def test_all_of_them_at_once(good, deid):
     for n, case in enumerate(CASES):
         if "bomb" in case and "depth" not in case:
             continue  # each alone above; here the crowd matters, not the weight
         with open(good / ("%02d" % n), "wb") as f:
             f.write(content(case))
-    with Mount({"loc": str(good)}, faults=True) as m:
-        read_all(m)
-        the_good_one_is_read(m)
+    with Mount({"loc": str(good)}, deid=deid, faults=True) as m:
+        assert len([n for n in read_all(m).values() if n > 0]) >= 1
+        if deid == "none":
+            the_good_one_is_read(m)
         assert peak(m) < MEMORY
 
 
