@@ -1,0 +1,336 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""An NBIA server for tests: the list calls of v1, v2 and v4, single images and zips, over
+a folder, with the quirks of the real one and more faults behind knobs.
+
+Prints its base URL as its first line and serves until its standard input ends. Control
+(/__set, /__log, /__count ...), transport knobs and arguments are those of
+dicomweb_server.py; those of NBIA are below.
+
+    nbia_server.py FOLDER | --make P,T,S,I  [--port N] [--collection NAME ...]
+
+The first patient is in the first collection, the second in the second, and so on round.
+Source: the NBIA server's own source, as of 2026, and its OpenAPI description of v4.
+"""
+import argparse
+import hashlib
+import io
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import zipfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+
+import dicomweb_server as base  # noqa: E402
+import synthetic  # noqa: E402
+
+base.DEFAULTS.update({
+    "versions": "v1,v2,v4",  # of the API; others are 404
+    "token": "",            # list calls of guests answer nothing, downloads 500
+    "no_single": "",        # versions without getSingleImage: 404
+    "single_500": 0,        # getSingleImage fails although the image is there
+    "order": "random",      # of rows; NBIA never sorts
+    "drop": "",             # these columns are null, and so left out
+    "empty_call": "",       # this call answers 200 and nothing
+    "sop_drop": 0,          # so many instances are not listed
+    "count_add": 0,         # added to ImageCount
+    "duplicates": 0,        # every row twice
+    "other_case": 0,        # rows of a collection whose name differs by case, too
+    "odd_types": 0,         # numbers as text, "2.000000"
+    "pad": "",              # white space around the JSON
+    "slashes": 0,           # "\\/" for "/"
+    "endless": 0,           # the reply never ends
+    "wrong_object": 0,      # another image than asked for
+    "kind": "application/dicom",  # Content-Type of images
+    "body": "",             # exactly this instead of an image
+    "zip_short": 0,         # so many images are missing in a zip that looks whole
+})
+ERROR = b"Server was not able to process your request\nnull"
+BOTH = ("SeriesInstanceUID StudyInstanceUID Modality ProtocolName SeriesDate "
+        "SeriesDescription BodyPartExamined SeriesNumber AnnotationsFlag Collection "
+        "PatientID Manufacturer ManufacturerModelName SoftwareVersions ImageCount "
+        "LicenseName LicenseURI FileSize DateReleased StudyDesc StudyDate "
+        "ThirdPartyAnalysis").split()
+V1 = ["TimeStamp", "CollectionURI"]
+V4 = ("Site PatientSex PatientAge AdmittingDiagnosisDescription ReleasedStatus Authorized "
+      "MaxSubmissionTimestamp DataDescriptionURI").split()
+COPIED = ("SeriesInstanceUID StudyInstanceUID Modality ProtocolName SeriesDescription "
+          "BodyPartExamined PatientID Manufacturer ManufacturerModelName "
+          "SoftwareVersions PatientSex PatientAge").split()
+# call: (parameters, required); v4 refuses others with 400.
+CALLS = {
+    "getCollectionValues": ([], []),
+    "getPatient": (["Collection", "PatientId"], []),
+    "getPatientStudy": (["Collection", "PatientID", "StudyInstanceUID"], []),
+    "getSeries": (["Collection", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
+                   "Modality", "BodyPartExamined", "Manufacturer",
+                   "ManufacturerModelName"], []),
+    "getSeriesSize": (["SeriesInstanceUID"], ["SeriesInstanceUID"]),
+    "getSOPInstanceUIDs": (["SeriesInstanceUID"], ["SeriesInstanceUID"]),
+    "getSeriesMetaData": (["SeriesInstanceUID"], ["SeriesInstanceUID"]),
+    "getSingleImage": (["SeriesInstanceUID", "SOPInstanceUID"],
+                       ["SeriesInstanceUID", "SOPInstanceUID"]),
+    "getImage": (["SeriesInstanceUID", "NewFileNames", "IncludeMD5"],
+                 ["SeriesInstanceUID"]),
+}
+
+
+def date_of(version, text):
+    """(YYYYMMDD) v4: MM-DD-YYYY; v1: a Java timestamp."""
+    if len(text or "") != 8:
+        return None
+    y, m, d = text[:4], text[4:6], text[6:]
+    return f"{m}-{d}-{y}" if version == "v4" else f"{y}-{m}-{d} 00:00:00.0"
+
+
+class Server(base.Server):
+    def __init__(self, port, archive, knobs, collections):
+        super().__init__(port, archive, knobs)
+        self.RequestHandlerClass = Handler
+        patients = []
+        for ds in archive.headers.values():
+            if ds.PatientID not in patients:
+                patients.append(ds.PatientID)
+        self.collection = {p: collections[i % len(collections)]
+                           for i, p in enumerate(patients)}
+        self.members = {}   # series: [SOP Instance UID]
+        for study in archive.tree.values():
+            self.members.update(study)
+
+
+class Handler(base.Handler):
+    # ---- rows
+
+    def first(self, series):
+        s = self.server
+        return s.archive.headers[s.members[series][0]]
+
+    def series_row(self, version, series):
+        k, s = self.k, self.server
+        ds = self.first(series)
+        members = s.members[series]
+        row = {name: str(ds.get(name)) for name in COPIED if ds.get(name) is not None}
+        row.update({
+            "Collection": s.collection[ds.PatientID],
+            "StudyDate": date_of(version, ds.get("StudyDate")),
+            "SeriesDate": date_of(version, ds.get("SeriesDate")),
+            "StudyDesc": ds.get("StudyDescription"),
+            "SeriesNumber": int(ds.SeriesNumber) if ds.get("SeriesNumber") else None,
+            "AnnotationsFlag": False, "ThirdPartyAnalysis": "NO",
+            "ImageCount": len(members) + k["count_add"],
+            "FileSize": sum(os.path.getsize(s.archive.files[i]) for i in members),
+            "LicenseName": "Creative Commons Attribution 4.0 International License",
+            "LicenseURI": "https://creativecommons.org/licenses/by/4.0/",
+            "DateReleased": date_of(version, "20210304"),
+            "TimeStamp": date_of(version, "20210203"),
+            "MaxSubmissionTimestamp": date_of(version, "20210203"),
+            "CollectionURI": "https://doi.org/10.0000/demo",
+            "DataDescriptionURI": "https://doi.org/10.0000/demo",
+            "Site": "DEMO", "ReleasedStatus": "Yes", "Authorized": 1,
+        })
+        if k["odd_types"]:
+            row["SeriesNumber"] = "%.6f" % row["SeriesNumber"]
+            row["ImageCount"] = str(row["ImageCount"])
+            row["FileSize"] = str(row["FileSize"])
+            row["SoftwareVersions"] = {"a": [1]}
+        names = BOTH + (V4 if version == "v4" else V1)
+        return {n: row[n] for n in names if row.get(n) is not None}
+
+    def matching(self, version, query):
+        rows = []
+        for series in self.server.members:
+            row = self.series_row(version, series)
+            if all(row.get(name, "").lower() == value.lower() if name == "Collection"
+                   else row.get(name) == value for name, value in query.items()):
+                rows.append(row)
+        if self.k["other_case"] and "Collection" in query:
+            rows += [dict(r, Collection=r["Collection"].swapcase(),
+                          SeriesInstanceUID=r["SeriesInstanceUID"] + ".1") for r in rows]
+        return rows
+
+    def rows(self, rows):
+        """NBIA's answer: no row is no body, a null column is no key, any order."""
+        k = self.k
+        dropped = k["drop"].split(",")
+        rows = [{n: v for n, v in r.items() if n not in dropped} for r in rows]
+        if k["html"]:
+            return self.answer(200, "text/html; charset=utf-8", b"<html>Log in</html>")
+        if k["json"]:
+            return self.answer(200, "application/json", k["json"].encode())
+        if not rows:
+            return self.answer(200)
+        if k["order"] == "random":
+            random.shuffle(rows)
+        if k["duplicates"]:
+            rows = rows + rows[::-1]
+        text = k["pad"] + json.dumps(rows) + k["pad"]
+        if k["slashes"]:
+            text = text.replace("/", "\\/")
+        if k["endless"]:
+            return self.endless(text[:-1].encode())
+        return self.answer(200, "application/json", text.encode())
+
+    def endless(self, text):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        more = (b", " + text.strip()[1:]) * 100
+        self.wfile.write(text)
+        while True:
+            self.wfile.write(more)
+
+    # ---- calls
+
+    def serve(self, path, query):
+        k = self.k
+        parts = path.split("/")
+        if len(parts) != 5 or parts[:3] != ["", "nbia-api", "services"]:
+            return self.answer(404)
+        version, call = parts[3:]
+        query = dict(query)
+        if version not in k["versions"].split(",") or call not in CALLS:
+            return self.answer(404, "text/html", b"<html>404</html>")
+        if call == "getSingleImage" and version in k["no_single"].split(","):
+            return self.answer(404, "text/html", b"<html>404</html>")
+        allowed, required = CALLS[call]
+        for name in query:
+            if version == "v4" and name not in allowed + ["format"]:
+                return self.answer(400, "application/json",
+                                   b"Invalid query parameter: '%s'." % name.encode())
+        for name in required:
+            if name not in query:
+                return self.answer(400, "application/json", b"A parameter, %s is "
+                                   b"required for this API call." % name.encode())
+        guest = version == "v1" or self.headers.get("Authorization") is None
+        if k["token"] and (guest or
+                           self.headers["Authorization"] != "Bearer " + k["token"]):
+            if call in ("getSingleImage", "getImage"):
+                return self.answer(500, "text/plain", ERROR)
+            return self.answer(200)
+        if call == k["empty_call"]:
+            return self.answer(200)
+        return getattr(self, call)(version, query)
+
+    def getCollectionValues(self, _version, _query):
+        names = set(self.server.collection.values())
+        return self.rows([{"Collection": n} for n in names])
+
+    def getPatient(self, version, query):
+        rows = []
+        for patient, collection in self.server.collection.items():
+            if query.get("Collection", collection) != collection:
+                continue
+            if query.get("PatientId", patient) != patient:
+                continue
+            row = {"PatientId": patient, "Collection": collection}
+            rows.append(dict(row, Authorized=1) if version == "v4" else row)
+        return self.rows(rows)
+
+    def getPatientStudy(self, version, query):
+        rows = {}
+        for series in self.matching(version, query):
+            ds = self.first(series["SeriesInstanceUID"])
+            rows[ds.StudyInstanceUID] = {
+                "StudyInstanceUID": ds.StudyInstanceUID, "PatientID": ds.PatientID,
+                "StudyDate": series.get("StudyDate"), "StudyID": ds.get("StudyID"),
+                "StudyDescription": ds.get("StudyDescription"),
+                "Collection": series["Collection"]}
+        return self.rows(list(rows.values()))
+
+    def getSeries(self, version, query):
+        return self.rows(self.matching(version, query))
+
+    def getSeriesSize(self, version, query):
+        rows = self.matching(version, query)
+        if not rows:
+            return self.answer(200) if version == "v4" else self.rows([{}])
+        return self.rows([{"TotalSizeInBytes": r["FileSize"],
+                           "ObjectCount": r["ImageCount"]} for r in rows])
+
+    def getSeriesMetaData(self, version, query):
+        rows = self.matching(version, query)
+        if not rows:
+            return self.answer(204)
+        return self.rows([{"Series UID": r["SeriesInstanceUID"],
+                           "Collection": r["Collection"],
+                           "Subject ID": r["PatientID"],
+                           "Number of Images": str(r["ImageCount"]),
+                           "File Size": str(r["FileSize"])} for r in rows])
+
+    def getSOPInstanceUIDs(self, _version, query):
+        members = self.server.members.get(query["SeriesInstanceUID"], [])
+        return self.rows([{"SOPInstanceUID": str(i)}
+                          for i in members[self.k["sop_drop"]:]])
+
+    # ---- downloads
+
+    def getSingleImage(self, _version, query):
+        k, s = self.k, self.server
+        key = query["SOPInstanceUID"]
+        with s.lock:
+            s.retrieved += 1
+        missing = key not in s.members.get(query["SeriesInstanceUID"], [])
+        if missing or k["single_500"]:
+            return self.answer(500, "text/plain", ERROR)
+        if k["wrong_object"]:
+            key = next(i for i in s.archive.files if i != key)
+        with open(s.archive.files[key], "rb") as f:
+            data = f.read()
+        if k["body"]:
+            data = k["body"].encode()
+        return self.answer(k["status"], k["kind"], data)
+
+    def getImage(self, _version, query):
+        s = self.server
+        members = s.members.get(query["SeriesInstanceUID"])
+        with s.lock:
+            s.retrieved += 1
+        if not members:
+            return self.answer(400, "application/json", b"No such series is public.")
+        # Written as a stream: sizes stand behind the entries, as in the real one's.
+        out = io.BytesIO()
+        out.seekable = lambda: False
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+            z.writestr("LICENSE", "CC BY 4.0\n")
+            sums = ["Filename,MD5Hash"]
+            for n, key in enumerate(members[self.k["zip_short"]:], 1):
+                with open(s.archive.files[key], "rb") as f:
+                    data = f.read()
+                z.writestr("%08d.dcm" % n, data)
+                sums.append("%08d.dcm,%s" % (n, hashlib.md5(data).hexdigest()))
+            if query.get("IncludeMD5") == "Yes":
+                z.writestr("md5hashes.csv", "\n".join(sums) + "\n")
+        return self.answer(200, "application/octet-stream", out.getvalue())
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    synthetic.add_arguments(parser)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--knob", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--collection", action="append", metavar="NAME")
+    args = parser.parse_args()
+    collections = args.collection or ["DEMO-CT", "Demo MR/2.0 & more"]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
+    with tempfile.TemporaryDirectory(prefix="vivo-nbia-") as temporary:
+        archive = base.Archive(synthetic.folder_of(args, temporary))
+        server = Server(args.port, archive, dict(base.DEFAULTS), collections)
+        server.set(k.split("=", 1) for k in args.knob)
+        server.initial = dict(server.knobs)
+        print("http://127.0.0.1:%d/nbia-api" % server.server_address[1], flush=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        while sys.stdin.buffer.read(4096):
+            pass
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    main()
