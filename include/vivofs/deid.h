@@ -114,10 +114,14 @@ int vivo_deid_object(const struct vivo_deid *d, int fd, const struct vivo_identi
 /* The same policy for attributes that did not come as an object (a QIDO row): from
  * attrs form to attrs form, by the same engine. context: attributes of the parents
  * in attrs form as the archive gave them (for PatientID and its issuer), or
- * empty. Adds no method attributes. */
+ * empty. Adds no method attributes. Cleaned text is left out: who is named in it only
+ * the whole object tells. */
 int vivo_deid_attrs(const struct vivo_deid *d, struct vivo_attrs in,
                     struct vivo_attrs context, struct vivo_buf *out,
                     struct vivo_err *err);
+/* The same for the whole header of an object. */
+int vivo_deid_header(const struct vivo_deid *d, struct vivo_attrs in,
+                     struct vivo_buf *out, struct vivo_err *err);
 
 /* A name that is no attribute (collection, file name): itself with "none",
  * else a pseudonym in the given domain; out gets at most 64 characters and NUL. */

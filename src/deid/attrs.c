@@ -2,8 +2,9 @@
 /* src/deid/attrs.c -- the same policy for attributes that came as a listing.
  *
  * A row of QIDO-RS is a data set in attrs form; it goes through capture and rewrite
- * like an object's header, so that both always show the same values. */
-#include "engine.h"
+ * like an object's header, so that both show the same values. What is decided by all
+ * that an object says (cleaned text, dates without a patient) a row does not show. */
+#include "options.h"
 
 #include <errno.h>
 #include <string.h>
@@ -107,6 +108,8 @@ static int rewrite(struct vivo_rewrite *r, struct vivo_header *h, struct vivo_at
     vivo_mem_reader_init(&reader, in.data, in.len);
     int rc = vivo_dcm_walk_reader(&reader.base, syntax, VIVO_DCM_WALK_BARE, -1,
                                   vivo_header_event, h, err);
+    if (rc >= 0)
+        rc = vivo_header_settle(h, err);
     if (rc < 0)
         return rc;
     vivo_header_text(h, VIVO_TAG_SOPClassUID, r->sop_class, sizeof r->sop_class);
@@ -114,16 +117,19 @@ static int rewrite(struct vivo_rewrite *r, struct vivo_header *h, struct vivo_at
     return rc ? rc : vivo_rewrite_set(r, err);
 }
 
-int vivo_deid_attrs(const struct vivo_deid *d, struct vivo_attrs in,
-                    struct vivo_attrs context, struct vivo_buf *out,
-                    struct vivo_err *err)
+static int attrs(const struct vivo_deid *d, bool partial, struct vivo_attrs in,
+                 struct vivo_attrs context, struct vivo_buf *out, struct vivo_err *err)
 {
     if (d->none) {
         int rc = vivo_buf_add(out, in.data, in.len);
         return rc ? vivo_fail(err, -rc, "attributes are too large") : 0;
     }
     struct vivo_header h;
-    struct vivo_rewrite r = {.d = d, .h = &h};
+    struct vivo_attr id;
+    bool knows_patient = vivo_attrs_find(in, VIVO_TAG_PatientID, &id) ||
+                         vivo_attrs_find(context, VIVO_TAG_PatientID, &id);
+    struct vivo_rewrite r = {
+        .d = d, .h = &h, .partial = partial, .no_offset = partial && !knows_patient};
     size_t before = out->len;
     int rc = choose_patient(&r, in, context, err);
     if (!rc && move_syntax(&in, out))
@@ -131,6 +137,7 @@ int vivo_deid_attrs(const struct vivo_deid *d, struct vivo_attrs in,
     if (rc || !in.len)
         return rc;
     vivo_header_init(&h, d);
+    h.utf8 = true;
     vivo_buf_init(&r.scratch, VIVO_ATTRS_MAX);
     rc = rewrite(&r, &h, in, err);
     if (!rc)
@@ -138,7 +145,21 @@ int vivo_deid_attrs(const struct vivo_deid *d, struct vivo_attrs in,
     if (rc)
         out->len = before;
     vivo_dcm_writer_free(r.w);
+    vivo_known_free(r.known);
     vivo_buf_free(&r.scratch);
     vivo_header_free(&h);
     return rc;
+}
+
+int vivo_deid_attrs(const struct vivo_deid *d, struct vivo_attrs in,
+                    struct vivo_attrs context, struct vivo_buf *out,
+                    struct vivo_err *err)
+{
+    return attrs(d, true, in, context, out, err);
+}
+
+int vivo_deid_header(const struct vivo_deid *d, struct vivo_attrs in,
+                     struct vivo_buf *out, struct vivo_err *err)
+{
+    return attrs(d, false, in, (struct vivo_attrs){NULL, 0}, out, err);
 }

@@ -4,7 +4,7 @@
  * The whole header is known before a byte is written: the pseudonym of PatientName
  * needs the PatientID behind it, compound codes need the SOP class, and an item's
  * codes its scheme. What is removed whatever the object is not kept at all. */
-#include "engine.h"
+#include "options.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,12 +14,14 @@
 #define UN_DEPTH_MAX 32
 #define TAG_ISSUER 0x00100021u
 #define TAG_DIRECTORY_RECORDS 0x00041220u
+#define TAG_ANY_SEQUENCE 0x00081140u /* whose items are walked in all profiles */
 
 void vivo_header_init(struct vivo_header *h, const struct vivo_deid *d)
 {
     memset(h, 0, sizeof *h);
     h->d = d;
     h->inflated = -1;
+    h->collects = d->options & VIVO_DEID_COLLECTS;
     vivo_buf_init(&h->values, VALUES_MAX);
 }
 
@@ -86,7 +88,8 @@ static void fill(struct vivo_header *h, struct vivo_node *node,
     node->length = e->length;
     if (e->syntax)
         node->swapped = e->syntax->big_endian != h->syntax.big_endian;
-    memcpy(node->vr, choose_vr(dec, e->vr), 3);
+    node->basic = (uint8_t)dec->basic;
+    memcpy(node->vr, dec->act == VIVO_ACT_PRIVATE ? e->vr : choose_vr(dec, e->vr), 3);
 }
 
 /* Event function over the bytes of one UN value: only what is below it counts. */
@@ -108,6 +111,7 @@ static int add_un_sequence(struct vivo_header *h, const struct vivo_dcm_elem *e)
     const size_t values = h->values.len;
     const uint8_t base_depth = h->base_depth;
     const uint64_t base_offset = h->base_offset;
+    const bool private = e->tag >> 16 & 1;
     struct vivo_err ignored = {0};
     struct vivo_mem_reader r;
     if (e->length < 8 || vivo_le32(e->value) != 0xE000FFFEu ||
@@ -116,8 +120,10 @@ static int add_un_sequence(struct vivo_header *h, const struct vivo_dcm_elem *e)
     uint8_t *bytes = malloc((size_t)e->length + 8);
     if (!bytes)
         return 0;
-    vivo_put_le16(bytes, (uint16_t)(e->tag >> 16));
-    vivo_put_le16(bytes + 2, (uint16_t)e->tag);
+    /* Without a VR a private sequence would not be taken for one. */
+    uint32_t tag = private ? TAG_ANY_SEQUENCE : e->tag;
+    vivo_put_le16(bytes, (uint16_t)(tag >> 16));
+    vivo_put_le16(bytes + 2, (uint16_t)tag);
     vivo_put_le32(bytes + 4, (uint32_t)e->length);
     memcpy(bytes + 8, e->value, (size_t)e->length);
     vivo_mem_reader_init(&r, bytes, (size_t)e->length + 8);
@@ -129,8 +135,13 @@ static int add_un_sequence(struct vivo_header *h, const struct vivo_dcm_elem *e)
     free(bytes);
     h->base_depth = base_depth;
     h->base_offset = base_offset;
-    if (!rc && h->depth == depth)
+    if (!rc && h->depth == depth && h->n > n) {
+        if (private) {
+            h->nodes[n].tag = e->tag;
+            h->nodes[n].act = VIVO_ACT_PRIVATE;
+        }
         return 1;
+    }
     h->n = n;
     h->depth = depth;
     h->values.len = values;
@@ -143,9 +154,10 @@ static int add_element(struct vivo_header *h, const struct vivo_dcm_elem *e,
     struct vivo_decision dec;
     struct vivo_node node;
     vivo_deid_decide(h->d, e->tag, &dec);
-    if (dec.act == VIVO_ACT_X && e->tag != TAG_ISSUER)
+    if (dec.act == VIVO_ACT_X && e->tag != TAG_ISSUER && !h->collects)
         return 0;
-    if (is_vr(dec.vr, "SQ") && is_vr(e->vr, "UN") && add_un_sequence(h, e))
+    bool nests = is_vr(dec.vr, "SQ") || dec.act == VIVO_ACT_PRIVATE;
+    if (nests && is_vr(e->vr, "UN") && add_un_sequence(h, e))
         return 0;
     fill(h, &node, e, &dec);
     node.kind = is_vr(dec.vr, "SQ") && e->length ? VIVO_NODE_BAD : VIVO_NODE_ELEMENT;
@@ -172,7 +184,8 @@ static int add_bulk(struct vivo_header *h, enum vivo_dcm_event event,
     return add_node(h, &node, err);
 }
 
-/* Of a sequence that does not stay, nothing inside is ever looked at. */
+/* Of a sequence that does not stay, nothing inside is ever looked at, but for what
+ * its values are called, so that they are found in text. */
 static int add_sequence(struct vivo_header *h, const struct vivo_dcm_elem *e,
                         struct vivo_err *err)
 {
@@ -181,16 +194,17 @@ static int add_sequence(struct vivo_header *h, const struct vivo_dcm_elem *e,
     if (e->tag == TAG_DIRECTORY_RECORDS && !h->base_depth && !e->depth)
         h->dicomdir = true;
     vivo_deid_decide(h->d, e->tag, &dec);
-    if (dec.act == VIVO_ACT_X)
+    if (dec.act == VIVO_ACT_X && !h->collects)
         return VIVO_DCM_SKIP;
     fill(h, &node, e, &dec);
-    bool stays =
-        dec.act == VIVO_ACT_K || dec.act == VIVO_ACT_KEEP || dec.act == VIVO_ACT_XZU;
-    node.kind = is_vr(dec.vr, "SQ") ? VIVO_NODE_SEQUENCE : VIVO_NODE_BAD;
+    bool nests = is_vr(dec.vr, "SQ") || dec.act == VIVO_ACT_PRIVATE;
+    bool stays = dec.act == VIVO_ACT_K || dec.act == VIVO_ACT_KEEP ||
+                 dec.act == VIVO_ACT_XZU || h->collects;
+    node.kind = nests ? VIVO_NODE_SEQUENCE : VIVO_NODE_BAD;
     int rc = add_node(h, &node, err);
     if (rc)
         return rc;
-    if (!stays || node.kind == VIVO_NODE_BAD)
+    if (!stays || (node.kind == VIVO_NODE_BAD && !h->collects))
         return VIVO_DCM_SKIP;
     if (h->depth == VIVO_ARRAY_LEN(h->open))
         return vivo_fail(err, EBADMSG, "sequences nested too deep");

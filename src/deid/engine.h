@@ -10,7 +10,7 @@
 
 /* Part of every digest: raise it when the same source, profile and key give other
  * bytes than before. */
-#define VIVO_DEID_ENGINE "vivofs-deid-1"
+#define VIVO_DEID_ENGINE "vivofs-deid-2"
 
 /* ---- tables (table.c) ------------------------------------------------------- */
 
@@ -26,10 +26,14 @@ enum vivo_act {
     VIVO_ACT_XD,
     VIVO_ACT_ZD,
     VIVO_ACT_XZD,
-    VIVO_ACT_XZU,    /* the sequence stays, the table applies to its items */
-    VIVO_ACT_AWAY,   /* not in the table and not kept: X, or by type Z or D */
-    VIVO_ACT_CODE,   /* code item: by its coding scheme */
-    VIVO_ACT_PSEUDO, /* PatientID, PatientName */
+    VIVO_ACT_XZU,     /* the sequence stays, the table applies to its items */
+    VIVO_ACT_AWAY,    /* not in the table and not kept: X, or by type Z or D */
+    VIVO_ACT_CODE,    /* code item: by its coding scheme */
+    VIVO_ACT_PSEUDO,  /* PatientID, PatientName */
+    VIVO_ACT_SHIFT,   /* by the patient's offset (dates.c) */
+    VIVO_ACT_CLEAN,   /* text without what identifies (clean.c) */
+    VIVO_ACT_PERSON,  /* a person's pseudonym */
+    VIVO_ACT_PRIVATE, /* decided by private.c when the header is whole */
 };
 
 struct vivo_deid_row {
@@ -72,6 +76,8 @@ enum vivo_domain {
     VIVO_DOMAIN_STUDY_PATIENT, /* PatientID missing: from the StudyInstanceUID */
     VIVO_DOMAIN_UID,
     VIVO_DOMAIN_CODE,
+    VIVO_DOMAIN_OFFSET,
+    VIVO_DOMAIN_PERSON,
     VIVO_DOMAIN_COUNT
 };
 void vivo_key_mac(const struct vivo_key *k, enum vivo_domain domain, const void *data,
@@ -108,9 +114,10 @@ const struct vivo_option_word *vivo_option_words(size_t *n);
 
 struct vivo_decision {
     enum vivo_act act;
-    char vr[3];    /* of the dictionary or the table; "UN" = not known */
-    bool either;   /* OB or OW, US or SS: the stream's choice counts */
-    bool registry; /* UI: UIDs of classes, not of instances */
+    char vr[3];          /* of the dictionary or the table; "UN" = not known */
+    bool either;         /* OB or OW, US or SS: the stream's choice counts */
+    bool registry;       /* UI: UIDs of classes, not of instances */
+    enum vivo_act basic; /* of what cannot be shifted or cleaned */
 };
 void vivo_deid_decide(const struct vivo_deid *d, uint32_t tag,
                       struct vivo_decision *out);
@@ -142,6 +149,9 @@ void vivo_pseudo_uid(const struct vivo_key *k, const void *uid, size_t len,
  * below DICOM's and HL7's roots. */
 int vivo_pseudo_uids(const struct vivo_key *k, const void *v, size_t len, bool registry,
                      struct vivo_buf *out);
+/* 'N' and 20 letters for a person that is not the patient; name in UTF-8. */
+void vivo_pseudo_person(const struct vivo_key *k, const void *name, size_t len,
+                        char out[22]);
 /* 16 characters for a code of a scheme that is not public. */
 void vivo_pseudo_code(const struct vivo_key *k, const char *scheme, const void *v,
                       size_t len, char out[17]);
@@ -184,9 +194,10 @@ struct vivo_node {
     bool undefined; /* SEQUENCE, ITEM: written with undefined length */
     bool swapped;   /* its byte order is not the data set's */
     bool registry;
-    uint8_t act; /* enum vivo_act */
-    char vr[3];  /* to be written with */
-    uint64_t at; /* ELEMENT: offset in header.values; else in the source */
+    uint8_t act;   /* enum vivo_act */
+    uint8_t basic; /* the same, for SHIFT and CLEAN where they fail */
+    char vr[3];    /* to be written with; private: of the stream */
+    uint64_t at;   /* ELEMENT: offset in header.values; else in the source */
     uint64_t length;
 };
 
@@ -205,6 +216,8 @@ struct vivo_header {
     int inflated;      /* descriptor for deflated sources, -1 = none yet */
     bool want_inflate; /* stopped because there is none */
     bool dicomdir;     /* group 0004 was seen */
+    bool collects;     /* also what is removed becomes nodes (options.h) */
+    bool utf8;         /* all text is, whatever (0008,0005) says */
 };
 void vivo_header_init(struct vivo_header *h, const struct vivo_deid *d);
 void vivo_header_free(struct vivo_header *h);
@@ -228,6 +241,11 @@ struct vivo_rewrite {
     char sop_class[VIVO_UID_MAX + 1];   /* as in the source, for attribute types */
     const struct vivo_sop_class *types; /* of sop_class; NULL = not known */
     char patient[22];                   /* pseudonym, "" = none can be made */
+    bool partial;             /* a listing's row: not all of the object is known */
+    bool no_offset;           /* whose dates they are is not known */
+    int64_t offset;           /* days, 0 = not worked out yet */
+    const char *charset;      /* in force, with the options of options.h */
+    struct vivo_known *known; /* NULL = not collected yet; owned */
     struct vivo_buf scratch;
 };
 int vivo_rewrite_set(struct vivo_rewrite *r, struct vivo_err *err);

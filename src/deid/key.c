@@ -30,6 +30,8 @@ static const char *const domain_names[VIVO_DOMAIN_COUNT] = {
     [VIVO_DOMAIN_STUDY_PATIENT] = "patient-of-study",
     [VIVO_DOMAIN_UID] = "uid",
     [VIVO_DOMAIN_CODE] = "code",
+    [VIVO_DOMAIN_OFFSET] = "offset",
+    [VIVO_DOMAIN_PERSON] = "person",
 };
 
 static struct vivo_key *new_locked(void)

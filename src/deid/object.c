@@ -3,7 +3,7 @@
  *
  * Walk and capture, refuse or rewrite, then put the writer's pieces together. Every
  * way out but the last gives nothing: de-identification fails closed. */
-#include "engine.h"
+#include "options.h"
 
 #include "vivofs/file.h"
 
@@ -295,10 +295,13 @@ static int clean(const struct vivo_deid *d, struct job *job,
         rc = refuse(report->refusal, err);
     }
     if (!rc)
+        rc = vivo_header_settle(&h, err);
+    if (!rc)
         rc = write_header(&r, err);
     if (!rc)
         rc = build_view(&h, r.w, job, err);
     vivo_dcm_writer_free(r.w);
+    vivo_known_free(r.known);
     vivo_buf_free(&r.scratch);
     vivo_header_free(&h);
     if (h.inflated >= 0)

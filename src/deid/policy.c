@@ -4,12 +4,13 @@
  * An attribute survives only when the standard knows it, Table E.1-1 does not touch
  * it, and its VR cannot hold an identity or somebody decided that it does not
  * (gaps_keep.txt). PS3.15 E.1.1, E.3. */
-#include "engine.h"
+#include "options.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define TAG_TRANSFER_SYNTAX 0x00020010u
+#define TAG_ZONE 0x00080201u
 #define GROUP(tag) ((tag) >> 16)
 #define ELEMENT(tag) ((tag)&0xFFFF)
 
@@ -37,13 +38,55 @@ static bool vr_goes(const char *vr)
     return false;
 }
 
-static enum vivo_act act_of_row(const struct vivo_deid *d,
-                                const struct vivo_deid_row *row)
+/* (60xx,eeee) with clean-graphics: what the plane is made of, and no text. Even groups
+ * only (PS3.5 section 7.6). */
+static bool is_overlay_plane(uint32_t tag)
 {
-    for (unsigned i = 0; i < 10; i++)
-        if (row->option[i] == 'K' && (d->options & 1u << i))
+    static const uint16_t elements[] = {0x0010, 0x0011, 0x0015, 0x0040, 0x0050, 0x0051,
+                                        0x0100, 0x0102, 0x1301, 0x1302, 0x1303, 0x3000};
+    if (tag >> 24 != 0x60 || GROUP(tag) & 1)
+        return false;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(elements); i++)
+        if (elements[i] == ELEMENT(tag))
+            return true;
+    return false;
+}
+
+/* Private groups that PS3.5 section 7.8 allows. */
+static bool is_private(uint32_t tag)
+{
+    uint32_t g = GROUP(tag);
+    return (g & 1) && g > 0x0008 && g != 0xFFFF && ELEMENT(tag) >= 0x0010;
+}
+
+/* C: cleaned by what the VR can hold. What cannot be cleaned takes the basic action. */
+static enum vivo_act act_of_clean(const struct vivo_deid_row *row, const char *vr)
+{
+    static const char dates[][3] = {"DA", "DT", "TM"};
+    static const char texts[][3] = {"LO", "SH", "LT", "ST", "UT", "UC"};
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(dates); i++)
+        if (!memcmp(vr, dates[i], 2))
+            return VIVO_ACT_SHIFT;
+    if (row->tag == TAG_ZONE)
+        return VIVO_ACT_SHIFT;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(texts); i++)
+        if (!memcmp(vr, texts[i], 2))
+            return VIVO_ACT_CLEAN;
+    return memcmp(vr, "SQ", 2) ? row->basic : VIVO_ACT_KEEP;
+}
+
+static enum vivo_act act_of_row(const struct vivo_deid *d,
+                                const struct vivo_deid_row *row, const char *vr)
+{
+    bool clean = false;
+    for (unsigned i = 0; i < 10; i++) {
+        if (!(d->options & 1u << i))
+            continue;
+        if (row->option[i] == 'K')
             return VIVO_ACT_K;
-    return row->basic;
+        clean = clean || row->option[i] == 'C';
+    }
+    return clean ? act_of_clean(row, vr) : row->basic;
 }
 
 static enum vivo_act act_of_gap(const struct vivo_deid *d,
@@ -78,7 +121,11 @@ static void work_out(const struct vivo_deid *d, uint32_t tag, struct vivo_decisi
     memset(out, 0, sizeof *out);
     set_vr(out, "UN");
     out->act = VIVO_ACT_X;
-    if (group_goes(tag))
+    out->basic = VIVO_ACT_X;
+    if (d->options & VIVO_DEID_RETAIN_SAFE_PRIVATE && is_private(tag))
+        out->act = VIVO_ACT_PRIVATE;
+    bool plane = d->options & VIVO_DEID_CLEAN_GRAPHICS && is_overlay_plane(tag);
+    if (group_goes(tag) && !plane)
         return;
     const struct vivo_dict *dict = vivo_dcm_dict(tag);
     if (dict) {
@@ -94,7 +141,8 @@ static void work_out(const struct vivo_deid *d, uint32_t tag, struct vivo_decisi
         /* The table is newer than the dictionary and knows some VRs alone. */
         if (!dict)
             set_vr(out, row->vr);
-        out->act = act_of_row(d, row);
+        out->act = plane ? VIVO_ACT_KEEP : act_of_row(d, row, out->vr);
+        out->basic = row->basic;
         return;
     }
     const struct vivo_deid_gap *gap = vivo_deid_gap_find(tag);
@@ -159,6 +207,10 @@ bool vivo_deid_asks_type(enum vivo_act act)
     case VIVO_ACT_XZU:
     case VIVO_ACT_CODE:
     case VIVO_ACT_PSEUDO:
+    case VIVO_ACT_SHIFT:
+    case VIVO_ACT_CLEAN:
+    case VIVO_ACT_PERSON:
+    case VIVO_ACT_PRIVATE:
         break;
     }
     return false;
@@ -192,6 +244,7 @@ enum vivo_act vivo_deid_resolve(enum vivo_act act, char type)
     case VIVO_ACT_XZU:
         return VIVO_ACT_KEEP;
     case VIVO_ACT_NONE:
+    case VIVO_ACT_PRIVATE:
         return VIVO_ACT_X;
     case VIVO_ACT_K:
     case VIVO_ACT_KEEP:
@@ -200,18 +253,22 @@ enum vivo_act vivo_deid_resolve(enum vivo_act act, char type)
     case VIVO_ACT_U:
     case VIVO_ACT_CODE:
     case VIVO_ACT_PSEUDO:
+    case VIVO_ACT_SHIFT:
+    case VIVO_ACT_CLEAN:
+    case VIVO_ACT_PERSON:
         break;
     }
     return act;
 }
 
-/* The word of the option that keeps the row's attribute, if one is offered. */
+/* The word of the option that keeps or cleans the row's attribute, if one is offered.
+ */
 static const char *word_for(const struct vivo_deid_row *row)
 {
     size_t n = 0;
     const struct vivo_option_word *words = vivo_option_words(&n);
     for (size_t i = 0; i < 10; i++)
-        if (row->option[i] == 'K' && words[i].offered)
+        if (row->option[i] != '.' && words[i].offered)
             return words[i].word;
     return "deid=none";
 }
@@ -225,13 +282,21 @@ static bool is_method(uint32_t tag)
     return false;
 }
 
+static const char *hides_private(const struct vivo_deid *d, uint32_t tag,
+                                 const char *creator)
+{
+    if (!creator || !vivo_safe_find(tag, creator))
+        return "deid=none";
+    return d->options & VIVO_DEID_RETAIN_SAFE_PRIVATE ? NULL : "retain-safe-private";
+}
+
 const char *vivo_deid_hides(const struct vivo_deid *d, uint32_t tag,
                             const char *private_creator)
 {
     if (d->none)
         return NULL;
     if (private_creator || (GROUP(tag) & 1))
-        return "deid=none";
+        return hides_private(d, tag, private_creator);
     if (is_method(tag) || tag == TAG_TRANSFER_SYNTAX)
         return NULL;
     struct vivo_decision dec;
@@ -242,6 +307,8 @@ const char *vivo_deid_hides(const struct vivo_deid *d, uint32_t tag,
     case VIVO_ACT_U:
     case VIVO_ACT_CODE:
     case VIVO_ACT_PSEUDO:
+    case VIVO_ACT_SHIFT:
+    case VIVO_ACT_CLEAN:
         return NULL;
     case VIVO_ACT_NONE:
     case VIVO_ACT_X:
@@ -253,6 +320,8 @@ const char *vivo_deid_hides(const struct vivo_deid *d, uint32_t tag,
     case VIVO_ACT_XZD:
     case VIVO_ACT_XZU:
     case VIVO_ACT_AWAY:
+    case VIVO_ACT_PERSON:
+    case VIVO_ACT_PRIVATE:
         break;
     }
     const struct vivo_deid_row *row = vivo_deid_row_find(tag);

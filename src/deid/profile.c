@@ -3,7 +3,7 @@
  *
  * "none", or a named profile followed by option words of PS3.15 E.3 joined by '+'
  * (DESIGN A6). */
-#include "engine.h"
+#include "options.h"
 
 #include "vivofs/text.h"
 
@@ -13,7 +13,7 @@
 /* Meanings: PS3.16 CID 7050. The first ten follow the columns of Table E.1-1. */
 static const struct vivo_option_word words[] = {
     {VIVO_DEID_RETAIN_SAFE_PRIVATE, "retain-safe-private", "113111",
-     "Retain Safe Private Option", false},
+     "Retain Safe Private Option", true},
     {VIVO_DEID_RETAIN_UIDS, "retain-uids", "113110", "Retain UIDs Option", true},
     {VIVO_DEID_RETAIN_DEVICE, "retain-device", "113109",
      "Retain Device Identity Option", true},
@@ -24,16 +24,22 @@ static const struct vivo_option_word words[] = {
     {VIVO_DEID_RETAIN_FULL_DATES, "retain-full-dates", "113106",
      "Retain Longitudinal Temporal Information Full Dates Option", true},
     {VIVO_DEID_RETAIN_MODIFIED_DATES, "retain-modified-dates", "113107",
-     "Retain Longitudinal Temporal Information Modified Dates Option", false},
+     "Retain Longitudinal Temporal Information Modified Dates Option", true},
     {VIVO_DEID_CLEAN_DESCRIPTORS, "clean-descriptors", "113105",
-     "Clean Descriptors Option", false},
+     "Clean Descriptors Option", true},
     {VIVO_DEID_CLEAN_STRUCTURED_CONTENT, "clean-structured-content", "113104",
-     "Clean Structured Content Option", false},
+     "Clean Structured Content Option", true},
     {VIVO_DEID_CLEAN_GRAPHICS, "clean-graphics", "113103", "Clean Graphics Option",
-     false},
+     true},
     {VIVO_DEID_CLEAN_PIXEL_DATA, "clean-pixel-data", "113101",
      "Clean Pixel Data Option", false},
 };
+
+/* What named profiles have in common; they differ in dates (DESIGN A6). */
+#define RESEARCH                                                                       \
+    (VIVO_DEID_CLEAN_DESCRIPTORS | VIVO_DEID_CLEAN_STRUCTURED_CONTENT |                \
+     VIVO_DEID_CLEAN_GRAPHICS | VIVO_DEID_RETAIN_PATIENT_CHARACTERISTICS |             \
+     VIVO_DEID_RETAIN_DEVICE | VIVO_DEID_RETAIN_SAFE_PRIVATE)
 
 static const char *const other_words[] = {
     "none",     "basic",   "strict",
@@ -105,8 +111,14 @@ static int add_base(struct vivo_deid *d, const char *s, size_t len,
         d->none = true;
         return 0;
     }
-    if (is_word(s, len, "research") || is_word(s, len, "limited"))
-        return vivo_fail(err, EINVAL, "deid: '%.*s' is not offered yet", (int)len, s);
+    if (is_word(s, len, "research")) {
+        d->options |= RESEARCH | VIVO_DEID_RETAIN_MODIFIED_DATES;
+        return 0;
+    }
+    if (is_word(s, len, "limited")) {
+        d->options |= RESEARCH | VIVO_DEID_RETAIN_FULL_DATES;
+        return 0;
+    }
     if (len >= 4 && !memcmp(s, "ctp:", 4))
         return vivo_fail(err, EINVAL, "deid: 'ctp:' is not offered yet");
     return unknown_word(s, len, err);
@@ -152,10 +164,11 @@ static int write_digest(struct vivo_deid *d, struct vivo_err *err)
 {
     struct vivo_buf b;
     vivo_buf_init(&b, 4096);
-    int rc = vivo_buf_printf(&b, "%s\n%s\n%s\n%s\n%s\n%d\n%s\n", VIVO_DEID_ENGINE,
-                             vivo_deid_edition, vivo_deid_table_sha256,
-                             vivo_deid_gaps_sha256, d->words, (int)d->burned_in,
-                             d->key ? vivo_key_id(d->key) : "-");
+    int rc = vivo_buf_printf(&b, "%s\n%s\n%s\n%s\n%s\n%s\n%s\n%d\n%s\n",
+                             VIVO_DEID_ENGINE, vivo_deid_edition,
+                             vivo_deid_table_sha256, vivo_deid_gaps_sha256,
+                             vivo_safe_sha256, vivo_content_sha256, d->words,
+                             (int)d->burned_in, d->key ? vivo_key_id(d->key) : "-");
     /* What people decided about the gaps changes the bytes too. */
     size_t n = 0;
     const struct vivo_deid_gap *gaps = vivo_deid_gaps(&n);

@@ -178,6 +178,15 @@ int vivo_pseudo_uids(const struct vivo_key *k, const void *value, size_t len,
     return 0;
 }
 
+void vivo_pseudo_person(const struct vivo_key *k, const void *name, size_t len,
+                        char out[22])
+{
+    uint8_t mac[VIVO_DIGEST_LEN];
+    vivo_key_mac(k, VIVO_DOMAIN_PERSON, name, len, mac);
+    out[0] = 'N';
+    upper_base32(mac, out + 1, PATIENT_CHARS);
+}
+
 void vivo_pseudo_code(const struct vivo_key *k, const char *scheme, const void *value,
                       size_t len, char out[17])
 {

@@ -4,7 +4,7 @@
  * One data set at a time, in ascending order of tags (PS3.5 section 7.1), every
  * attribute by the decision that capture.c noted. Nothing is copied that was not
  * checked against its VR. */
-#include "engine.h"
+#include "options.h"
 
 #include <errno.h>
 #include <string.h>
@@ -168,6 +168,8 @@ static int put_items(struct vivo_rewrite *r, const struct vivo_node *node,
     for (uint32_t i = at + 1; i < node->end; i = r->h->nodes[i].end) {
         const struct vivo_node *item = &r->h->nodes[i];
         struct scope inner = {i + 1, item->end, node->depth + 1u};
+        if (item->act == VIVO_ACT_X)
+            continue;
         int rc = vivo_dcm_write_item(r->w, item->undefined, err);
         if (!rc)
             rc = put_scope(r, &inner, err);
@@ -179,9 +181,23 @@ static int put_items(struct vivo_rewrite *r, const struct vivo_node *node,
     return 0;
 }
 
+/* Of a Content Sequence whose items all were taken out nothing is left. */
+static bool is_hollow(const struct vivo_rewrite *r, const struct vivo_node *node)
+{
+    uint32_t at = (uint32_t)(node - r->h->nodes);
+    if (node->tag != 0x0040A730 || node->end == at + 1)
+        return false;
+    for (uint32_t i = at + 1; i < node->end; i = r->h->nodes[i].end)
+        if (r->h->nodes[i].act != VIVO_ACT_X)
+            return false;
+    return true;
+}
+
 static int put_sequence(struct vivo_rewrite *r, const struct vivo_node *node,
                         struct vivo_err *err)
 {
+    if (is_hollow(r, node))
+        return 0;
     int rc = vivo_dcm_write_sequence(r->w, node->tag, node->undefined, err);
     if (!rc)
         rc = put_items(r, node, err);
@@ -245,10 +261,27 @@ static int put_patient(struct vivo_rewrite *r, const struct vivo_node *node,
     return put_text(r, node, text, err);
 }
 
+/* Is there something for options.c to do? */
+static bool is_optional(const struct vivo_node *node)
+{
+    if (node->act == VIVO_ACT_SHIFT || node->act == VIVO_ACT_CLEAN ||
+        node->act == VIVO_ACT_PERSON)
+        return true;
+    return node->tag >> 16 & 1 && node->act != VIVO_ACT_X;
+}
+
 static int put_node(struct vivo_rewrite *r, const struct vivo_node *node,
                     const struct scope *s, struct vivo_err *err)
 {
     enum vivo_act act = (enum vivo_act)node->act;
+    if (is_optional(node)) {
+        bool done = false;
+        int rc = vivo_options_put(r, node, r->charset, &done, err);
+        if (rc || done)
+            return rc;
+        if (act == VIVO_ACT_SHIFT || act == VIVO_ACT_CLEAN || act == VIVO_ACT_PERSON)
+            act = (enum vivo_act)node->basic;
+    }
     act = vivo_deid_resolve(act, vivo_deid_asks_type(act) ? type_of(r, node) : 0);
     bool uid = node->kind == VIVO_NODE_ELEMENT && !memcmp(node->vr, "UI", 2);
     if (act == VIVO_ACT_K || act == VIVO_ACT_KEEP)
@@ -364,8 +397,8 @@ static int put_sorted(struct vivo_rewrite *r, const struct scope *s, uint32_t co
     return 0;
 }
 
-static int put_nodes(struct vivo_rewrite *r, const struct scope *s, size_t *next,
-                     struct vivo_err *err)
+static int put_each(struct vivo_rewrite *r, const struct scope *s, size_t *next,
+                    struct vivo_err *err)
 {
     uint32_t count = 0;
     if (!is_ordered(r->h, s, &count))
@@ -378,6 +411,19 @@ static int put_nodes(struct vivo_rewrite *r, const struct scope *s, size_t *next
             return rc;
     }
     return 0;
+}
+
+static int put_nodes(struct vivo_rewrite *r, const struct scope *s, size_t *next,
+                     struct vivo_err *err)
+{
+    char buf[TEXT_MAX];
+    const char *outer = r->charset ? r->charset : "";
+    if (!r->h->collects)
+        return put_each(r, s, next, err);
+    r->charset = vivo_options_charset(r->h, s->first, s->end, outer, buf, sizeof buf);
+    int rc = put_each(r, s, next, err);
+    r->charset = outer;
+    return rc;
 }
 
 static int put_scope(struct vivo_rewrite *r, const struct scope *s,
