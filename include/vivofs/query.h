@@ -20,7 +20,7 @@ enum vivo_query_kind {
     VIVO_QUERY_NOT,   /* a */
     VIVO_QUERY_LEVEL, /* a, level: patient(a), study(a), series(a) */
     VIVO_QUERY_CMP,   /* path, cmp, values[0] */
-    VIVO_QUERY_IN,    /* path, values[0..nvalues) */
+    VIVO_QUERY_IN,    /* path, values[0..nvalues), of a list: also `list` and `set` */
     VIVO_QUERY_RANGE, /* path, values[0] and/or values[1]; text NULL = open end; both
                          ends included; from "between" and ".." */
     VIVO_QUERY_HAS,   /* path; missing = NOT HAS */
@@ -68,9 +68,31 @@ struct vivo_query_value {
     bool zoned;
 };
 
+/* Attributes that no object has but that follow from it, from where it stands, or from
+ * what stands beside it. The last five are PS3.4's (section C.3.4) and have tags. */
+enum vivo_query_virtual {
+    VIVO_VIRTUAL_NONE,
+    VIVO_VIRTUAL_ARCHIVE,
+    VIVO_VIRTUAL_COLLECTION,
+    VIVO_VIRTUAL_INSTANCE_COUNT, /* of the series */
+    VIVO_VIRTUAL_FRAME_COUNT,    /* of the series: sum of NumberOfFrames or 1 */
+    VIVO_VIRTUAL_SERIES_BYTES,
+    VIVO_VIRTUAL_FETCH_STATE,
+    VIVO_VIRTUAL_LICENSE,
+    VIVO_VIRTUAL_PLANE,      /* axial, sagittal, coronal, oblique */
+    VIVO_VIRTUAL_STUDY_RANK, /* 1 = the patient's first study, -1 = the last */
+    VIVO_VIRTUAL_STUDY_DAY,  /* days since the first */
+    VIVO_VIRTUAL_REFERS_TO,  /* UIDs in references */
+    VIVO_VIRTUAL_MODALITIES_IN_STUDY,
+    VIVO_VIRTUAL_PATIENT_STUDIES,
+    VIVO_VIRTUAL_STUDY_SERIES,
+    VIVO_VIRTUAL_STUDY_INSTANCES,
+    VIVO_VIRTUAL_SERIES_INSTANCES,
+};
+
 /* One step of attr.attr.attr. */
 struct vivo_query_step {
-    uint32_t tag;        /* 0 with `virtual` set */
+    uint32_t tag;        /* 0 for virtual ones that have none */
     const char *creator; /* private: (gggg,"CREATOR",ee); else NULL */
     const char *keyword; /* canonical spelling, or gggg,eeee form */
     unsigned index;      /* A[n], 1-based; 0 = any */
@@ -78,9 +100,10 @@ struct vivo_query_step {
 
 struct vivo_query_path {
     const struct vivo_query_step *steps;
-    size_t nsteps;            /* >= 1 */
-    bool any_depth;           /* *.Keyword */
-    const char *virtual_name; /* "InstanceCount" …; steps is then empty */
+    size_t nsteps;                    /* >= 1 */
+    bool any_depth;                   /* *.Keyword */
+    enum vivo_query_virtual computed; /* a single step with the keyword */
+    const char *known; /* ARCHIVE, LICENSE: the value as the rules gave it; or NULL */
     char vr[3];
     enum vivo_query_class cls;
 };
@@ -96,6 +119,8 @@ struct vivo_query_node {
     size_t column;     /* 0-based byte of the name where it stands */
     unsigned any_mask; /* ANY: bit i = vivo_query_any_tags[i] is not hidden */
     void *compiled;    /* regex_t of VIVO_CMP_RE, made by the parser; else NULL */
+    const char *list;  /* in @NAME: "NAME:digest"; else NULL */
+    const struct vivo_query_set *set; /* its values, made for searching */
 };
 
 #define VIVO_QUERY_ANY_N 7
@@ -105,12 +130,29 @@ extern const uint32_t vivo_query_any_tags[VIVO_QUERY_ANY_N];
 
 struct vivo_query; /* immutable after parsing; reference-counted, thread-safe */
 
+/* ---- lists: `in @NAME` ------------------------------------------------------------
+ */
+
+/* One literal value a line; or CSV (a comma in the first line), of which the column
+ * is taken whose head is the keyword of the attribute asked. Thread-safe. */
+struct vivo_query_list;
+#define VIVO_QUERY_LIST_MAX ((size_t)64 << 20) /* bytes of the file */
+/* "NAME:FILE". -EINVAL names what is wrong with it. */
+int vivo_query_list_load(const char *spec, struct vivo_query_list **out,
+                         struct vivo_err *err);
+void vivo_query_list_free(struct vivo_query_list *l);
+const char *vivo_query_list_name(const struct vivo_query_list *l);
+
 /* What the parser may not know by itself. */
 struct vivo_query_rules {
     /* NULL, or returns the option word that would show a hidden attribute, NULL if
      * it is not hidden (vivo_deid_hides). Hidden ones are an error naming it. */
     const char *(*hides)(void *ctx, uint32_t tag, const char *creator);
     void *ctx;
+    const char *archive;                  /* Archive; NULL = the mount as a whole */
+    const char *license;                  /* License; NULL = the archive gives none */
+    struct vivo_query_list *const *lists; /* outlive every query */
+    size_t nlists;
 };
 
 /* Why a text is no query: sentence, column, suggestion. */
@@ -118,6 +160,7 @@ struct vivo_query_error {
     size_t column;  /* 0-based byte offset in the text as typed */
     char text[256]; /* "unknown attribute Modalty" */
     char hint[128]; /* "did you mean Modality?" or "" */
+    bool hidden;    /* by the profile: it would parse without */
 };
 
 /* `name`: a path component, %-escapes still in it. 0 and *out (caller unrefs); -EINVAL
@@ -148,6 +191,8 @@ int vivo_query_error_text(const char *name, const struct vivo_query_error *qe,
 
 enum vivo_truth { VIVO_FALSE, VIVO_TRUE, VIVO_UNKNOWN };
 
+#define VIVO_QUERY_COMPUTED_MAX 512
+
 /* Where attributes come from: Kleene's three values, so that the same code decides
  * a whole series from what its instances have in common. */
 struct vivo_query_source {
@@ -159,6 +204,12 @@ struct vivo_query_source {
     bool headers; /* false: attributes that are absent are unknown, not absent */
     /* Answers patient(E), study(E), series(E) for this object; NULL = unknown. */
     enum vivo_truth (*level)(void *ctx, const struct vivo_query_node *node);
+    /* What follows from where the object stands (not ARCHIVE, LICENSE, PLANE and
+     * REFERS_TO): TRUE with the value in `out`, several parted by a backslash; FALSE:
+     * there is none. NULL = unknown. STUDY_RANK gives two: from the first study, and
+     * negative from the last. */
+    enum vivo_truth (*computed)(void *ctx, enum vivo_query_virtual which,
+                                char out[VIVO_QUERY_COMPUTED_MAX]);
     void *ctx;
 };
 enum vivo_truth vivo_query_eval(const struct vivo_query_node *n,
@@ -166,7 +217,8 @@ enum vivo_truth vivo_query_eval(const struct vivo_query_node *n,
 
 /* The plain reference semantics over complete objects, used as oracle: does member
  * `self` of `all` match? group[level](i) gives the patient, study, series number of
- * object i. Slow on purpose and written without vivo_query_eval's shortcuts. */
+ * object i. Slow on purpose and written without vivo_query_eval's shortcuts. What an
+ * object's own source tells (COLLECTION, SERIES_BYTES) it takes as missing. */
 struct vivo_query_object {
     struct vivo_attrs attrs;
     int64_t patient, study, series;

@@ -68,6 +68,7 @@ struct vivo_writer {
     unsigned puts;
     int64_t began_ms;
     uint64_t rollbacks; /* listings with puts in a lost batch fail */
+    bool plain_names;   /* as vivo_catalog_config says; never changes */
     int64_t next_id;
     int64_t data_version;
     struct vivo_sstate series[VIVO_CATALOG_SLOTS];
@@ -263,6 +264,8 @@ enum {
 sqlite3_stmt *vivo_catalog_series_below(struct vivo_catdb *d, enum vivo_level level,
                                         vivo_row row, struct vivo_err *err);
 
+struct vivo_facts;
+
 /* ---- select.c, selection.c ----------------------------------------------------------
  */
 
@@ -292,6 +295,7 @@ struct vivo_selection {
     struct vivo_found f;
     struct vivo_inner *inner;
     size_t ninner;
+    struct vivo_facts *facts; /* NULL = the query needs none */
 };
 
 #define VIVO_CATALOG_WANTS 16
@@ -304,7 +308,23 @@ struct vivo_place {
         vivo_row row;
     } wants[VIVO_CATALOG_WANTS];
     size_t nwants;
+    struct { /* nodes to be listed before a virtual attribute can be told */
+        enum vivo_level level;
+        vivo_row row;
+    } needs[VIVO_CATALOG_WANTS];
+    size_t nneeds;
 };
+/* ---- facts.c: virtual attributes --------------------------------------------------
+ */
+
+/* *out = NULL when the query asks for none. In a read transaction. */
+int vivo_catalog_facts_make(struct vivo_catdb *d, const struct vivo_query_node *root,
+                            struct vivo_facts **out, struct vivo_err *err);
+void vivo_catalog_facts_free(struct vivo_facts *f);
+/* For vivo_query_source; ctx: the place. */
+enum vivo_truth vivo_catalog_computed(void *ctx, enum vivo_query_virtual which,
+                                      char out[VIVO_QUERY_COMPUTED_MAX]);
+
 /* ctx: the place. */
 enum vivo_truth vivo_catalog_level_truth(void *ctx, const struct vivo_query_node *node);
 /* Does an instance match? base: of its series. */

@@ -21,6 +21,7 @@ struct run {
     struct vivo_found *found;
     bool hot_only;
     struct vivo_place place;
+    struct vivo_rowset needs[VIVO_LEVEL_INSTANCE]; /* to be listed, by level */
     struct vivo_buf scratch;
     struct vivo_err *err;
 };
@@ -30,8 +31,11 @@ struct run {
 
 static bool path_is_hot(const struct vivo_query_path *p)
 {
-    return p->nsteps == 1 && !p->any_depth && !p->virtual_name &&
-           !p->steps[0].creator && vivo_catalog_hot(p->steps[0].tag) >= 0;
+    if (p->computed) /* of the object itself, or from the facts */
+        return p->computed != VIVO_VIRTUAL_PLANE &&
+               p->computed != VIVO_VIRTUAL_REFERS_TO;
+    return p->nsteps == 1 && !p->any_depth && !p->steps[0].creator &&
+           vivo_catalog_hot(p->steps[0].tag) >= 0;
 }
 
 static bool is_hot(const struct vivo_query_node *n)
@@ -117,12 +121,18 @@ static int add_unknown(struct run *r, enum vivo_level level, bool headers)
 {
     struct vivo_pending p = {level, r->place.rows[level], headers};
 
+    for (size_t i = 0; i < r->place.nneeds; i++) {
+        struct vivo_rowset *s = &r->needs[r->place.needs[i].level];
+        vivo_row row = r->place.needs[i].row;
+        if ((!s->n || s->rows[s->n - 1] != row) && vivo_catalog_rowset_add(s, row) < 0)
+            return no_memory(r);
+    }
     for (size_t i = 0; i < r->place.nwants; i++) {
         struct vivo_inner *in = &r->sel->inner[r->place.wants[i].inner];
         if (vivo_catalog_rowset_add(&in->wanted, r->place.wants[i].row) < 0)
             return no_memory(r);
     }
-    if (r->place.nwants)
+    if (r->place.nwants || r->place.nneeds)
         return 0;
     if (r->found->npending) { /* several members of one series */
         struct vivo_pending *last = &r->found->pending[r->found->npending - 1];
@@ -153,10 +163,11 @@ static enum vivo_truth eval(struct run *r, struct vivo_attrs a, const uint32_t *
         .nvarying = n,
         .headers = headers,
         .level = vivo_catalog_level_truth,
+        .computed = vivo_catalog_computed,
         .ctx = &r->place,
     };
 
-    r->place.nwants = 0;
+    r->place.nwants = r->place.nneeds = 0;
     return vivo_query_eval(r->node, &src);
 }
 
@@ -253,7 +264,7 @@ static int eval_members(struct run *r, vivo_row series, bool headers)
             r->node, (struct vivo_attrs){base.data, base.len},
             vivo_catdb_column_attrs(st, 1), known, &r->place, &r->scratch);
         found = found || t == VIVO_TRUE;
-        if (t == VIVO_UNKNOWN && (!known || r->place.nwants))
+        if (t == VIVO_UNKNOWN && (!known || r->place.nwants || r->place.nneeds))
             rc = add_unknown(r, VIVO_LEVEL_SERIES, true);
         if (rc < 0 || (found && headers && r->sel->ninner == 0))
             break;
@@ -474,6 +485,22 @@ static int pass_on_pending(struct run *r)
     return 0;
 }
 
+/* What virtual attributes need to have listed, in whichever pass they were asked. */
+static int pass_on_needs(struct run *r)
+{
+    for (int l = VIVO_LEVEL_COLLECTION; l < VIVO_LEVEL_INSTANCE; l++) {
+        vivo_catalog_rowset_sort(&r->needs[l]);
+        for (size_t i = 0; i < r->needs[l].n; i++) {
+            int rc = add_pending(
+                r, &r->sel->f,
+                (struct vivo_pending){(enum vivo_level)l, r->needs[l].rows[i], false});
+            if (rc < 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
 /* patient(E) and narrower ask within one patient. */
 static int inner_scope(struct run *r, enum vivo_level *level, vivo_row *row)
 {
@@ -503,12 +530,16 @@ static int select_in(struct run *r, enum vivo_level level, vivo_row row)
     r->sel->generation = (uint64_t)generation;
     if (rc < 0 || r->sel->all)
         return rc;
-    rc = inner_scope(r, &inner_level, &inner_row);
+    rc = vivo_catalog_facts_make(r->d, r->node, &r->sel->facts, r->err);
+    if (rc == 0)
+        rc = inner_scope(r, &inner_level, &inner_row);
     if (rc == 0)
         rc = answer_levels(r, inner_level, inner_row);
     r->hot_only = is_hot(r->node);
     if (rc == 0)
         rc = run(r, level, row);
+    if (rc == 0)
+        rc = pass_on_needs(r);
     return rc < 0 ? rc : pass_on_pending(r);
 }
 
@@ -544,6 +575,8 @@ int vivo_catalog_select(struct vivo_catalog *c, enum vivo_level level, vivo_row 
     if (r.d)
         vivo_catalog_reader_done(c, r.d);
     vivo_buf_free(&r.scratch);
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(r.needs); i++)
+        free(r.needs[i].rows);
     if (rc < 0) {
         vivo_selection_unref(sel);
         return rc;

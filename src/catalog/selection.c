@@ -37,6 +37,7 @@ void vivo_selection_unref(struct vivo_selection *s)
     }
     free(s->inner);
     vivo_catalog_found_free(&s->f);
+    vivo_catalog_facts_free(s->facts);
     vivo_query_unref(s->query);
     free(s);
 }
@@ -116,10 +117,11 @@ enum vivo_truth vivo_catalog_eval_instance(const struct vivo_query_node *n,
         .over = diff,
         .headers = headers,
         .level = vivo_catalog_level_truth,
+        .computed = vivo_catalog_computed,
         .ctx = place,
     };
 
-    place->nwants = 0;
+    place->nwants = place->nneeds = 0;
     if (!headers && diff.len) {
         /* Tombstones say here that the base is not to be believed; what is left
          * after merging is known, the rest unknown. */

@@ -20,6 +20,7 @@ struct search {
     const struct vivo_query_path *path;
     struct vivo_query_probe probe;
     bool unsure; /* something that could matter varies or is not known */
+    bool plane;  /* the element is an orientation, of which the plane is asked */
 };
 
 /* ---- the top level: series and difference as one data set ---------------------------
@@ -153,12 +154,49 @@ static enum found top_tag(const struct vivo_query_source *src,
 
 static void search_set(struct search *s, struct vivo_attrs ds, size_t step);
 
+static void probe_value(struct search *s, const char *vr, const char *text,
+                        unsigned index)
+{
+    struct vivo_attr a = {.value = (const uint8_t *)text,
+                          .len = (uint32_t)strlen(text)};
+    memcpy(a.vr, vr, 2);
+    vivo_query_probe_element(&s->probe, &a, index);
+}
+
+static void probe_plane(struct search *s, const struct vivo_attr *a)
+{
+    const char *text = (const char *)a->value;
+    const char *end = text + a->len;
+    double cosines[6];
+    size_t n = 0;
+    for (; memcmp(a->vr, "DS", 2) == 0 && n < 6 && text <= end; n++) {
+        const char *stop = text < end ? memchr(text, '\\', (size_t)(end - text)) : NULL;
+        const char *next = stop ? stop : end;
+        size_t len = (size_t)(next - text);
+        while (len && (text[len - 1] == ' ' || !text[len - 1]))
+            len--;
+        while (len && *text == ' ') {
+            text++;
+            len--;
+        }
+        if (!vivo_query_number(text, len, &cosines[n]))
+            return;
+        text = next + 1;
+    }
+    const char *name = n == 6 ? vivo_query_plane_of(cosines) : NULL;
+    if (name)
+        probe_value(s, "CS", name, 0);
+}
+
 /* The element of step `step` is found: its values, or on through its items. */
 static void search_element(struct search *s, const struct vivo_attr *a, size_t step)
 {
     unsigned index = s->path->steps[step].index;
     if (step + 1 == s->path->nsteps) {
-        vivo_query_probe_element(&s->probe, a, index);
+        if (s->plane)
+            probe_plane(s, a);
+        else
+            vivo_query_probe_element(&s->probe, a, index);
         return;
     }
     if (memcmp(a->vr, "SQ", 2) != 0)
@@ -270,6 +308,92 @@ static void search_top(struct search *s)
         search_groups(s, PER_FRAME_GROUPS);
 }
 
+/* ---- virtual attributes (DESIGN A5)
+ * --------------------------------------------------------- */
+
+static bool is_reference(uint32_t tag)
+{
+    return tag == VIVO_QUERY_REFERENCED_SOP || tag == VIVO_TAG_SeriesInstanceUID ||
+           tag == VIVO_QUERY_SR_UID;
+}
+
+static void search_references(struct search *s, const struct vivo_attr *a,
+                              unsigned depth)
+{
+    struct vivo_attrs it = {a->value, a->len};
+    struct vivo_attrs item;
+    if (memcmp(a->vr, "SQ", 2) != 0 || depth > VIVO_QUERY_SEQUENCE_DEPTH_MAX)
+        return;
+    while (!s->probe.done && vivo_attrs_next_item(&it, &item)) {
+        struct vivo_attr inner;
+        while (!s->probe.done && vivo_attrs_next(&item, &inner)) {
+            if (is_reference(inner.tag))
+                vivo_query_probe_element(&s->probe, &inner, 0);
+            search_references(s, &inner, depth + 1);
+        }
+    }
+}
+
+/* Could a sequence be among what varies? */
+static bool sequences_vary(const struct vivo_query_source *src)
+{
+    for (size_t i = 0; src->varying && i < src->nvarying; i++) {
+        const struct vivo_dict *row = vivo_dcm_dict(src->varying[i]);
+        if (!row || !memcmp(row->vr, "SQ", 2) || !memcmp(row->vr, "UN", 2))
+            return true;
+    }
+    return false;
+}
+
+static void search_top_references(struct search *s)
+{
+    struct merged m;
+    struct vivo_attr a;
+    s->unsure |= !s->src->headers || sequences_vary(s->src);
+    merged_start(&m, s->src);
+    while (!s->probe.done && merged_next(&m, &a))
+        if (!varies(s->src, a.tag, a.tag))
+            search_references(s, &a, 0);
+}
+
+static void search_plane(struct search *s)
+{
+    static const struct vivo_query_step step = {.tag = VIVO_QUERY_ORIENTATION};
+    static const struct vivo_query_path path = {.steps = &step, .nsteps = 1};
+    s->path = &path;
+    s->plane = true;
+    search_top(s);
+}
+
+static void search_virtual(struct search *s)
+{
+    const struct vivo_query_source *src = s->src;
+    const struct vivo_query_path *path = s->path;
+    char text[VIVO_QUERY_COMPUTED_MAX];
+    unsigned index = 0;
+    if (path->computed == VIVO_VIRTUAL_ARCHIVE ||
+        path->computed == VIVO_VIRTUAL_LICENSE) {
+        if (path->known)
+            probe_value(s, path->vr, path->known, 0);
+        return;
+    }
+    if (path->computed == VIVO_VIRTUAL_REFERS_TO) {
+        search_top_references(s);
+        return;
+    }
+    if (path->computed == VIVO_VIRTUAL_PLANE) {
+        search_plane(s);
+        return;
+    }
+    enum vivo_truth there =
+        src->computed ? src->computed(src->ctx, path->computed, text) : VIVO_UNKNOWN;
+    if (path->computed == VIVO_VIRTUAL_STUDY_RANK)
+        index = vivo_query_counts_back(s->probe.n) ? 2 : 1;
+    if (there == VIVO_TRUE)
+        probe_value(s, path->vr, text, index);
+    s->unsure |= there == VIVO_UNKNOWN;
+}
+
 /* ---- conditions
  * ---------------------------------------------------------------------------- */
 
@@ -283,7 +407,9 @@ static enum vivo_truth eval_condition(const struct vivo_query_node *n,
 {
     struct search s = {.src = src, .path = &n->path, .probe = {.n = n}};
     bool negative = n->kind == VIVO_QUERY_CMP && n->cmp == VIVO_CMP_NE;
-    if (s.path->any_depth)
+    if (s.path->computed)
+        search_virtual(&s);
+    else if (s.path->any_depth)
         search_top_deep(&s);
     else
         search_top(&s);

@@ -101,6 +101,27 @@ bool vivo_query_fit(struct vivo_query_parser *p, const struct vivo_query_node *n
                     const char *raw, size_t at, struct vivo_query_value *out);
 bool vivo_query_compile(struct vivo_query_parser *p, const char *pattern, size_t at,
                         void **out);
+#define VIVO_QUERY_ORIENTATION 0x00200037u /* ImageOrientationPatient */
+/* Where RefersTo finds UIDs, in any sequence: these and SeriesInstanceUID. */
+#define VIVO_QUERY_REFERENCED_SOP 0x00081155u /* ReferencedSOPInstanceUID */
+#define VIVO_QUERY_SR_UID 0x0040A124u         /* UID of a content item, PS3.3 C.17.3 */
+
+/* A virtual attribute by keyword, or PS3.4's by tag; NULL. */
+struct vivo_query_virtual_row {
+    enum vivo_query_virtual which;
+    const char *keyword;
+    char vr[3];
+    uint32_t tag;
+    uint32_t needs; /* hidden when this attribute is; 0 = never */
+};
+const struct vivo_query_virtual_row *vivo_query_virtual_named(const char *s,
+                                                              size_t len);
+const struct vivo_query_virtual_row *vivo_query_virtual_tagged(uint32_t tag);
+/* Is the value of a StudyRank one that counts from the last? */
+bool vivo_query_counts_back(const struct vivo_query_node *n);
+/* axial …; NULL when the six cosines make no plane. */
+const char *vivo_query_plane_of(const double cosines[6]);
+
 /* Can the path be compared at all (no sequence, no bytes)? Else fails. */
 bool vivo_query_comparable(struct vivo_query_parser *p, const struct vivo_query_path *t,
                            size_t at);
@@ -141,6 +162,36 @@ struct vivo_query_probe {
 /* index: 1-based, 0 = all values. */
 void vivo_query_probe_element(struct vivo_query_probe *p, const struct vivo_attr *a,
                               unsigned index);
+
+/* ---- lists (list.c) ---------------------------------------------------------------
+ */
+
+struct vivo_query_text { /* folded, of a set */
+    const char *s;
+    size_t len;
+};
+struct vivo_query_set {
+    enum vivo_query_class cls;
+    char vr[3];
+    const char *column; /* keyword; NULL: not of a CSV */
+    struct vivo_arena *arena;
+    struct vivo_query_value *values;
+    size_t n;
+    struct vivo_query_text *texts; /* ascending */
+    size_t ntexts;
+    double *numbers; /* ascending */
+    size_t nnumbers;
+    struct vivo_query_span *spans; /* ascending lo; hi = the highest up to here */
+    size_t nspans;
+    struct vivo_query_set *next;
+};
+/* attr "in" "@" NAME, from the @ on. */
+bool vivo_query_take_named_list(struct vivo_query_parser *p, struct vivo_query_node *n);
+bool vivo_query_set_has_text(const struct vivo_query_set *set, const char *s,
+                             size_t len);
+bool vivo_query_set_has_number(const struct vivo_query_set *set, double number);
+/* Some value of the list covers all of the span; without zones. */
+bool vivo_query_set_covers(const struct vivo_query_set *set, double lo, double hi);
 
 /* ---- construction, printing
  * ----------------------------------------------------------- */

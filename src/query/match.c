@@ -126,6 +126,9 @@ static bool folded_passes(const struct vivo_query_node *n, const char *s, size_t
     case VIVO_QUERY_ANY:
         return memmem(s, len, v->folded, strlen(v->folded)) != NULL;
     case VIVO_QUERY_IN:
+        if (n->set)
+            return isnan(number) ? vivo_query_set_has_text(n->set, s, len)
+                                 : vivo_query_set_has_number(n->set, number);
         for (size_t i = 0; i < n->nvalues; i++)
             if (text_passes(VIVO_CMP_EQ, &v[i], s, len, number))
                 return true;
@@ -262,6 +265,10 @@ static bool scalar_passes(const struct vivo_query_node *n, const struct scalar *
     if (n->kind == VIVO_QUERY_RANGE)
         return (!v[0].text || one_passes(VIVO_CMP_GE, &v[0], x)) &&
                (!v[1].text || one_passes(VIVO_CMP_LE, &v[1], x));
+    if (n->set && !x->span)
+        return vivo_query_set_has_number(n->set, x->number);
+    if (n->set && n->path.cls != VIVO_CLASS_DATETIME)
+        return vivo_query_set_covers(n->set, x->span->lo, x->span->hi);
     for (size_t i = 0; i < n->nvalues; i++)
         if (one_passes(VIVO_CMP_EQ, &v[i], x))
             return true;

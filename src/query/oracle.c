@@ -117,9 +117,12 @@ static void follow_path(struct vivo_query_finding *f, struct vivo_attrs ds)
  * -----------------------------------------------------------------------------------
  */
 
-static bool object_satisfies(const struct vivo_query_node *n, struct vivo_attrs ds)
+static bool object_satisfies(const struct vivo_query_node *n,
+                             const struct vivo_query_object *all, size_t count,
+                             size_t self)
 {
     struct vivo_query_finding f = {.n = n};
+    struct vivo_attrs ds = all[self].attrs;
     if (n->kind == VIVO_QUERY_ANY) {
         for (size_t i = 0; i < VIVO_QUERY_ANY_N; i++) {
             struct vivo_attr a;
@@ -128,7 +131,10 @@ static bool object_satisfies(const struct vivo_query_node *n, struct vivo_attrs 
         }
         return f.satisfied;
     }
-    follow_path(&f, ds);
+    if (n->path.computed)
+        vivo_query_oracle_virtual(&f, all, count, self);
+    else
+        follow_path(&f, ds);
     if (n->kind == VIVO_QUERY_HAS)
         return f.has_value;
     if (n->kind == VIVO_QUERY_CMP && n->cmp == VIVO_CMP_NE)
@@ -154,7 +160,7 @@ static bool holds(const struct vivo_query_node *n, const struct vivo_query_objec
     if (n->kind == VIVO_QUERY_NOT)
         return !holds(n->a, all, count, self);
     if (n->kind != VIVO_QUERY_LEVEL)
-        return object_satisfies(n, all[self].attrs);
+        return object_satisfies(n, all, count, self);
     for (size_t i = 0; i < count; i++)
         if (same_group(n->level, &all[i], &all[self]) && holds(n->a, all, count, i))
             return true;

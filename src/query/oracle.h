@@ -17,4 +17,13 @@ bool vivo_query_oracle_vr(const char *vr, const char *list);
 void vivo_query_oracle_look(struct vivo_query_finding *f, const struct vivo_attr *a,
                             unsigned index);
 
+/* oracle_virtual.c: a virtual attribute of all[self]. */
+void vivo_query_oracle_virtual(struct vivo_query_finding *f,
+                               const struct vivo_query_object *all, size_t n,
+                               size_t self);
+/* One that follows from where the object stands; false: it has none. */
+bool vivo_query_oracle_fact(enum vivo_query_virtual which,
+                            const struct vivo_query_object *all, size_t n, size_t self,
+                            char *out);
+
 #endif

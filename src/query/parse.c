@@ -62,10 +62,8 @@ static bool take_list(struct vivo_query_parser *p, struct vivo_query_node *n)
 {
     vivo_query_skip_space(p);
     size_t open = p->pos;
-    if (p->s[open] == '@') {
-        vivo_query_fail(p, open, "", "lists (in @NAME) are not offered yet");
-        return false;
-    }
+    if (p->s[open] == '@')
+        return vivo_query_take_named_list(p, n);
     if (!vivo_query_take(p, "(")) {
         vivo_query_fail(p, open, "write Modality in (CT,MR)",
                         "a parenthesis is missing after in");

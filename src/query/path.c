@@ -13,11 +13,6 @@
 #define INDEX_MAX 65535
 #define SHOWN_MAX 64 /* bytes of a typed word that a message repeats */
 
-static const char *const virtual_names[] = {
-    "Archive", "Collection", "InstanceCount", "FrameCount", "SeriesBytes", "FetchState",
-    "License", "Plane",      "StudyRank",     "StudyDay",   "RefersTo",
-};
-
 /* ---- (gggg,eeee) and (gggg,"CREATOR",ee) -------------------------------------------
  */
 
@@ -153,12 +148,6 @@ static bool take_keyword(struct vivo_query_parser *p, struct vivo_query_step *st
         vivo_query_fail(p, p->pos, "", "an attribute is missing");
         return false;
     }
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(virtual_names); i++) {
-        if (strlen(virtual_names[i]) == len && !strncasecmp(virtual_names[i], s, len)) {
-            vivo_query_fail(p, p->pos, "", "%s is not offered yet", virtual_names[i]);
-            return false;
-        }
-    }
     const struct vivo_dict *row = vivo_dcm_dict_keyword(s, len);
     if (row)
         step->tag = row->tag;
@@ -228,6 +217,7 @@ static bool check_hidden(struct vivo_query_parser *p,
     snprintf(hint, sizeof hint, whole ? "mount with %s" : "mount with option %s",
              option);
     vivo_query_fail(p, at, hint, "%s is hidden by the profile", step->keyword);
+    p->qe->hidden = true;
     return false;
 }
 
@@ -290,12 +280,73 @@ static bool check_sequence(struct vivo_query_parser *p,
     return false;
 }
 
+/* ---- virtual attributes -----------------------------------------------------------
+ */
+
+static bool check_virtual(struct vivo_query_parser *p,
+                          const struct vivo_query_virtual_row *row, size_t at)
+{
+    struct vivo_query_step needed = {.tag = row->needs, .keyword = row->keyword};
+    if (row->which == VIVO_VIRTUAL_FETCH_STATE) {
+        vivo_query_fail(p, at, "user.vivofs.state tells it, with -o xattr",
+                        "FetchState is not offered in expressions");
+        return false;
+    }
+    return !row->needs || check_hidden(p, &needed, at);
+}
+
+/* True when the next word is a virtual attribute that has no tag: taken, or failed. */
+static bool take_virtual(struct vivo_query_parser *p, struct vivo_query_path *out)
+{
+    size_t at = p->pos;
+    const struct vivo_query_virtual_row *row =
+        vivo_query_virtual_named(p->s + at, name_len(p));
+    if (!row || row->tag)
+        return false;
+    struct vivo_query_step *step = vivo_query_alloc(p, sizeof *step);
+    if (!step || !check_virtual(p, row, at))
+        return true;
+    p->pos += strlen(row->keyword);
+    if (p->s[p->pos] == '[' || p->s[p->pos] == '.') {
+        vivo_query_fail(p, p->pos, "", "%s has nothing in it", row->keyword);
+        return true;
+    }
+    step->keyword = row->keyword;
+    out->steps = step;
+    out->nsteps = 1;
+    out->computed = row->which;
+    memcpy(out->vr, row->vr, sizeof out->vr);
+    out->cls = class_of(out->vr);
+    if (p->rules && row->which == VIVO_VIRTUAL_ARCHIVE)
+        out->known = p->rules->archive;
+    if (p->rules && row->which == VIVO_VIRTUAL_LICENSE)
+        out->known = p->rules->license;
+    if (out->known) {
+        out->known = vivo_query_dup(p, out->known, strlen(out->known));
+    }
+    return true;
+}
+
+/* PS3.4's computed attributes; A[n] and those in sequences are what objects hold. */
+static void mark_computed(struct vivo_query_path *path)
+{
+    const struct vivo_query_virtual_row *row;
+    if (path->nsteps != 1 || path->any_depth || path->steps[0].creator ||
+        path->steps[0].index)
+        return;
+    row = vivo_query_virtual_tagged(path->steps[0].tag);
+    if (row)
+        path->computed = row->which;
+}
+
 bool vivo_query_take_path(struct vivo_query_parser *p, struct vivo_query_path *out)
 {
     struct vivo_query_step steps[STEPS_MAX];
     memset(steps, 0, sizeof steps);
     vivo_query_skip_space(p);
     memset(out, 0, sizeof *out);
+    if (take_virtual(p, out))
+        return !p->rc;
     if (p->s[p->pos] == '*' && p->s[p->pos + 1] == '.') {
         out->any_depth = true;
         p->pos += 2;
@@ -321,6 +372,7 @@ bool vivo_query_take_path(struct vivo_query_parser *p, struct vivo_query_path *o
     out->steps = kept;
     memcpy(out->vr, step_vr(&kept[out->nsteps - 1]), 2);
     out->cls = class_of(out->vr);
+    mark_computed(out);
     return true;
 }
 

@@ -88,6 +88,11 @@ static void print_compared(struct printer *w, const struct vivo_query_node *n)
             print_value(w, n, &n->values[1]);
         return;
     }
+    if (n->list) {
+        puts_to(w, " in @");
+        puts_to(w, n->list);
+        return;
+    }
     puts_to(w, n->kind == VIVO_QUERY_IN ? " in (" : symbols[n->cmp]);
     for (size_t i = 0; i < n->nvalues; i++) {
         puts_to(w, i ? "," : "");

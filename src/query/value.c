@@ -178,7 +178,8 @@ static bool fit_number(struct vivo_query_parser *p, size_t at,
     if (!vivo_query_number(out->text, strlen(out->text), &v))
         return fail_class(p, at, path, out->text);
     char canonical[VIVO_QUERY_CANONICAL];
-    vivo_query_shortest(v + 0.0, false, canonical);
+    v += 0.0; /* there is one zero */
+    vivo_query_shortest(v, false, canonical);
     out->lo = out->hi = strcmp(path->vr, "FL") ? v : vivo_query_single(v);
     out->text = out->folded = vivo_query_dup(p, canonical, strlen(canonical));
     return !p->rc;
@@ -198,6 +199,20 @@ static bool fit_scalar(struct vivo_query_parser *p, size_t at,
     out->zoned = span.zoned;
     out->text = out->folded = vivo_query_dup(p, canonical, strlen(canonical));
     return !p->rc;
+}
+
+/* Counting from the last study makes no order. */
+static bool check_rank(struct vivo_query_parser *p, size_t at,
+                       const struct vivo_query_node *n,
+                       const struct vivo_query_value *v)
+{
+    bool equals =
+        n->kind == VIVO_QUERY_CMP && (n->cmp == VIVO_CMP_EQ || n->cmp == VIVO_CMP_NE);
+    if (n->path.computed != VIVO_VIRTUAL_STUDY_RANK || v->lo >= 0 || equals)
+        return true;
+    vivo_query_fail(p, at, "StudyRank=-1 is the patient's latest study",
+                    "a rank from the end goes with = and != alone");
+    return false;
 }
 
 bool vivo_query_fit(struct vivo_query_parser *p, const struct vivo_query_node *n,
@@ -222,7 +237,7 @@ bool vivo_query_fit(struct vivo_query_parser *p, const struct vivo_query_node *n
     if (path->cls == VIVO_CLASS_UID)
         return fit_uid(p, at, path->steps[path->nsteps - 1].keyword, out);
     if (path->cls == VIVO_CLASS_NUMBER)
-        return fit_number(p, at, path, out);
+        return fit_number(p, at, path, out) && check_rank(p, at, n, out);
     if (is_text(path->cls))
         return strcmp(path->vr, "AT") != 0 || out->pattern || fit_tag(p, out);
     return fit_scalar(p, at, path, out);

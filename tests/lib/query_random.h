@@ -84,6 +84,13 @@ static const char *const moments[] = {"2019",
                                       "bad"};
 static const char *const ages[] = {"060Y", "059Y", "720M", "024M", "002Y",
                                    "010W", "070D", "60",   "",     "xxxY"};
+static const char *const orientations[] = {"1\\0\\0\\0\\1\\0",
+                                           "1\\0\\0\\0\\0\\-1",
+                                           "0\\1\\0\\0\\0\\-1 ",
+                                           "1\\0\\0\\0\\0.7071\\0.7071",
+                                           "1\\0\\0\\0\\0.9\\0.43",
+                                           "1\\0\\0",
+                                           ""};
 static const char *const uids[] = {"1.2.3", "1.2.4", "1.2.840.10008.5.1.4.1.1.2", ""};
 
 struct kind {
@@ -94,10 +101,10 @@ struct kind {
     {                                                                                  \
         list, VIVO_ARRAY_LEN(list)                                                     \
     }
-enum { TEXT, NUMBER, DATE, TIME, MOMENT, AGE, UID };
-static const struct kind kinds[] = {KIND(texts), KIND(numbers), KIND(dates),
-                                    KIND(times), KIND(moments), KIND(ages),
-                                    KIND(uids)};
+enum { TEXT, NUMBER, DATE, TIME, MOMENT, AGE, UID, ORIENTATION };
+static const struct kind kinds[] = {KIND(texts), KIND(numbers),     KIND(dates),
+                                    KIND(times), KIND(moments),     KIND(ages),
+                                    KIND(uids),  KIND(orientations)};
 
 struct attribute {
     uint32_t tag;
@@ -113,6 +120,7 @@ static const struct attribute attributes[] = {
     {0x00080060, "CS", "Modality", TEXT},
     {0x00080070, "LO", "Manufacturer", TEXT},
     {0x0008103E, "LO", "SeriesDescription", TEXT},
+    {0x00081155, "UI", "ReferencedSOPInstanceUID", UID},
     {0x00090010, "LO", "(0009,0010)", TEXT},
     {0x00091001, "LO", "(0009,\"ACME\",01)", TEXT},
     {0x00091002, "DS", "(0009,\"ACME\",02)", NUMBER},
@@ -123,8 +131,28 @@ static const struct attribute attributes[] = {
     {0x00180050, "DS", "SliceThickness", NUMBER},
     {0x00180081, "DS", "EchoTime", NUMBER},
     {0x00200013, "IS", "InstanceNumber", NUMBER},
+    {0x00200037, "DS", "ImageOrientationPatient", ORIENTATION},
+    {0x00280008, "IS", "NumberOfFrames", NUMBER},
     {0x00280010, "US", "Rows", NUMBER},
     {0x00280030, "DS", "PixelSpacing", NUMBER},
+};
+
+/* Of which the objects hold nothing. */
+static const struct attribute virtuals[] = {
+    {0, "IS", "InstanceCount", NUMBER},
+    {0, "IS", "FrameCount", NUMBER},
+    {0, "IS", "SeriesBytes", NUMBER},
+    {0, "UT", "Collection", TEXT},
+    {0, "UT", "License", TEXT},
+    {0, "CS", "Plane", TEXT},
+    {0, "IS", "StudyRank", NUMBER},
+    {0, "IS", "StudyDay", NUMBER},
+    {0, "UI", "RefersTo", UID},
+    {0, "CS", "ModalitiesInStudy", TEXT},
+    {0, "IS", "NumberOfPatientRelatedStudies", NUMBER},
+    {0, "IS", "NumberOfStudyRelatedSeries", NUMBER},
+    {0, "IS", "NumberOfStudyRelatedInstances", NUMBER},
+    {0, "IS", "NumberOfSeriesRelatedInstances", NUMBER},
 };
 
 static void put_random(struct vivo_buf *b, const struct attribute *at)
@@ -250,12 +278,25 @@ static void make_value(const struct attribute *at, char out[64], bool plain)
     static const char *const uids_asked[] = {"1.2.3", "CTImageStorage", "1.2.9"};
     static const char *const numbers_asked[] = {"1.5", "1.50", "2",   "0.1",
                                                 "10",  "-3",   "1e1", "0"};
+    static const char *const planes[] = {"axial", "Coronal", "oblique", "*al",
+                                         "sagittal"};
+    static const char *const counts[] = {"1", "2", "3", "4", "0", "6", "8"};
     const char *s = "";
+    bool rank = !strcmp(at->keyword, "StudyRank");
+    if (!at->tag && at->kind == NUMBER) {
+        snprintf(out, 64, "%s%s", rank && !plain && !below(2) ? "-" : "", PICK(counts));
+        return;
+    }
+    if (!strcmp(at->keyword, "Plane")) {
+        snprintf(out, 64, "%s", PICK(planes));
+        return;
+    }
     switch (at->kind) {
     case TEXT:
         s = !plain && !below(3) ? PICK(wild) : PICK(texts);
         break;
     case NUMBER:
+    case ORIENTATION:
         s = PICK(numbers_asked);
         break;
     case DATE:
@@ -299,11 +340,16 @@ static void make_condition(struct tree *t)
         "^C", "1", "(ge|m.l)", "\\.5$", "[0-9]{2,4}", "M\xC3\x9Cll", "^\xE5\xB1\xB1"};
     static const char *const likes[] = {"1*", "*5", "10", "2019*", "0??Y", "x"};
     t->op = 'c';
-    t->at = &PICK(attributes);
-    make_path(t);
+    t->at = below(5) ? &PICK(attributes) : &PICK(virtuals);
+    if (t->at->tag)
+        make_path(t);
+    else
+        snprintf(t->path, sizeof t->path, "%s", t->at->keyword);
     snprintf(t->condition, sizeof t->condition, "%s", PICK(conditions));
+    bool equals = !strcmp(t->condition, "=") || !strcmp(t->condition, "!=");
     for (size_t i = 0; i < 3; i++)
-        make_value(t->at, t->value[i], !strcmp(t->condition, ".."));
+        make_value(t->at, t->value[i],
+                   t->at->tag ? !strcmp(t->condition, "..") : !equals);
     if (!strcmp(t->condition, "~"))
         snprintf(t->value[0], sizeof t->value[0], "%s", PICK(patterns));
     if (!strcmp(t->condition, "any"))

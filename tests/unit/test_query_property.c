@@ -5,6 +5,7 @@
  * parse to the same tree, which prints and parses back to itself. Then evaluator
  * and reference must agree on every object, whole or as a difference, and what a
  * series' common attributes decide must hold for all its members. */
+#include "query/oracle.h"
 #include "query_random.h"
 
 #define ROUNDS 1500
@@ -49,6 +50,7 @@ static void assert_same_path(const struct vivo_query_path *a,
 {
     assert_int_equal(a->nsteps, b->nsteps);
     assert_int_equal(a->any_depth, b->any_depth);
+    assert_int_equal(a->computed, b->computed);
     assert_int_equal(a->cls, b->cls);
     assert_string_equal(a->vr, b->vr);
     for (size_t i = 0; i < a->nsteps; i++) {
@@ -127,6 +129,15 @@ static enum vivo_truth level_of(void *ctx, const struct vivo_query_node *node)
                                                                   : VIVO_FALSE;
 }
 
+static enum vivo_truth computed_of(void *ctx, enum vivo_query_virtual which,
+                                   char out[VIVO_QUERY_COMPUTED_MAX])
+{
+    struct world *w = ctx;
+    return vivo_query_oracle_fact(which, w->objects, OBJECTS, w->self, out)
+               ? VIVO_TRUE
+               : VIVO_FALSE;
+}
+
 /* Two series of one patient or of two. */
 static void make_world(struct world *w)
 {
@@ -174,8 +185,11 @@ static void check_instance(struct world *w, const struct vivo_query *q, size_t i
     const struct vivo_query_node *root = vivo_query_root(q);
     const struct vivo_buf *base = &w->bytes[i - i % MEMBERS];
     enum vivo_truth truth = expected ? VIVO_TRUE : VIVO_FALSE;
-    struct vivo_query_source src = {
-        .attrs = made(&w->bytes[i]), .headers = true, .level = level_of, .ctx = w};
+    struct vivo_query_source src = {.attrs = made(&w->bytes[i]),
+                                    .headers = true,
+                                    .level = level_of,
+                                    .computed = computed_of,
+                                    .ctx = w};
     struct vivo_buf diff;
     vivo_buf_init(&diff, MAKE_MAX);
     w->self = i;
@@ -198,7 +212,10 @@ static size_t check_listing(struct world *w, const struct vivo_query *q, size_t 
     while (vivo_attrs_next(&it, &a))
         if (below(4))
             assert_int_equal(vivo_attrs_put(&some, a.tag, a.vr, a.value, a.len), 0);
-    struct vivo_query_source src = {.attrs = made(&some), .level = level_of, .ctx = w};
+    struct vivo_query_source src = {.attrs = made(&some),
+                                    .level = level_of,
+                                    .computed = below(2) ? computed_of : NULL,
+                                    .ctx = w};
     w->self = i;
     enum vivo_truth t = vivo_query_eval(vivo_query_root(q), &src);
     if (t != VIVO_UNKNOWN)
@@ -216,6 +233,7 @@ static size_t check_series(struct world *w, const struct vivo_query *q, size_t f
                                     .nvarying = varying_of(w, first, varying),
                                     .headers = below(2),
                                     .level = level_of,
+                                    .computed = computed_of,
                                     .ctx = w};
     bool shared = false; /* levels at or above the series are the same for all */
     w->self = first;
