@@ -50,11 +50,13 @@ struct vivo_tree_config {
     bool refused_hide;
     uid_t uid; /* owner shown, who may use .vivofs */
     gid_t gid;
-    const char *config_text;        /* for .vivofs/config, secrets redacted; copied */
-    const char *conformance;        /* for .vivofs/conformance.txt; copied */
-    const char *profile;            /* for status.json; copied */
-    const char *key_id;             /* or NULL */
-    const char *saved_dir;          /* where saved queries are kept; NULL = not kept */
+    const char *config_text; /* for .vivofs/config, secrets redacted; copied */
+    const char *conformance; /* for .vivofs/conformance.txt; copied */
+    const char *profile;     /* for status.json; copied */
+    const char *key_id;      /* or NULL */
+    const char *saved_dir;   /* where saved queries are kept; NULL = not kept */
+    struct vivo_query_list *const *lists; /* borrowed, for `in @NAME` */
+    size_t nlists;
     struct vivo_counters *counters; /* borrowed */
     struct vivo_store *store;       /* borrowed, for status.json; or NULL */
 };

@@ -34,11 +34,19 @@ int cli_usage(const char *fmt, ...) VIVO_PRINTF(1, 2);
 
 /* ---- options (options.c) --------------------------------------------------------- */
 
-enum option_kind { KIND_FLAG, KIND_TEXT, KIND_SIZE, KIND_NUMBER, KIND_SECONDS };
+enum option_kind {
+    KIND_FLAG,
+    KIND_TEXT,
+    KIND_LIST,
+    KIND_SIZE,
+    KIND_NUMBER,
+    KIND_SECONDS
+};
 
 struct options { /* one field per row of mountopts/options.def; strings are owned */
 #define FIELD_FLAG(name) bool name;
 #define FIELD_TEXT(name) char *name;
+#define FIELD_LIST(name) char *name; /* parted by line feeds */
 #define FIELD_SIZE(name) uint64_t name;
 #define FIELD_NUMBER(name) uint64_t name;
 #define FIELD_SECONDS(name) uint64_t name;
@@ -47,6 +55,7 @@ struct options { /* one field per row of mountopts/options.def; strings are owne
 #undef VIVO_OPTION
 #undef FIELD_FLAG
 #undef FIELD_TEXT
+#undef FIELD_LIST
 #undef FIELD_SIZE
 #undef FIELD_NUMBER
 #undef FIELD_SECONDS
@@ -90,6 +99,8 @@ int house_build(const struct source *sources, size_t n, const struct house_hooks
 void house_free(struct house *h);
 struct vivo_flow **house_flows(struct house *h, size_t *n);
 struct vivo_store *house_store(struct house *h); /* NULL = none */
+/* -o list=, of the first source. */
+struct vivo_query_list *const *house_lists(const struct house *h, size_t *n);
 bool house_network(const struct house *h);
 /* Texts for .vivofs: effective configuration, conformance, profile, key id. */
 int house_config_text(struct house *h, struct vivo_buf *out);

@@ -118,6 +118,8 @@ static int build_tree(struct mounted *m, struct vivo_err *err)
         rc = house_conformance(m->house, &m->conformance);
     if (rc)
         return vivo_fail(err, -rc, "the configuration is too long");
+    size_t nlists;
+    struct vivo_query_list *const *lists = house_lists(m->house, &nlists);
     m->saved = vivo_user_dir(VIVO_DIR_CONFIG, "queries");
     struct vivo_tree_config cfg = {
         .flows = flows,
@@ -133,6 +135,8 @@ static int build_tree(struct mounted *m, struct vivo_err *err)
         .profile = house_profile(m->house),
         .key_id = house_key_id(m->house),
         .saved_dir = m->saved,
+        .lists = lists,
+        .nlists = nlists,
         .counters = &m->counters,
         .store = house_store(m->house),
     };

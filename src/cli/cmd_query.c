@@ -214,9 +214,12 @@ static const char *hides(void *ctx, uint32_t tag, const char *creator)
     return vivo_deid_hides(vivo_flow_deid(ctx), tag, creator);
 }
 
-static int parse_for(struct vivo_flow *f, const char *text, struct vivo_query **out)
+static int parse_for(struct house *h, struct vivo_flow *f, const char *text,
+                     struct vivo_query **out)
 {
-    struct vivo_query_rules rules = {.hides = hides, .ctx = f};
+    struct vivo_query_rules rules = {
+        .hides = hides, .ctx = f, .archive = vivo_flow_name(f)};
+    rules.lists = house_lists(h, &rules.nlists);
     struct vivo_query_error qe = {0};
     int rc = vivo_query_parse(text, &rules, out, &qe);
     if (rc == -ENOENT)
@@ -256,13 +259,13 @@ static int list_series(void *ctx, const struct vivo_entry *e)
                                  list_series, ctx, NULL);
 }
 
-static int ask(struct vivo_flow *f, const struct asked *a, struct vivo_counts *total,
-               bool *first)
+static int ask(struct house *h, struct vivo_flow *f, const struct asked *a,
+               struct vivo_counts *total, bool *first)
 {
     struct vivo_query *q = NULL;
     struct vivo_op op;
     vivo_op_init(&op, 0);
-    int rc = parse_for(f, a->words[0], &q);
+    int rc = parse_for(h, f, a->words[0], &q);
     if (rc)
         return rc;
     struct printer p = {
@@ -303,7 +306,7 @@ static int ask_all(struct house *h, const struct asked *a)
     if (a->format == FORMAT_JSON)
         puts("[");
     for (size_t i = 0; i < n && !rc; i++)
-        rc = ask(flows[i], a, &total, &first);
+        rc = ask(h, flows[i], a, &total, &first);
     if (a->format == FORMAT_JSON)
         puts(first ? "]" : "\n]");
     if (a->format == FORMAT_COUNT && !rc)

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { PROBE_MS = 10000 };
+enum { PROBE_MS = 10000, LISTS_MAX = 64 };
 
 struct wing { /* one archive */
     const struct source *source;
@@ -28,6 +28,8 @@ struct house {
     struct vivo_flow **flows;
     size_t n, started;
     bool network;
+    struct vivo_query_list *lists[LISTS_MAX];
+    size_t nlists;
     char profile[256];
 };
 
@@ -258,6 +260,31 @@ static int check_names(const struct source *sources, size_t n, struct vivo_err *
     return 0;
 }
 
+/* "NAME:FILE" lines; what the command line says is the same for all sources. */
+static int load_lists(struct house *h, const struct options *o, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_free_p) char *copy = strdup(o->list);
+    char *rest = copy;
+    if (!copy)
+        return vivo_fail(err, ENOMEM, "out of memory");
+    for (char *spec = strsep(&rest, "\n"); spec; spec = strsep(&rest, "\n")) {
+        if (!*spec)
+            continue;
+        if (h->nlists == LISTS_MAX)
+            return vivo_fail(err, EINVAL, "more than %d lists", LISTS_MAX);
+        int rc = vivo_query_list_load(spec, &h->lists[h->nlists], err);
+        if (rc)
+            return rc;
+        h->nlists++;
+        for (size_t i = 0; i + 1 < h->nlists; i++)
+            if (!strcmp(vivo_query_list_name(h->lists[i]),
+                        vivo_query_list_name(h->lists[h->nlists - 1])))
+                return vivo_fail(err, EINVAL, "two lists are named %s",
+                                 vivo_query_list_name(h->lists[i]));
+    }
+    return 0;
+}
+
 int house_build(const struct source *sources, size_t n, const struct house_hooks *hooks,
                 struct house **out, struct vivo_err *err)
 {
@@ -270,6 +297,8 @@ int house_build(const struct source *sources, size_t n, const struct house_hooks
     int rc = h->wings && h->flows ? 0 : vivo_fail(err, ENOMEM, "out of memory");
     if (!rc)
         rc = check_names(sources, n, err);
+    if (!rc && n)
+        rc = load_lists(h, &sources[0].options, err);
     for (size_t i = 0; i < n && !rc; i++) {
         h->wings[i].source = &sources[i];
         rc = open_wing(h, &h->wings[i], err);
@@ -303,6 +332,8 @@ void house_free(struct house *h)
         free(w->catalog_path);
     }
     vivo_store_close(h->store);
+    for (size_t i = 0; i < h->nlists; i++)
+        vivo_query_list_free(h->lists[i]);
     free(h->wings);
     free(h->flows);
     free(h);
@@ -321,6 +352,12 @@ struct vivo_flow **house_flows(struct house *h, size_t *n)
 struct vivo_store *house_store(struct house *h)
 {
     return h->store;
+}
+
+struct vivo_query_list *const *house_lists(const struct house *h, size_t *n)
+{
+    *n = h->nlists;
+    return h->lists;
 }
 
 bool house_network(const struct house *h)

@@ -39,6 +39,11 @@ static bool one_of(const char *const *words, size_t n, const char *s)
     return strncmp(s, "x-", 2) == 0;
 }
 
+static bool is_text(const struct row *r)
+{
+    return r->kind == KIND_TEXT || r->kind == KIND_LIST;
+}
+
 static char **text_at(struct options *o, const struct row *r)
 {
     return (char **)((char *)o + r->offset);
@@ -86,10 +91,11 @@ static int set(struct options *o, const struct row *r, const char *value,
     if (!value)
         return vivo_fail(err, EINVAL, "option %s needs a value: %s=%s", r->name,
                          r->name, r->argument);
-    if (r->kind != KIND_TEXT)
+    if (!is_text(r))
         return parse_number(r, value, number_at(o, r), err);
-    char *copy = strdup(value);
-    if (!copy)
+    char *copy = NULL;
+    const char *had = r->kind == KIND_LIST ? *text_at(o, r) : NULL;
+    if (asprintf(&copy, "%s%s%s", had ? had : "", had && *had ? "\n" : "", value) < 0)
         return vivo_fail(err, ENOMEM, "out of memory");
     free(*text_at(o, r));
     *text_at(o, r) = copy;
@@ -114,7 +120,7 @@ int options_init(struct options *o, struct vivo_err *err)
 void options_free(struct options *o)
 {
     for (size_t i = 0; i < VIVO_ARRAY_LEN(rows); i++)
-        if (rows[i].kind == KIND_TEXT)
+        if (is_text(&rows[i]))
             free(*text_at(o, &rows[i]));
     for (size_t i = 0; i < o->nfuse; i++)
         free(o->fuse[i]);
@@ -213,11 +219,17 @@ static int print_row(const struct options *o, const struct row *r, struct vivo_b
     const char *at = (const char *)o + r->offset;
     if (r->kind == KIND_FLAG)
         return *(const bool *)at ? vivo_buf_printf(out, "  %s\n", r->name) : 0;
-    if (r->kind != KIND_TEXT)
+    if (!is_text(r))
         return vivo_buf_printf(out, "  %s=%" PRIu64 "\n", r->name,
                                *(const uint64_t *)(const void *)at);
     const char *text = *(char *const *)(const void *)at;
-    return text[0] ? vivo_buf_printf(out, "  %s=%s\n", r->name, text) : 0;
+    int rc = 0;
+    while (*text && !rc) {
+        size_t n = strcspn(text, r->kind == KIND_LIST ? "\n" : "");
+        rc = vivo_buf_printf(out, "  %s=%.*s\n", r->name, (int)n, text);
+        text += n + (text[n] != '\0');
+    }
+    return rc;
 }
 
 int options_print(const struct options *o, struct vivo_buf *out)

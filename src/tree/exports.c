@@ -4,6 +4,7 @@
  * that its size is exact, and again only when the catalog has changed. */
 #include "tree/internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,9 +34,14 @@ static int run_archive(struct vivo_tree *t, const struct node *dir, uint32_t arc
     VIVO_AUTO(query_unref_p) struct vivo_query *q = NULL;
     struct vivo_query_error qe = {0};
     struct node part = {.room = &room_level, .archive = archive, .mtime = NO_DATE};
+    int rc = dir->query ? query_again(t, &part, dir->query, &q, &qe) : 0;
 
-    if (dir->query && query_parse(t, &part, vivo_query_text(dir->query), &q, &qe))
+    if (rc == -EINVAL && qe.hidden)
         return 0;
+    if (rc)
+        return vivo_fail(&op->err, rc == -ENOMEM ? ENOMEM : EIO,
+                         "%s: the query cannot be read again",
+                         vivo_flow_name(t->flows[archive]));
     part.query = q;
     return run_part(t, &part, fn, ctx, op);
 }

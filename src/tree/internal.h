@@ -219,6 +219,10 @@ int render_status(struct vivo_tree *t, struct vivo_buf *out);
  * *qe, -ENOENT. */
 int query_parse(struct vivo_tree *t, const struct node *n, const char *name,
                 struct vivo_query **out, struct vivo_query_error *qe);
+/* The same query under the rules of another archive: 0, -EINVAL with *qe (what is asked
+ * is hidden there), or another failure. */
+int query_again(struct vivo_tree *t, const struct node *n, const struct vivo_query *q,
+                struct vivo_query **out, struct vivo_query_error *qe);
 /* The directory that shows `q` (taken over) in dir's scope, within dir's own query;
  * or the error room. */
 int found_query(struct vivo_tree *t, struct found *f, const struct node *dir,

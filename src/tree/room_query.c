@@ -26,10 +26,13 @@ static const char *hidden_everywhere(void *ctx, uint32_t tag, const char *creato
     return word;
 }
 
-int query_parse(struct vivo_tree *t, const struct node *n, const char *name,
-                struct vivo_query **out, struct vivo_query_error *qe)
+/* What the archive of `n`, or the mount as a whole, knows and hides. */
+static struct vivo_query_rules rules_for(struct vivo_tree *t, const struct node *n)
 {
-    struct vivo_query_rules rules = {.hides = hidden_everywhere, .ctx = t};
+    struct vivo_query_rules rules = {.hides = hidden_everywhere,
+                                     .ctx = t,
+                                     .lists = t->cfg.lists,
+                                     .nlists = t->cfg.nlists};
     union { /* the rules' context is not const */
         const struct vivo_deid *in;
         struct vivo_deid *out;
@@ -39,8 +42,25 @@ int query_parse(struct vivo_tree *t, const struct node *n, const char *name,
         deid.in = vivo_flow_deid(node_flow(t, n));
         rules.hides = hidden_here;
         rules.ctx = deid.out;
+        rules.archive = vivo_flow_name(node_flow(t, n));
     }
+    return rules;
+}
+
+int query_parse(struct vivo_tree *t, const struct node *n, const char *name,
+                struct vivo_query **out, struct vivo_query_error *qe)
+{
+    struct vivo_query_rules rules = rules_for(t, n);
+
     return vivo_query_parse(name, &rules, out, qe);
+}
+
+int query_again(struct vivo_tree *t, const struct node *n, const struct vivo_query *q,
+                struct vivo_query **out, struct vivo_query_error *qe)
+{
+    struct vivo_query_rules rules = rules_for(t, n);
+
+    return vivo_query_reparse(q, &rules, out, qe);
 }
 
 int found_query(struct vivo_tree *t, struct found *f, const struct node *dir,

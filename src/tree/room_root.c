@@ -116,7 +116,7 @@ static int lookup_everywhere(struct vivo_tree *t, const struct node *dir,
     /* Each archive has its own profile, which may hide what another one shows. */
     archive.archive = i;
     archive.query = NULL;
-    rc = query_parse(t, &archive, text, &q, &qe);
+    rc = query_again(t, &archive, dir->query, &q, &qe);
     if (rc == -EINVAL)
         return found_query_error(f, &archive, text, &qe, op);
     if (rc)
