@@ -23,6 +23,7 @@ struct vivo_catalog_config {
     const uint8_t *seal_key;   /* 32 bytes: locators are AES-256-GCM sealed; NULL =
                                   kept plain (nothing is de-identified) */
     const uint8_t *lookup_key; /* 32 bytes, NULL with seal_key */
+    bool plain_names;          /* descriptions are no part of names */
 };
 /* -EIO: cannot be opened. A damaged or older-schema database is moved aside (".bad")
  * and begun anew, with a warning in the log. */

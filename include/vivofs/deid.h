@@ -123,6 +123,9 @@ int vivo_deid_attrs(const struct vivo_deid *d, struct vivo_attrs in,
 int vivo_deid_header(const struct vivo_deid *d, struct vivo_attrs in,
                      struct vivo_buf *out, struct vivo_err *err);
 
+/* Is what the profile shows of the attribute free text that was cleaned? It never
+ * enters a name of a directory. */
+bool vivo_deid_cleans(const struct vivo_deid *d, uint32_t tag);
 /* A name that is no attribute (collection, file name): itself with "none",
  * else a pseudonym in the given domain; out gets at most 64 characters and NUL. */
 void vivo_deid_name(const struct vivo_deid *d, const char *domain, const char *original,

@@ -106,6 +106,9 @@ void vivo_name_collection(const char *name, char out[VIVO_NAME_MAX + 1]);
 void vivo_name_patient(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1]);
 void vivo_name_study(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1]);
 void vivo_name_series(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1]);
+/* The same without descriptions: cleaned free text never enters a name. */
+void vivo_name_study_plain(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1]);
+void vivo_name_series_plain(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1]);
 /* `uid` stands for SOPInstanceUID when the object has none (a digest, say).
  * duplicate: NULL, or the locator as shown of an object whose SOP Instance UID
  * another object already has: adds '+' and 4 characters. */

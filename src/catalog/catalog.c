@@ -311,6 +311,7 @@ int vivo_catalog_open(const struct vivo_catalog_config *cfg, struct vivo_catalog
     init_locks(c);
     vivo_buf_init(&c->w.scratch, 2 * VIVO_ATTRS_MAX);
     vivo_buf_init(&c->w.scratch2, 2 * VIVO_ATTRS_MAX);
+    c->w.plain_names = cfg->plain_names;
     c->sealed = cfg->seal_key != NULL;
     if (c->sealed && !cfg->lookup_key)
         rc = vivo_fail(err, EINVAL, "catalog: a seal key without a lookup key");

@@ -117,7 +117,7 @@ void vivo_catalog_name_u(const char *name, char out[7])
     out[6] = 0;
 }
 
-static void make_name(enum vivo_level level, const struct vivo_put *put,
+static void make_name(enum vivo_level level, bool plain, const struct vivo_put *put,
                       const char *key, char out[VIVO_NAME_MAX + 1])
 {
     if (level == VIVO_LEVEL_COLLECTION && key[0])
@@ -127,9 +127,9 @@ static void make_name(enum vivo_level level, const struct vivo_put *put,
     else if (level == VIVO_LEVEL_PATIENT)
         vivo_name_patient(put->attrs, out);
     else if (level == VIVO_LEVEL_STUDY && key[0])
-        vivo_name_study(put->attrs, out);
+        (plain ? vivo_name_study_plain : vivo_name_study)(put->attrs, out);
     else if (level == VIVO_LEVEL_SERIES && key[0])
-        vivo_name_series(put->attrs, out);
+        (plain ? vivo_name_series_plain : vivo_name_series)(put->attrs, out);
     else
         snprintf(out, VIVO_NAME_MAX + 1, "%s",
                  level == VIVO_LEVEL_STUDY ? "no-study" : "no-series");
@@ -201,7 +201,7 @@ static int insert(struct vivo_writer *w, enum vivo_level via, enum vivo_level le
 
     if (!st)
         return -EIO;
-    make_name(level, put, key, name);
+    make_name(level, w->plain_names, put, key, name);
     if (put->level == VIVO_LEVEL_INSTANCE)
         vivo_attrs_text(put->attrs, VIVO_TAG_SOPInstanceUID, uid, sizeof uid);
     vivo_catdb_int(st, 1, id);
@@ -465,7 +465,7 @@ static int rename_node(struct vivo_writer *w, enum vivo_level level, vivo_row id
     if (!st)
         return -EIO;
     key_attr(a, key_tag, key);
-    make_name(level, &put, key, name);
+    make_name(level, w->plain_names, &put, key, name);
     vivo_catdb_int(st, 1, id);
     vivo_catdb_int(st, 4,
                    level == VIVO_LEVEL_STUDY ? vivo_name_mtime(a) : VIVO_CATALOG_MTIME);

@@ -109,8 +109,9 @@ static int place(struct job *j, char **out, struct vivo_err *err)
     char instance[VIVO_NAME_MAX + 1];
     char uid[VIVO_UID_MAX + 1];
     vivo_name_patient(a, patient);
-    vivo_name_study(a, study);
-    vivo_name_series(a, series);
+    bool plain = vivo_deid_cleans(j->deid, VIVO_TAG_SeriesDescription);
+    (plain ? vivo_name_study_plain : vivo_name_study)(a, study);
+    (plain ? vivo_name_series_plain : vivo_name_series)(a, series);
     if (!vivo_attrs_text(a, VIVO_TAG_SOPInstanceUID, uid, sizeof uid))
         return vivo_fail(err, EBADMSG, "has no SOP Instance UID");
     vivo_name_instance(a, uid, NULL, instance);

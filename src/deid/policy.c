@@ -282,6 +282,15 @@ static bool is_method(uint32_t tag)
     return false;
 }
 
+bool vivo_deid_cleans(const struct vivo_deid *d, uint32_t tag)
+{
+    struct vivo_decision dec;
+    if (d->none)
+        return false;
+    vivo_deid_decide(d, tag, &dec);
+    return dec.act == VIVO_ACT_CLEAN;
+}
+
 static const char *hides_private(const struct vivo_deid *d, uint32_t tag,
                                  const char *creator)
 {

@@ -263,6 +263,7 @@ static int open_catalog(struct vivo_flow *f, const struct vivo_flow_config *cfg,
         c.seal_key = seal;
         c.lookup_key = lookup;
     }
+    c.plain_names = vivo_deid_cleans(cfg->deid, VIVO_TAG_SeriesDescription);
     int rc = vivo_catalog_open(&c, &f->catalog, err);
     vivo_wipe(seal, sizeof seal);
     vivo_wipe(lookup, sizeof lookup);

@@ -100,8 +100,7 @@ static int refused_attrs(struct vivo_flow *f, int fd, uint64_t size,
     if (rc)
         return rc;
     vivo_buf_clear(out);
-    return vivo_deid_attrs(f->deid, (struct vivo_attrs){raw.data, raw.len},
-                           (struct vivo_attrs){NULL, 0}, out, err);
+    return vivo_deid_header(f->deid, (struct vivo_attrs){raw.data, raw.len}, out, err);
 }
 
 static bool has_sop_uid(const struct vivo_buf *attrs)

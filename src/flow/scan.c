@@ -347,6 +347,8 @@ static int shown_attrs(struct scan *s, const struct vivo_record *rec,
                        struct vivo_buf *out, struct vivo_err *err)
 {
     vivo_buf_init(out, VIVO_ATTRS_MAX);
+    if (rec->headers)
+        return vivo_deid_header(s->flow->deid, rec->attrs, out, err);
     return vivo_deid_attrs(s->flow->deid, rec->attrs, (struct vivo_attrs){NULL, 0}, out,
                            err);
 }

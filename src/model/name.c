@@ -214,7 +214,7 @@ int64_t vivo_name_mtime(struct vivo_attrs a)
 
 /* ---- study, series, instance -------------------------------------------------- */
 
-void vivo_name_study(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1])
+static void name_study(struct vivo_attrs a, bool plain, char out[VIVO_NAME_MAX + 1])
 {
     char u[U_LEN + 1];
     char date[9];
@@ -224,12 +224,13 @@ void vivo_name_study(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1])
     }
     study_date(a, date);
     size_t at = put_part(out, 0, date);
-    at =
-        put_text(out, at, a, VIVO_TAG_StudyDescription, VIVO_NAME_MAX - at - 1 - U_LEN);
+    if (!plain)
+        at = put_text(out, at, a, VIVO_TAG_StudyDescription,
+                      VIVO_NAME_MAX - at - 1 - U_LEN);
     memcpy(out + at, u, sizeof u);
 }
 
-void vivo_name_series(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1])
+static void name_series(struct vivo_attrs a, bool plain, char out[VIVO_NAME_MAX + 1])
 {
     char u[U_LEN + 1];
     char number[24] = "";
@@ -242,9 +243,30 @@ void vivo_name_series(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1])
         snprintf(number, sizeof number, "%04lu", n);
     size_t at = put_part(out, 0, number);
     at = put_text(out, at, a, VIVO_TAG_Modality, 16); /* CS: PS3.5 section 6.2 */
-    at = put_text(out, at, a, VIVO_TAG_SeriesDescription,
-                  VIVO_NAME_MAX - at - 1 - U_LEN);
+    if (!plain)
+        at = put_text(out, at, a, VIVO_TAG_SeriesDescription,
+                      VIVO_NAME_MAX - at - 1 - U_LEN);
     memcpy(out + at, u, sizeof u);
+}
+
+void vivo_name_study(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1])
+{
+    name_study(a, false, out);
+}
+
+void vivo_name_series(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1])
+{
+    name_series(a, false, out);
+}
+
+void vivo_name_study_plain(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1])
+{
+    name_study(a, true, out);
+}
+
+void vivo_name_series_plain(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1])
+{
+    name_series(a, true, out);
 }
 
 void vivo_name_instance(struct vivo_attrs a, const char *uid, const char *duplicate,
