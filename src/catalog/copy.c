@@ -338,3 +338,58 @@ int vivo_catalog_rivals(struct vivo_catalog *c, vivo_row row, vivo_rival_fn *fn,
     vivo_buf_free(&r.locators);
     return rc;
 }
+
+/* ---- the plain one has gone -------------------------------------------------------
+ */
+
+/* Of the objects that still have the UID, the one that comes first by locator. */
+static int find_heir(struct vivo_catalog *c, vivo_row parent, const char *uid,
+                     vivo_row *heir, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf best = {0}, one = {0};
+    struct vivo_rowset rows = {NULL, 0, 0};
+    sqlite3_stmt *st = vivo_catdb_stmt(
+        &c->w.db, "SELECT id FROM instance WHERE parent = ?1 AND uid = ?2", err);
+    int rc;
+
+    vivo_buf_init(&best, VIVO_CATALOG_LOCATOR_MAX);
+    vivo_buf_init(&one, VIVO_CATALOG_LOCATOR_MAX);
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, parent);
+    vivo_catdb_text(st, 2, uid);
+    while ((rc = vivo_catdb_step(&c->w.db, st, err)) == 1)
+        if (vivo_catalog_rowset_add(&rows, sqlite3_column_int64(st, 0)) < 0)
+            break;
+    sqlite3_reset(st);
+    for (size_t i = 0; rc == 0 && i < rows.n; i++) {
+        rc = first_locator(c, rows.rows[i], &one, err);
+        if (rc < 0 || one.len == 0 ||
+            (*heir && strcmp((const char *)one.data, (const char *)best.data) >= 0))
+            continue;
+        *heir = rows.rows[i];
+        vivo_buf_clear(&best);
+        rc = vivo_buf_add(&best, one.data, one.len);
+    }
+    free(rows.rows);
+    return rc == 1 ? vivo_fail(err, ENOMEM, "catalog: out of memory") : rc;
+}
+
+int vivo_catalog_inherit(struct vivo_catalog *c, vivo_row parent, const char *uid,
+                         const char *u, const char *name, struct vivo_err *err)
+{
+    vivo_row heir = 0;
+    sqlite3_stmt *st;
+    int rc = find_heir(c, parent, uid, &heir, err);
+
+    if (rc < 0 || heir == 0)
+        return rc;
+    st = vivo_catdb_stmt(
+        &c->w.db, "UPDATE OR IGNORE instance SET name = ?2, u = ?3 WHERE id = ?1", err);
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, heir);
+    vivo_catdb_text(st, 2, name);
+    vivo_catdb_text(st, 3, u);
+    return vivo_catdb_run(&c->w.db, st, err);
+}

@@ -226,8 +226,11 @@ int vivo_catalog_update_instance(struct vivo_catalog *c, struct vivo_sstate *ss,
                                  bool changed, struct vivo_err *err);
 /* The source goes, and its instance when it was the last. Flush before, forget after:
  * counts of series change behind what is remembered of them. */
-int vivo_catalog_remove_source(struct vivo_writer *w, int64_t source, int64_t instance,
+int vivo_catalog_remove_source(struct vivo_catalog *c, int64_t source, int64_t instance,
                                struct vivo_err *err);
+/* copy.c: the plain name of a UID passes to the first that is left of it, if any. */
+int vivo_catalog_inherit(struct vivo_catalog *c, vivo_row parent, const char *uid,
+                         const char *u, const char *name, struct vivo_err *err);
 int vivo_catalog_remove_node(struct vivo_writer *w, enum vivo_level level, vivo_row row,
                              struct vivo_err *err);
 /* Appends the rows of the children of a collection, patient or study (NONE: 0). */

@@ -216,7 +216,7 @@ static int put_other(struct vivo_listing *l, const char *locator, const char *ve
         sqlite3_reset(st);
         rc = vivo_catalog_flush(w, err);
         if (rc == 0)
-            rc = vivo_catalog_remove_source(w, *id, instance, err);
+            rc = vivo_catalog_remove_source(l->c, *id, instance, err);
         vivo_catalog_forget(w);
         if (rc < 0)
             return rc;
@@ -402,8 +402,7 @@ static int remove_sources(struct vivo_listing *l, const struct vivo_rowset *seri
     int rc = collect_sources(l, series, &g, err);
 
     for (size_t i = 0; rc == 0 && i < g.sources.n; i++)
-        rc = vivo_catalog_remove_source(&l->c->w, g.sources.rows[i], g.instances[i],
-                                        err);
+        rc = vivo_catalog_remove_source(l->c, g.sources.rows[i], g.instances[i], err);
     free(g.sources.rows);
     free(g.instances);
     return rc;

@@ -196,7 +196,7 @@ static int put_known(struct vivo_catalog *c, struct vivo_sstate *ss,
     }
     rc = vivo_catalog_flush(w, err);
     if (rc == 0)
-        rc = vivo_catalog_remove_source(w, k.source, k.instance, err);
+        rc = vivo_catalog_remove_source(c, k.source, k.instance, err);
     vivo_catalog_forget(w);
     return rc;
 }

@@ -3,6 +3,7 @@
 #include "catalog/internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 static int run1(struct vivo_catdb *d, const char *sql, int64_t row,
                 struct vivo_err *err)
@@ -34,9 +35,41 @@ static int remove_instance(struct vivo_writer *w, int64_t instance,
     return rc;
 }
 
-int vivo_catalog_remove_source(struct vivo_writer *w, int64_t source, int64_t instance,
+struct departed { /* an instance that had the plain name of its UID */
+    vivo_row parent;
+    char uid[VIVO_NAME_MAX + 1], u[64], name[VIVO_NAME_MAX + 1];
+};
+
+/* 1 when it has the plain name, 0 when not. */
+static int find_plain(struct vivo_writer *w, int64_t instance, struct departed *d,
+                      struct vivo_err *err)
+{
+    sqlite3_stmt *st = vivo_catdb_stmt(
+        &w->db,
+        "SELECT parent, uid, u, name FROM instance WHERE id = ?1 AND uid IS NOT NULL"
+        " AND instr(u, '+') = 0 AND instr(u, '=') = 0",
+        err);
+    int rc;
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, instance);
+    rc = vivo_catdb_step(&w->db, st, err);
+    if (rc <= 0)
+        return rc;
+    d->parent = sqlite3_column_int64(st, 0);
+    snprintf(d->uid, sizeof d->uid, "%s", vivo_catdb_column_text(st, 1));
+    snprintf(d->u, sizeof d->u, "%s", vivo_catdb_column_text(st, 2));
+    snprintf(d->name, sizeof d->name, "%s", vivo_catdb_column_text(st, 3));
+    sqlite3_reset(st);
+    return 1;
+}
+
+int vivo_catalog_remove_source(struct vivo_catalog *c, int64_t source, int64_t instance,
                                struct vivo_err *err)
 {
+    struct vivo_writer *w = &c->w;
+    struct departed gone;
     sqlite3_stmt *st;
     int64_t left = 0;
     int rc = run1(&w->db, "DELETE FROM source WHERE id = ?1", source, err);
@@ -53,7 +86,14 @@ int vivo_catalog_remove_source(struct vivo_writer *w, int64_t source, int64_t in
     if (rc < 0 || left)
         return rc;
     w->emptied = true;
-    return remove_instance(w, instance, err);
+    rc = find_plain(w, instance, &gone, err);
+    if (rc < 0)
+        return rc;
+    bool plain = rc == 1;
+    rc = remove_instance(w, instance, err);
+    if (rc < 0 || !plain)
+        return rc;
+    return vivo_catalog_inherit(c, gone.parent, gone.uid, gone.u, gone.name, err);
 }
 
 int vivo_catalog_child_rows(struct vivo_catdb *d, enum vivo_level child,
