@@ -335,8 +335,10 @@ void flight_status(struct vivo_flow *f, struct vivo_flow_status *out)
     pthread_mutex_lock(&parking);
     for (struct vivo_flight *fl = f->flights; fl; fl = fl->next) {
         out->flights++;
-        if (fl->key.kind == FLIGHT_LIST && fl->key.level == VIVO_LEVEL_NONE)
-            out->scan_seen = atomic_load(&fl->things);
+        if (fl->key.kind == FLIGHT_LIST && fl->key.level == VIVO_LEVEL_NONE) {
+            out->scan_seen = atomic_load(&fl->seen);
+            out->scan_read = atomic_load(&fl->things);
+        }
     }
     pthread_mutex_unlock(&parking);
 }

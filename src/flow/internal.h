@@ -34,8 +34,9 @@ struct vivo_flight {
     unsigned refs;
     bool keep; /* runs on without waiters (background) */
     int64_t began_ms;
-    atomic_int_least64_t progress_ms;    /* last sign of life of the archive */
-    atomic_uint_least64_t bytes, things; /* progress, for status.json */
+    atomic_int_least64_t progress_ms; /* last sign of life of the archive */
+    /* Progress, for status.json: `seen` things of a listing, `things` of them read. */
+    atomic_uint_least64_t bytes, seen, things;
     /* 0, a negative errno with op.err set, or FLIGHT_ALOFT: flight_land comes later. */
     int (*run)(struct vivo_flight *);
     void (*cancel)(struct vivo_flight *); /* NULL, or called once after cancelling */

@@ -393,10 +393,16 @@ static int take_record(struct vivo_intake *self, const struct vivo_record *rec,
     return record_with_attrs(s, rec, err);
 }
 
+static void seen(struct scan *s)
+{
+    atomic_fetch_add_explicit(&s->flight->seen, 1, memory_order_relaxed);
+    flight_progress(s->flight, 0);
+}
+
 static bool is_known(struct vivo_intake *self, const char *locator, const char *version)
 {
     struct scan *s = scan_of(self);
-    flight_progress(s->flight, 0);
+    seen(s);
     return vivo_listing_known(s->listing, locator, version);
 }
 
