@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/cli/main.c -- the command table and a thin main. */
 #include "cli.h"
+#include "preset.h"
 
 #include "vivofs/log.h"
 #include "vivofs/text.h"
@@ -33,6 +34,8 @@ static const struct command commands[] = {
      "de-identify a file or a folder, by the same engine as the mount"},
     {"status", cmd_status, "vivofs status [MOUNTPOINT]",
      "what is mounted, and how it is"},
+    {"archives", cmd_archives, "vivofs archives [NAME]",
+     "the presets, and what each archive asks for"},
     {"version", cmd_version, "vivofs version", "the version of this program"},
 };
 
@@ -70,10 +73,10 @@ static void help(FILE *to)
     for (size_t i = 0; i < VIVO_ARRAY_LEN(commands); i++)
         fprintf(to, "  %-8s %s\n           %s\n", commands[i].name, commands[i].about,
                 commands[i].usage);
-    fputs(
-        "\nSOURCE is a folder, dicomweb+http(s)://HOST[:PORT]/dicom-web, or a preset.\n"
-        "\nOptions of -o:\n",
-        to);
+    fputs("\nSOURCE is a folder, dicomweb+http(s)://HOST[:PORT]/dicom-web,\n"
+          "nbia+https://HOST/nbia-api, or a preset (`vivofs archives`).\n"
+          "\nOptions of -o:\n",
+          to);
     options_help(to);
 }
 

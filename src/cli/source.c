@@ -2,106 +2,17 @@
 /* src/cli/source.c -- "[NAME=]SOURCE": a folder, a zip, tar or DICOMDIR, a URL or the
  * name of a preset. */
 #include "cli.h"
+#include "preset.h"
 
 #include "vivofs/file.h"
 #include "vivofs/text.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-
-struct preset {
-    char *source, *options;
-};
-
-static void free_preset(struct preset *p)
-{
-    free(p->source);
-    free(p->options);
-}
-
-static char *trim(char *s)
-{
-    while (isspace((unsigned char)*s))
-        s++;
-    char *end = s + strlen(s);
-    while (end > s && isspace((unsigned char)end[-1]))
-        *--end = '\0';
-    return s;
-}
-
-/* "key = value" lines; '#' begins a comment line. Unknown keys are for people. */
-static int parse_preset(const char *path, char *text, struct preset *out,
-                        struct vivo_err *err)
-{
-    int line = 0;
-    for (char *next; text; text = next) {
-        line++;
-        next = strchr(text, '\n');
-        if (next)
-            *next++ = '\0';
-        char *s = trim(text);
-        if (!*s || *s == '#')
-            continue;
-        char *eq = strchr(s, '=');
-        if (!eq)
-            return vivo_fail(err, EINVAL, "%s, line %d: no '='", path, line);
-        *eq = '\0';
-        const char *key = trim(s);
-        char **to = strcmp(key, "source") == 0    ? &out->source
-                    : strcmp(key, "options") == 0 ? &out->options
-                                                  : NULL;
-        if (!to)
-            continue;
-        free(*to);
-        *to = strdup(trim(eq + 1));
-        if (!*to)
-            return vivo_fail(err, ENOMEM, "out of memory");
-    }
-    if (!out->source)
-        return vivo_fail(err, EINVAL, "%s: says no source", path);
-    return 0;
-}
-
-static size_t preset_folders(char *out[4])
-{
-    size_t n = 0;
-    char *user = vivo_user_dir(VIVO_DIR_CONFIG, NULL);
-    if (user)
-        out[n++] = user;
-    out[n++] = strdup("/etc/vivofs");
-    out[n++] = strdup(VIVOFS_PRESETS);
-    out[n++] = strdup(VIVOFS_SOURCE_PRESETS);
-    return n;
-}
-
-/* 0, -ENOENT without an error text, or an error. */
-static int load_preset(const char *name, struct preset *out, struct vivo_err *err)
-{
-    char *folders[4];
-    size_t n = preset_folders(folders);
-    int rc = -ENOENT;
-    for (size_t i = 0; i < n; i++) {
-        VIVO_AUTO(vivo_free_p) char *path = NULL;
-        VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
-        vivo_buf_init(&text, 64 * 1024);
-        struct stat st;
-        if (rc == -ENOENT && folders[i] &&
-            asprintf(&path, "%s/%s.conf", folders[i], name) > 0 && !stat(path, &st)) {
-            char empty[1] = "";
-            rc = vivo_file_read(path, text.max, &text, err);
-            if (!rc)
-                rc =
-                    parse_preset(path, text.data ? (char *)text.data : empty, out, err);
-        }
-        free(folders[i]);
-    }
-    return rc;
-}
 
 static bool is_preset_name(const char *s)
 {
@@ -217,18 +128,28 @@ static int apply_options(struct source *s, const struct preset *p,
     return rc;
 }
 
+/* A preset may only tell why there is nothing to mount. */
+static int check_preset(const struct preset *p, struct vivo_err *err)
+{
+    if (p->source[0])
+        return 0;
+    return vivo_fail(err, EINVAL, "%s: nothing to mount: %s", p->name,
+                     p->note ? p->note : "its preset names no source");
+}
+
 int source_parse(const char *text, const char *const *option_texts, size_t noptions,
                  struct source *out, struct vivo_err *err)
 {
     struct preset p = {0};
     *out = (struct source){0};
     const char *where = split_name(text, out->name);
-    int rc = is_preset_name(where) ? load_preset(where, &p, err) : -ENOENT;
+    int rc = is_preset_name(where) ? preset_load(where, &p, err) : -ENOENT;
     if (!rc) {
         out->preset = strdup(where);
         if (!out->name[0])
             vivo_name_archive(where, out->name);
         where = p.source;
+        rc = check_preset(&p, err);
     } else if (rc == -ENOENT && !err->errnum) {
         rc = 0;
     }
@@ -238,7 +159,7 @@ int source_parse(const char *text, const char *const *option_texts, size_t nopti
         default_name(out->location, out->name);
     if (!rc)
         rc = apply_options(out, &p, option_texts, noptions, err);
-    free_preset(&p);
+    preset_free(&p);
     if (rc)
         source_free(out);
     return rc;

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mounts over NBIA: the tree of collections, what asks for content and what does not,
+and faults; the presets that go with it."""
+import errno
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from vivomount import BINARY, Mount, environment
+
+SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers",
+                      "nbia_server.py")
+
+
+class Server:
+    """tests/servers/nbia_server.py over a folder; s(stall=100) turns knobs."""
+
+    def __init__(self, folder):
+        self.process = subprocess.Popen([sys.executable, SERVER, folder], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.url = self.process.stdout.readline().strip()
+        self.source = "nbia+" + self.url
+
+    def get(self, path):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        root = self.url.removesuffix("/nbia-api")
+        with opener.open(root + path, timeout=30) as reply:
+            return reply.read()
+
+    def __call__(self, **knobs):
+        self.get("/__set?" + urllib.parse.urlencode(knobs))
+
+    def calls(self):
+        """[(call, query)] since the last reset."""
+        return [(e["path"].rsplit("/", 1)[1], e["query"])
+                for e in json.loads(self.get("/__log"))]
+
+    def content(self):
+        return int(self.get("/__count"))
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def shared_server(folder):
+    s = Server(folder)
+    yield s
+    s.close()
+
+
+@pytest.fixture
+def server(shared_server):
+    shared_server.get("/__reset")
+    yield shared_server
+    shared_server.get("/__reset")
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def originals(folder):
+    return sorted(read(os.path.join(folder, n)) for n in os.listdir(folder))
+
+
+def test_tree_is_collection_patient_study_series_file(server):
+    with Mount({"tcia": server.source}) as m:
+        collections = os.listdir(m / "tcia")
+        assert "DEMO-CT" in collections and len(collections) == 2
+        other = next(c for c in collections if c != "DEMO-CT")
+        assert other.startswith("Demo-MR-2.0-more_")
+        assert os.listdir(m / "tcia/DEMO-CT") == ["PAT0000"]
+        assert os.listdir(m / "tcia/" + other) == ["PAT0001"]
+        studies = os.listdir(m / "tcia/DEMO-CT/PAT0000")
+        assert sorted(s[:-7] for s in studies) == ["20200101_Study-0-of-0",
+                                                   "20200102_Study-1-of-0"]
+        series = os.listdir(m / "tcia/DEMO-CT/PAT0000/" + studies[0])
+        assert sorted(s[:-7] for s in series) == ["0001_CT_Series-0", "0002_MR_Series-1"]
+        files = m.files("tcia")
+        assert len(files) == 24 and all(f.count("/") == 4 for f in files)
+
+
+def test_walking_asks_for_no_content_and_once_a_collection(server):
+    before = server.content()
+    with Mount({"tcia": server.source}) as m:
+        files = m.files("tcia")
+        assert all(os.stat(m / "tcia/" + f).st_size > 0 for f in files)
+        assert server.content() == before
+        calls = [name for name, _ in server.calls()]
+        assert calls.count("getSeries") == 2
+        assert calls.count("getSOPInstanceUIDs") == 8
+
+
+def test_objects_are_what_the_server_has(server, folder):
+    with Mount({"tcia": server.source}) as m:
+        files = m.files("tcia")
+        assert sorted(read(m / "tcia/" + f) for f in files) == originals(folder)
+        before = server.content()
+        for f in files:
+            read(m / "tcia/" + f)
+        assert server.content() == before
+
+
+def test_names_are_the_same_in_every_version_and_after_a_fetch(server):
+    with Mount({"tcia": server.source}) as m:
+        names = m.files("tcia")
+        for f in names:
+            read(m / "tcia/" + f)
+        assert m.files("tcia") == names
+    server(versions="v1")
+    with Mount({"tcia": server.source}) as m:
+        assert m.files("tcia") == names
+
+
+def test_query_on_columns_is_answered_by_listings(server):
+    before = server.content()
+    with Mount({"tcia": server.source}) as m:
+        ct = m.files("tcia/q/Modality=CT")
+        assert len(ct) == 12
+        assert all("_CT_" in f for f in ct)
+        for expr, n in (("StudyDate=20200202", 6), ("PatientID=PAT0001 and Modality=MR", 6),
+                        ("BodyPartExamined=CHEST", 0), ("SeriesNumber>1", 12)):
+            assert len(m.files(f"tcia/q/{expr}")) == n, expr
+        assert server.content() == before
+
+
+def test_query_asks_only_for_what_it_selects(server):
+    with Mount({"tcia": server.source}) as m:
+        assert len(os.listdir(m / "tcia/DEMO-CT/q/Modality=CT")) == 1
+        assert "getSOPInstanceUIDs" not in [name for name, _ in server.calls()]
+
+
+@pytest.mark.parametrize("knobs", [{"match": "getSOP", "fail": 503},
+                                   {"sop_drop": 1}, {"match": "getSOP", "html": 1},
+                                   {"match": "getSeries", "cut": 30},
+                                   {"empty_call": "getSeries"}])
+def test_listing_that_fails_is_eio_and_heals(server, knobs):
+    server(**knobs)
+    with Mount({"tcia": server.source}, "retries=0", faults=True) as m:
+        with pytest.raises(OSError) as e:
+            m.files("tcia")
+        assert e.value.errno == errno.EIO
+        server.get("/__reset")
+        end = time.monotonic() + 20
+        while True:
+            try:
+                assert len(m.files("tcia")) == 24
+                return
+            except OSError:
+                assert time.monotonic() < end
+                time.sleep(0.2)
+
+
+def test_busy_server_is_asked_again(server, folder):
+    with Mount({"tcia": server.source}, "retries=2") as m:
+        path = m / "tcia/" + m.files("tcia")[0]
+        server(match="getSingleImage", fail=503, fail_times=1, retry_after=0)
+        assert read(path) in originals(folder)
+        path = m / "tcia/" + m.files("tcia")[1]
+        server(match="getSingleImage", fail=503, fail_times=1000000)
+    with Mount({"tcia": server.source}, "retries=1", faults=True) as m:
+        with pytest.raises(OSError) as e:
+            read(m / "tcia/" + m.files("tcia")[1])
+        assert e.value.errno == errno.EIO
+
+
+@pytest.mark.parametrize("knobs", [{"cut": 300}, {"cut": 900}, {"wrong_object": 1},
+                                   {"kind": "text/html"}, {"close": 1}, {"length": 9},
+                                   {"body": "Server was not able to process"},
+                                   {"single_500": 1}])
+def test_damaged_object_is_an_error_never_short(server, knobs):
+    with Mount({"tcia": server.source}, "retries=0", faults=True) as m:
+        path = m / "tcia/" + m.files("tcia")[0]
+        server(**knobs)
+        with pytest.raises(OSError) as e:
+            read(path)
+        assert e.value.errno in (errno.EIO, errno.EBADMSG)
+
+
+def test_page_for_people_is_explained(server):
+    server(html=1)
+    with pytest.raises(RuntimeError, match="tcia: getCollectionValues: .*HTML"):
+        Mount({"tcia": server.source})
+
+
+def test_offline_remount_shows_what_is_known(server, folder, tmp_path):
+    with Mount({"tcia": server.source}, home=str(tmp_path)) as m:
+        names = m.files("tcia")
+        contents = {f: read(m / "tcia/" + f) for f in names[:3]}
+    server(fail=503)
+    with Mount({"tcia": server.source}, "offline", home=str(tmp_path), faults=True) as m:
+        assert m.files("tcia") == names
+        assert {f: read(m / "tcia/" + f) for f in names[:3]} == contents
+        with pytest.raises(OSError) as e:
+            read(m / "tcia/" + names[4])
+        assert e.value.errno == errno.EIO
+    assert not [c for c in server.calls() if c[0] == "getSingleImage"][3:]
+
+
+def test_no_original_is_seen_by_a_reader_of_a_profile(server, tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(os.urandom(32))
+    key.chmod(0o600)
+    with Mount({"tcia": server.source}, f"key={key}", deid="basic") as m:
+        files = m.files("tcia")
+        assert len(files) == 24
+        seen = "\n".join(files).encode() + b"".join(read(m / "tcia/" + f) for f in files)
+        seen += read(m / ".vivofs/status.json") + m.log().encode()
+        for known in (b"PAT0000", b"PAT0001", b"2.25.4", b"20200101", b"Study-0"):
+            assert known not in seen
+
+
+# ---- presets
+
+
+def archives(*words, home):
+    return subprocess.run([BINARY, "archives", *words], capture_output=True, text=True,
+                          env=environment(str(home)))
+
+
+def test_archives_tells_what_each_preset_needs(tmp_path):
+    out = archives(home=tmp_path)
+    assert out.returncode == 0 and not out.stderr
+    blocks = {b.split(":")[0]: b for b in out.stdout.split("\n\n")}
+    assert {"tcia", "nlst", "orthanc", "local", "dcm4chee", "google-healthcare",
+            "eortc"} <= set(blocks)
+    for name, block in blocks.items():
+        for key in ("account", "agreement", "protocol", "licence"):
+            assert f"    {key} " in block, name
+        assert "not said" not in block, name
+
+
+def test_archives_with_a_name_gives_the_command(tmp_path):
+    out = archives("tcia", home=tmp_path).stdout
+    assert "vivofs mount tcia ~/tcia" in out and "deid=none" in out
+    assert "BEARER" not in out and "bearer=FILE" in archives(
+        "google-healthcare", home=tmp_path).stdout
+    wrong = archives("tica", home=tmp_path)
+    assert wrong.returncode == 1 and "did you mean 'tcia'" in wrong.stderr
+    assert archives("../etc", home=tmp_path).returncode == 2
+
+
+def test_own_preset_comes_before_the_installed_one(tmp_path):
+    where = tmp_path / "config/vivofs"
+    where.mkdir(parents=True)
+    (where / "tcia.conf").write_text("about = mine\nsource = nbia+http://h/nbia-api\n")
+    (where / "broken.conf").write_text("no equals sign\n")
+    assert "source     nbia+http://h/nbia-api" in archives("tcia", home=tmp_path).stdout
+    out = archives(home=tmp_path)
+    assert out.returncode == 1 and "broken.conf, line 1" in out.stderr
+    assert "tcia: mine" in out.stdout and "eortc: " in out.stdout
+
+
+def test_preset_mounts_as_published(server, tmp_path):
+    where = tmp_path / "config/vivofs"
+    where.mkdir(parents=True)
+    (where / "mine.conf").write_text(
+        f"source = {server.source}\noptions = deid=none,jobs=2,refresh=86400\n")
+    with Mount({"tcia": "mine"}, deid=None, home=str(tmp_path)) as m:
+        assert len(m.files("tcia")) == 24
+        assert "as published by tcia" in open(m / ".vivofs/conformance.txt").read()
+
+
+@pytest.mark.parametrize("name", ["eortc", "google-healthcare"])
+def test_preset_without_a_source_says_why(tmp_path, name):
+    out = subprocess.run([BINARY, "mount", name, str(tmp_path)], capture_output=True,
+                         text=True, env=environment(str(tmp_path)))
+    assert out.returncode != 0
+    assert f"{name}: nothing to mount: " in out.stderr and len(out.stderr) > 80
