@@ -22,6 +22,7 @@
 #define SMALL_BYTES (UINT64_C(64) << 20)
 #define SPARE_BYTES (UINT64_C(64) << 20) /* left free where the spool is */
 #define WAIT_MS 200
+#define AGAIN_MAX 4
 
 struct pack_members {
     atomic_uint refs;
@@ -31,6 +32,7 @@ struct pack_members {
     /* The decoder's. */
     struct pack_reader *reader;
     size_t cursor; /* members that the reader has passed */
+    size_t again;  /* how often it began anew for a member that it had passed */
     int spool;     /* -1 until it is needed */
     uint64_t spool_end;
 
@@ -193,8 +195,9 @@ struct wish { /* what is to be spooled on the way */
 static bool is_wanted(const struct pack_members *m, const struct wish *w,
                       const char *locator)
 {
-    /* What a stream passes would have to be decoded from its beginning again. */
-    if (pack_reader_is_stream(m->reader))
+    /* What a stream passes would have to be decoded from its beginning again, and a
+     * zip that is read in no order must not be walked once for each member. */
+    if (pack_reader_is_stream(m->reader) || m->again > AGAIN_MAX)
         return true;
     if (w->locator)
         return strcmp(w->locator, locator) == 0;
@@ -445,6 +448,12 @@ static int look_up_or_decode(struct pack_members *m, const char *locator,
     return rc;
 }
 
+static void go_back(struct pack_members *m)
+{
+    m->again++;
+    restart(m);
+}
+
 /* Decodes until the table knows where the member is, or that it is not. */
 static int decode_to(struct pack_members *m, const char *locator,
                      struct pack_place *out, size_t index, struct vivo_op *op)
@@ -453,7 +462,7 @@ static int decode_to(struct pack_members *m, const char *locator,
     int rc = 0;
 
     if (index < m->cursor) /* it was passed without being spooled */
-        restart(m);
+        go_back(m);
     while (rc == 0) {
         rc = step(m, &w, op);
         if (rc < 0)
@@ -462,7 +471,7 @@ static int decode_to(struct pack_members *m, const char *locator,
         rc = look_up(m, locator, out, &index, &op->err);
         pthread_mutex_unlock(&m->mutex);
         if (rc == 0 && index < m->cursor)
-            restart(m);
+            go_back(m);
     }
     return rc;
 }
