@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define HELD_MAX (4u << 20) /* bytes before the SOP Instance UID; file meta is small   \
-                             */
+/* Bytes before the SOP Instance UID; file meta is small. */
+#define HELD_MAX (4u << 20)
 
 static struct vivo_http_object *object_of(struct vivo_sink *s)
 {
