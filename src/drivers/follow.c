@@ -18,7 +18,7 @@
 
 #define QUIET_MS 300
 #define BUSY_MAX_MS 2000
-#define POLL_MS 500
+#define POLL_MS 40 /* a cancelled op is seen within this */
 #define WALK_EVERY_MS 60000
 
 #define CHANGES                                                                        \
