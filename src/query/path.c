@@ -288,7 +288,7 @@ static bool check_virtual(struct vivo_query_parser *p,
 {
     struct vivo_query_step needed = {.tag = row->needs, .keyword = row->keyword};
     if (row->which == VIVO_VIRTUAL_FETCH_STATE) {
-        vivo_query_fail(p, at, "user.vivofs.state tells it, with -o xattr",
+        vivo_query_fail(p, at, "it changes with every file that is read",
                         "FetchState is not offered in expressions");
         return false;
     }
