@@ -145,31 +145,51 @@ static const char *temporary_folder(void)
     return dir && dir[0] == '/' ? dir : "/var/tmp";
 }
 
+/* Is there room for so many bytes more? Where no file system has a limit, the file is
+ * in memory, because none could be made in the folder. */
+static int check_room(int fd, uint64_t size, struct vivo_err *err)
+{
+    struct statvfs fs;
+    uint64_t room = UINT64_MAX;
+
+    if (fstatvfs(fd, &fs) == 0 && fs.f_blocks > 0)
+        room = (uint64_t)fs.f_bavail * fs.f_frsize;
+    else
+        room = (uint64_t)VIVO_MAX(sysconf(_SC_AVPHYS_PAGES), 0L) *
+               (uint64_t)VIVO_MAX(sysconf(_SC_PAGESIZE), 0L) / 2;
+    if (size < room && room - size >= SPARE_BYTES)
+        return 0;
+    return vivo_fail(err, ENOSPC,
+                     "no room to decode the archive; TMPDIR may name another place");
+}
+
 int pack_temporary(uint64_t len, struct vivo_err *err)
 {
-    return vivo_file_nameless(len > SMALL_BYTES ? temporary_folder() : NULL, err);
+    bool small = len <= SMALL_BYTES;
+    int fd = vivo_file_nameless(small ? NULL : temporary_folder(), err);
+
+    if (fd < 0 || small)
+        return fd;
+    int rc = check_room(fd, len, err);
+    if (rc == 0)
+        return fd;
+    close(fd);
+    return rc;
 }
 
 static int room_in_spool(struct pack_members *m, uint64_t size, struct vivo_err *err)
 {
-    struct statvfs fs;
-
     if (m->spool < 0)
         m->spool = vivo_file_nameless(temporary_folder(), err);
-    if (m->spool < 0)
-        return m->spool;
-    if (fstatvfs(m->spool, &fs) == 0 && fs.f_blocks > 0 &&
-        (uint64_t)fs.f_bavail * fs.f_frsize < size + SPARE_BYTES)
-        return vivo_fail(
-            err, ENOSPC,
-            "no room to decode the archive; TMPDIR may name another place");
-    return 0;
+    return m->spool < 0 ? m->spool : check_room(m->spool, size, err);
 }
 
 static int spool(struct pack_members *m, uint64_t declared, struct pack_row *to,
                  struct vivo_op *op)
 {
     uint64_t len = 0;
+    if (declared > PACK_MEMBER_MAX)
+        return PACK_BAD_MEMBER;
     int rc = room_in_spool(m, declared, &op->err);
 
     if (rc == 0)

@@ -16,7 +16,6 @@
 #include <sys/stat.h>
 
 #define BLOCK_BYTES (64u << 10)
-#define MEMBER_MAX (UINT64_C(64) << 30)
 #define PATH_BYTES_MAX 16384
 /* Deflate makes at most 1032 of 1. */
 #define BOMB_FROM (UINT64_C(16) << 20)
@@ -258,7 +257,7 @@ static int next_block(struct pack_reader *r, const uint8_t **data, size_t *len,
     if (rc == ARCHIVE_FATAL)
         return damaged(r, &op->err);
     uint64_t to = (uint64_t)at + *len;
-    if (rc != ARCHIVE_OK || at < 0 || (uint64_t)at < r->done || to > MEMBER_MAX)
+    if (rc != ARCHIVE_OK || at < 0 || (uint64_t)at < r->done || to > PACK_MEMBER_MAX)
         return PACK_BAD_MEMBER;
     rc = check_bomb(r, to, &op->err);
     if (rc < 0)
@@ -360,7 +359,7 @@ int pack_reader_copy(struct pack_reader *r, int fd, uint64_t off, uint64_t *len,
     if (fstat(fd, &st) < 0 ||
         ((uint64_t)st.st_size < off + *len && ftruncate(fd, (off_t)(off + *len)) < 0))
         return vivo_fail(&op->err, EIO, "a temporary file: %s", strerror(errno));
-    return *len > MEMBER_MAX ? PACK_BAD_MEMBER : 0;
+    return *len > PACK_MEMBER_MAX ? PACK_BAD_MEMBER : 0;
 }
 
 /* ---- the next member ----------------------------------------------------------- */

@@ -9,7 +9,8 @@
 
 #include <stdbool.h>
 
-#define PACK_HEAD_MAX 4096 /* what vivo_dcm_probe looks at */
+#define PACK_MEMBER_MAX (UINT64_C(64) << 30) /* longer ones cannot be decoded */
+#define PACK_HEAD_MAX 4096                   /* what vivo_dcm_probe looks at */
 
 struct pack_reader;
 

@@ -3,6 +3,7 @@
  * large, read by several threads, or changed while they are used. */
 #include "folder.h"
 #include "pack_make.h"
+#include "vivofs/file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,6 +84,69 @@ static void test_truncated_archive_lists_nothing(void **state)
             }
             assert_int_equal(rc, -EBADMSG);
         }
+        pen_free(&p);
+    }
+}
+
+static void write_bytes(const char *path, const struct vivo_buf *b)
+{
+    FILE *f = fopen(path, "wb");
+
+    assert_non_null(f);
+    assert_int_equal(fwrite(b->data, 1, b->len, f), b->len);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Lists and reads what can be; a listing that fails emits nothing. */
+static void read_what_is_there(const char *path)
+{
+    struct vivo_archive *a;
+    struct vivo_err err;
+    struct gathering g;
+    struct vivo_op op;
+
+    if (try_open(path, &a, &err) < 0) {
+        assert_true(err.errnum == EBADMSG || err.errnum == EINVAL);
+        return;
+    }
+    int rc = list_all(a, &g, &op);
+    assert_true(rc == 0 || (rc == -EBADMSG && g.n_objects == 0));
+    for (size_t i = 0; i < g.n_objects; i++) {
+        rc = fetch_code(a, g.objects[i].locator);
+        assert_true(rc == 0 || rc == -EBADMSG || rc == -EIO);
+    }
+    gathering_free(&g);
+    vivo_archive_close(a);
+}
+
+static void test_damaged_bytes_end_in_an_error_or_a_listing(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < n_kinds; k++) {
+        struct pen p;
+        struct vivo_buf b;
+        uint32_t dice = 12345;
+        pen_open(&p, &kinds[k]);
+        for (unsigned i = 0; i < 6; i++)
+            pen_object(&p, (const char[]){(char)('a' + i), '\0'}, 700 + i, i);
+        pen_close(&p);
+        vivo_buf_init(&b, 1 << 20);
+        assert_int_equal(vivo_file_read(p.path, b.max, &b, NULL), 0);
+        for (int times = 0; times < 150; times++) {
+            size_t at[3];
+            uint8_t was[3];
+            for (int i = 0; i < 3; i++) {
+                dice = dice * 1664525 + 1013904223;
+                at[i] = (dice >> 8) % b.len;
+                was[i] = b.data[at[i]];
+                b.data[at[i]] = (uint8_t)(dice >> 3);
+            }
+            write_bytes(p.path, &b);
+            read_what_is_there(p.path);
+            for (int i = 2; i >= 0; i--)
+                b.data[at[i]] = was[i];
+        }
+        vivo_buf_free(&b);
         pen_free(&p);
     }
 }
@@ -312,6 +376,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bomb_is_refused),
         cmocka_unit_test(test_truncated_archive_lists_nothing),
+        cmocka_unit_test(test_damaged_bytes_end_in_an_error_or_a_listing),
         cmocka_unit_test(test_encrypted_members_are_counted_only),
         cmocka_unit_test(test_parallel_fetches_of_many_agree),
         cmocka_unit_test(test_changed_file_fails_until_it_is_listed),
