@@ -3,7 +3,7 @@
  * profiles.
  *
  * Written from the same tables that the engine acts on. */
-#include "engine.h"
+#include "options.h"
 
 #include <string.h>
 
@@ -45,6 +45,78 @@ static int put_options(const struct vivo_deid *d, struct vivo_buf *out)
     return rc;
 }
 
+/* What each option does and does not, in the order of the table's columns. */
+static const struct {
+    enum vivo_deid_option option;
+    const char *text;
+} manners[] = {
+    {VIVO_DEID_RETAIN_SAFE_PRIVATE,
+     "retain-safe-private: elements of PS3.15 Table E.3.10-1 stay with their creators "
+     "where exactly one creator\n"
+     "  reserves the block, the value is what the table says and names nothing that is "
+     "removed elsewhere.\n"
+     "  Sequences are walked, text is cleaned, UIDs are replaced, bulk stays when it "
+     "is "
+     "binary.\n"},
+    {VIVO_DEID_RETAIN_UIDS,
+     "retain-uids: UIDs stay; they lead to the originals wherever these are known.\n"},
+    {VIVO_DEID_RETAIN_DEVICE,
+     "retain-device: serial numbers, station names and calibration dates stay.\n"},
+    {VIVO_DEID_RETAIN_INSTITUTION,
+     "retain-institution: names and addresses of institutions stay.\n"},
+    {VIVO_DEID_RETAIN_PATIENT_CHARACTERISTICS,
+     "retain-patient-characteristics: sex, age, size, weight and the like stay. Ages "
+     "above 89 years are shown as\n"
+     "  090Y. Allergies, patient state and such are cleaned text.\n"},
+    {VIVO_DEID_RETAIN_FULL_DATES,
+     "retain-full-dates: dates and times of the table are kept as they are.\n"},
+    {VIVO_DEID_RETAIN_MODIFIED_DATES,
+     "retain-modified-dates: all dates of a patient move by one number of whole weeks, "
+     "53 to 521 back, from the\n"
+     "  pseudonym under the key: intervals and days of the week hold in all studies "
+     "and "
+     "archives. Times of day stay,\n"
+     "  those of VR TM to the second. What cannot be moved is treated as without the "
+     "option. The birth date is\n"
+     "  removed.\n"},
+    {VIVO_DEID_CLEAN_DESCRIPTORS,
+     "clean-descriptors: descriptions and comments stay without values (3 characters "
+     "and "
+     "more) of the same object that\n"
+     "  are removed or replaced, dates, times, telephone numbers, numbers of 5 digits, "
+     "UIDs, mail, URLs, and names\n"
+     "  behind titles. A name that the object has nowhere else and that has no title "
+     "is "
+     "not found. Text that cannot\n"
+     "  be decoded is emptied. Cleaned text enters no name of a directory, and no "
+     "listing before the object is read.\n"},
+    {VIVO_DEID_CLEAN_STRUCTURED_CONTENT,
+     "clean-structured-content: content items by PS3.15 Table E.3.4-1. Those it does "
+     "not "
+     "list: text is removed\n"
+     "  (cleaned with clean-descriptors), names of persons become pseudonyms, dates "
+     "follow the date option, UIDs are\n"
+     "  replaced, codes, numbers, references and coordinates stay.\n"},
+    {VIVO_DEID_CLEAN_GRAPHICS,
+     "clean-graphics: annotations stay, their text is a dummy (cleaned with "
+     "clean-descriptors); overlay planes stay\n"
+     "  without labels and comments. Their bitmaps are not looked at: writing in them "
+     "stays.\n"},
+};
+
+static int put_manners(const struct vivo_deid *d, struct vivo_buf *out)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < VIVO_ARRAY_LEN(manners); i++)
+        if (d->options & (unsigned)manners[i].option)
+            rc = vivo_buf_printf(out, "- %s", manners[i].text);
+    if (!rc && d->options & VIVO_DEID_RETAIN_SAFE_PRIVATE)
+        rc = vivo_buf_printf(out, "Table E.3.10-1: SHA-256 %s\n", vivo_safe_sha256);
+    if (!rc && d->options & VIVO_DEID_CLEAN_STRUCTURED_CONTENT)
+        rc = vivo_buf_printf(out, "Table E.3.4-1: SHA-256 %s\n", vivo_content_sha256);
+    return rc;
+}
+
 static const char rules[] =
     "What is done\n"
     "- Every attribute of the table is treated at every nesting depth. Compound codes "
@@ -56,10 +128,11 @@ static const char rules[] =
     "hold an identity and that\n"
     "  nobody decided to keep, and values that are not what their VR says are "
     "removed.\n"
-    "- Removed as a whole: private attributes, curves (50xx), overlays (60xx), group "
-    "lengths, groups 0000 to\n"
-    "  0006, trailing padding, digital signatures, the preamble, and the whole file "
-    "meta, which is written anew.\n"
+    "- Removed as a whole, where no option says otherwise: private attributes, curves "
+    "(50xx), overlays (60xx),\n"
+    "  group lengths, groups 0000 to 0006, trailing padding, digital signatures, the "
+    "preamble, and the whole file\n"
+    "  meta, which is written anew.\n"
     "- PatientID becomes a pseudonym of issuer and ID, PatientName the same text; "
     "without a PatientID it is\n"
     "  derived from the StudyInstanceUID. Pseudonyms are HMAC-SHA-256 under the key, "
@@ -102,26 +175,58 @@ int vivo_deid_conformance(const struct vivo_deid *d, const char *source_note,
         rc = vivo_buf_printf(out, "Source: %s\n", source_note);
     if (!rc)
         rc = put_options(d, out);
-    if (!rc && d->options & VIVO_DEID_RETAIN_FULL_DATES)
-        rc = vivo_buf_puts(out, "Dates and times of the table are kept as they are.\n");
-    if (!rc && d->options & VIVO_DEID_RETAIN_PATIENT_CHARACTERISTICS)
-        rc = vivo_buf_puts(out, "Ages above 89 years are shown as 090Y.\n");
+    if (!rc)
+        rc = put_manners(d, out);
     return rc ? rc : vivo_buf_puts(out, rules);
 }
+
+static const char named[] =
+    "none      the objects as the source has them\n"
+    "basic     PS3.15 Table E.1-1 (113100; the default)\n"
+    "          lost: names, numbers, dates, UIDs (replaced), institutions, devices, "
+    "descriptions, private data\n"
+    "          kept: pixels, geometry, acquisition parameters, codes of public "
+    "schemes\n"
+    "strict    basic with burned_in=strict\n"
+    "          lost: also screen saves, ultrasound and the like that do not say that "
+    "nothing is burned in\n"
+    "research  basic+retain-safe-private+retain-device+retain-patient-characteristics\n"
+    "          +retain-modified-dates+clean-descriptors+clean-structured-content"
+    "+clean-graphics\n"
+    "          lost: identities, true dates, institutions\n"
+    "          kept: intervals, age, sex, weight, scanners, cleaned descriptions and "
+    "reports, b-values and other\n"
+    "          safe private data\n"
+    "limited   research with retain-full-dates for retain-modified-dates\n"
+    "          lost: identities, institutions\n"
+    "          kept: as research, and true dates: a limited data set needs an "
+    "agreement "
+    "on its use\n"
+    "Options, joined to one of these but none by '+':\n";
+
+/* What an option keeps, in a line. */
+static const char *const gains[] = {
+    "vendors' private data that are known to be safe",
+    "UIDs: whoever knows the originals finds them",
+    "serial numbers, station names, calibration dates",
+    "names and addresses of institutions",
+    "sex, age (up to 89), size, weight, pregnancy, allergies",
+    "dates and times as they are",
+    "dates moved back by whole weeks, one number for a patient",
+    "descriptions and comments without what identifies",
+    "reports, item by item",
+    "annotations without their text, overlay planes",
+};
 
 int vivo_deid_list_profiles(struct vivo_buf *out)
 {
     size_t n = 0;
     const struct vivo_option_word *words = vivo_option_words(&n);
-    int rc = vivo_buf_printf(out,
-                             "none      as the source has it\n"
-                             "basic     PS3.15 Table E.1-1, edition %s (the default)\n"
-                             "strict    basic with burned_in=strict\n"
-                             "Options, joined to basic or strict by '+':\n",
-                             vivo_deid_edition);
-    for (size_t i = 0; !rc && i < n; i++)
+    int rc = vivo_buf_printf(out, "Profiles of PS3.15 Annex E, edition %s\n%s",
+                             vivo_deid_edition, named);
+    for (size_t i = 0; !rc && i < n && i < VIVO_ARRAY_LEN(gains); i++)
         if (words[i].offered)
-            rc = vivo_buf_printf(out, "  %-31s %s %s\n", words[i].word, words[i].code,
-                                 words[i].meaning);
+            rc = vivo_buf_printf(out, "  %-31s %s %s\n%34skeeps %s\n", words[i].word,
+                                 words[i].code, words[i].meaning, "", gains[i]);
     return rc;
 }
