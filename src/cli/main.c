@@ -73,7 +73,8 @@ static void help(FILE *to)
     for (size_t i = 0; i < VIVO_ARRAY_LEN(commands); i++)
         fprintf(to, "  %-8s %s\n           %s\n", commands[i].name, commands[i].about,
                 commands[i].usage);
-    fputs("\nSOURCE is a folder, dicomweb+http(s)://HOST[:PORT]/dicom-web,\n"
+    fputs("\nSOURCE is a folder, a .zip or .tar[.gz] file, a DICOMDIR,\n"
+          "dicomweb+http(s)://HOST[:PORT]/dicom-web,\n"
           "nbia+https://HOST/nbia-api, or a preset (`vivofs archives`).\n"
           "\nOptions of -o:\n",
           to);
