@@ -14,6 +14,7 @@
 static void close_nbia(struct vivo_archive *self)
 {
     struct nbia *n = nbia_of(self);
+    vivo_nbia_bundles_free(n->bundles);
     free(n->url);
     if (n->bearer)
         explicit_bzero(n->bearer, strlen(n->bearer));
@@ -87,7 +88,8 @@ static int open_nbia(const struct vivo_archive_config *cfg, struct vivo_archive 
     atomic_init(&n->old_image, false);
     int rc = read_source(cfg->source, n, err);
     n->bearer = cfg->bearer ? strdup(cfg->bearer) : NULL;
-    if (rc == 0 && cfg->bearer && !n->bearer)
+    n->bundles = vivo_nbia_bundles_new();
+    if (rc == 0 && (!n->bundles || (cfg->bearer && !n->bearer)))
         rc = vivo_fail(err, ENOMEM, "nbia: out of memory");
     if (rc) {
         close_nbia(&n->base);

@@ -32,6 +32,7 @@ struct nbia {
     char *bearer;          /* or NULL */
     atomic_int version;    /* enum nbia_version: the one that answers */
     atomic_bool old_image; /* single images come from v1 or v2 only */
+    struct nbia_bundles *bundles;
 };
 
 static inline struct nbia *nbia_of(struct vivo_archive *a)
@@ -46,6 +47,7 @@ struct nbia_place {
     char study[VIVO_UID_MAX + 1], series[VIVO_UID_MAX + 1], instance[VIVO_UID_MAX + 1];
     char stamp[NBIA_STAMP_MAX + 1];
     uint64_t count; /* images of the series; 0 = not said */
+    uint64_t bytes; /* of them all; 0 = not said; not in locators */
 };
 /* Digits and dots, at most 64: PS3.5 section 9.1, leading zeros tolerated. */
 bool vivo_nbia_uid_ok(const char *uid);
@@ -86,6 +88,25 @@ int vivo_nbia_attrs(const char *row, size_t len, enum nbia_version version,
                     struct vivo_buf *out, struct vivo_err *err);
 /* "MM-DD-YYYY" (v4), "YYYY-MM-DD hh:mm:ss.0" (v1), YYYYMMDD → YYYYMMDD, or "". */
 void vivo_nbia_date(const char *text, char out[9]);
+
+/* ---- zips of series (nbia_bundle.c) ------------------------------------------- */
+
+/* The images of a series out of its zip, in a nameless file; for series whose images
+ * the server neither lists nor gives one by one. The last two are kept. */
+struct nbia_bundle;
+struct nbia_bundles *vivo_nbia_bundles_new(void);
+void vivo_nbia_bundles_free(struct nbia_bundles *b); /* NULL is fine */
+/* The one that is kept, or NULL. */
+struct nbia_bundle *vivo_nbia_bundle_kept(struct nbia *n, const char *series);
+/* That, or a new one: whole by number and size, or an error. */
+int vivo_nbia_bundle_get(struct nbia *n, const char *series, struct nbia_bundle **out,
+                         struct vivo_op *op);
+void vivo_nbia_bundle_put(struct nbia *n, struct nbia_bundle *b);
+size_t vivo_nbia_bundle_count(const struct nbia_bundle *b);
+const char *vivo_nbia_bundle_uid(const struct nbia_bundle *b, size_t i, uint64_t *size);
+/* -ENOENT: it is not among them. */
+int vivo_nbia_bundle_send(const struct nbia_bundle *b, const char *uid,
+                          struct vivo_sink *to, struct vivo_op *op);
 
 /* ---- the callbacks ------------------------------------------------------------ */
 

@@ -2,10 +2,9 @@
 /* src/drivers/nbia_fetch.c -- the bytes of one image, by getSingleImage.
  *
  * getImage, the zip of a series, is faster for whole series but brings more objects
- * than one fetch can deliver, names them without their UIDs, and is closed in order
- * when the server fails half-way; so it is not used. getSingleImage says 500 for an
- * image that is not there; what the server lists tells that from a server in trouble.
- */
+ * than one fetch can deliver, so it is the last resort, for a series whose images the
+ * server does not give one by one. getSingleImage says 500 for an image that is not
+ * there; what the server lists tells that from a server in trouble. */
 #include "dicomjson.h"
 #include "http_object.h"
 #include "nbia.h"
@@ -114,6 +113,44 @@ static int explain(struct nbia *n, const struct nbia_place *p, bool *listed,
                      why.text);
 }
 
+/* Out of the zip of its series. */
+static int fetch_bundled(struct nbia *n, const struct nbia_place *p,
+                         struct vivo_delivery *to, struct vivo_op *op)
+{
+    struct nbia_bundle *b = NULL;
+    int rc = vivo_nbia_bundle_get(n, p->series, &b, op);
+    if (rc)
+        return rc;
+    rc = vivo_nbia_bundle_send(b, p->instance, &to->sink, op);
+    vivo_nbia_bundle_put(n, b);
+    return rc;
+}
+
+/* By another version, else out of the zip; `first` says why not if both fail. */
+static int fetch_otherwise(struct nbia *n, enum nbia_version v,
+                           const struct nbia_place *p, struct vivo_delivery *to,
+                           struct vivo_op *op)
+{
+    struct vivo_err first = op->err;
+    enum nbia_version old = vivo_nbia_old_version(n);
+    int status = 0;
+    int rc = -first.errnum;
+    vivo_err_clear(&op->err);
+    if (v != old) {
+        rc = get_image(n, old, p, to, &status, op);
+        if (rc == 0)
+            atomic_store(&n->old_image, true);
+        if (!is_refusal(rc, status))
+            return rc;
+        vivo_err_clear(&op->err);
+    }
+    rc = fetch_bundled(n, p, to, op);
+    if (rc != -EIO)
+        return rc;
+    op->err = first;
+    return -first.errnum;
+}
+
 int vivo_nbia_fetch(struct vivo_archive *self, const char *locator,
                     struct vivo_delivery *to, struct vivo_op *op)
 {
@@ -126,23 +163,20 @@ int vivo_nbia_fetch(struct vivo_archive *self, const char *locator,
         rc = vivo_nbia_settle(n, op);
     if (rc)
         return rc;
+    struct nbia_bundle *kept = vivo_nbia_bundle_kept(n, p.series);
+    if (kept) {
+        rc = vivo_nbia_bundle_send(kept, p.instance, &to->sink, op);
+        vivo_nbia_bundle_put(n, kept);
+        if (rc != -ENOENT)
+            return rc;
+        vivo_err_clear(&op->err);
+    }
     enum nbia_version v = (enum nbia_version)atomic_load(&n->version);
-    enum nbia_version old = vivo_nbia_old_version(n);
     if (v == NBIA_V4 && atomic_load(&n->old_image))
-        v = old;
+        v = vivo_nbia_old_version(n);
     rc = get_image(n, v, &p, to, &status, op);
     if (!is_refusal(rc, status))
         return rc;
     rc = explain(n, &p, &listed, op);
-    if (!listed || v == old)
-        return rc;
-    struct vivo_err first = op->err;
-    vivo_err_clear(&op->err);
-    rc = get_image(n, old, &p, to, &status, op);
-    if (rc == 0)
-        atomic_store(&n->old_image, true);
-    if (!is_refusal(rc, status))
-        return rc;
-    op->err = first;
-    return -first.errnum;
+    return listed ? fetch_otherwise(n, v, &p, to, op) : rc;
 }

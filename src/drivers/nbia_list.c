@@ -181,10 +181,21 @@ static int take_any(struct listing *l, const char *object, size_t len)
     return add_row(l, "", object, len);
 }
 
+/* Its name and its URI: either may be asked for. */
+static void license_text(const struct row *r, char *out, size_t cap)
+{
+    char name[NBIA_TEXT_MAX + 1];
+    char uri[NBIA_TEXT_MAX + 1];
+    vivo_nbia_text(r->object, r->len, "LicenseName", name, sizeof name);
+    vivo_nbia_text(r->object, r->len, "LicenseURI", uri, sizeof uri);
+    snprintf(out, cap, "%s%s%s", name, name[0] && uri[0] ? "\\" : "", uri);
+}
+
 static int emit_series(struct listing *l, const struct row *r)
 {
     struct nbia_place s;
     char locator[NBIA_LOCATOR_MAX];
+    char license[2 * NBIA_TEXT_MAX + 2];
     enum nbia_version version = (enum nbia_version)atomic_load(&l->n->version);
     int rc = vivo_nbia_series(r->object, r->len, &s, &l->op->err);
     vivo_buf_clear(&l->attrs);
@@ -194,7 +205,9 @@ static int emit_series(struct listing *l, const struct row *r)
         return rc;
     memcpy(s.collection, l->parent.collection, sizeof s.collection);
     vivo_nbia_place_write(&s, VIVO_LEVEL_SERIES, locator);
+    license_text(r, license, sizeof license);
     const struct vivo_record rec = {.level = VIVO_LEVEL_SERIES,
+                                    .license = license[0] ? license : NULL,
                                     .locator = locator,
                                     .collection = l->parent.collection,
                                     .version = s.stamp[0] ? s.stamp : NULL,
@@ -255,21 +268,18 @@ static int take_count(struct listing *l, const char *object, size_t len)
 }
 
 /* As many as the series has? What was said when it was listed may be old by now. */
-static int check_count(struct listing *l)
+static int check_count(struct listing *l, bool *whole)
 {
     char query[128];
     uint64_t have = l->count;
-    if (have > 0 && have >= l->parent.count)
+    *whole = have > 0 && have >= l->parent.count;
+    if (*whole)
         return 0;
     l->parent.count = 0;
     snprintf(query, sizeof query, "getSeries?SeriesInstanceUID=%s", l->parent.series);
     int rc = ask(l, query, NBIA_INSTANCES_BYTES, take_count);
-    if (rc || have >= l->parent.count)
-        return rc;
-    return vivo_fail(&l->op->err, EIO,
-                     "getSOPInstanceUIDs: the server lists %" PRIu64 " of the %" PRIu64
-                     " images of a series",
-                     have, l->parent.count);
+    *whole = have >= l->parent.count;
+    return rc;
 }
 
 static int put_text(struct vivo_buf *out, uint32_t tag, const char *vr,
@@ -278,7 +288,7 @@ static int put_text(struct vivo_buf *out, uint32_t tag, const char *vr,
     return text[0] ? vivo_attrs_put(out, tag, vr, text, strlen(text)) : 0;
 }
 
-static int emit_instance(struct listing *l, const char *uid)
+static int emit_instance(struct listing *l, const char *uid, uint64_t size)
 {
     struct nbia_place p = l->parent;
     char locator[NBIA_LOCATOR_MAX];
@@ -301,24 +311,50 @@ static int emit_instance(struct listing *l, const char *uid)
                                     .locator = locator,
                                     .collection = p.collection,
                                     .version = version,
+                                    .size = size,
                                     .attrs = {l->attrs.data, l->attrs.len}};
     return l->in->record(l->in, &rec, &l->op->err);
+}
+
+/* Out of the zip of the series, which has all of them or fails. */
+static int list_bundle(struct listing *l)
+{
+    struct nbia_bundle *b = NULL;
+    int rc = vivo_nbia_bundle_get(l->n, l->parent.series, &b, l->op);
+    if (rc)
+        return vivo_fail_in(&l->op->err,
+                            "getSOPInstanceUIDs lists %zu of the %" PRIu64
+                            " images of a series",
+                            l->count, l->parent.count);
+    for (size_t i = 0; rc == 0 && i < vivo_nbia_bundle_count(b); i++) {
+        uint64_t size;
+        const char *uid = vivo_nbia_bundle_uid(b, i, &size);
+        rc = vivo_op_check(l->op);
+        if (rc == 0 && (i == 0 || strcmp(uid, l->parent.instance) != 0))
+            rc = emit_instance(l, uid, size);
+        snprintf(l->parent.instance, sizeof l->parent.instance, "%s", uid);
+    }
+    vivo_nbia_bundle_put(l->n, b);
+    return rc;
 }
 
 static int list_instances(struct listing *l)
 {
     char query[128];
+    bool whole = false;
     snprintf(query, sizeof query, "getSOPInstanceUIDs?SeriesInstanceUID=%s",
              l->parent.series);
     int rc = ask(l, query, NBIA_INSTANCES_BYTES, take_instance);
     if (rc)
         return rc;
     sort_rows(l);
-    rc = check_count(l);
+    rc = check_count(l, &whole);
+    if (rc == 0 && !whole)
+        return list_bundle(l);
     for (size_t i = 0; rc == 0 && i < l->count; i++) {
         rc = vivo_op_check(l->op);
         if (rc == 0)
-            rc = emit_instance(l, l->rows[i].key);
+            rc = emit_instance(l, l->rows[i].key, 0);
     }
     return rc;
 }

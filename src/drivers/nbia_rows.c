@@ -175,11 +175,10 @@ static void make_stamp(const json_t *row, const struct nbia_place *p,
         scalar_text(json_object_get(row, dates[i]), text, sizeof text);
         vivo_nbia_date(text, date);
     }
-    uint64_t bytes = count_of(json_object_get(row, "FileSize"));
     out[0] = '\0';
-    if (date[0] || bytes)
+    if (date[0] || p->bytes)
         snprintf(out, NBIA_STAMP_MAX + 1, "%s.%" PRIu64 ".%" PRIu64, date, p->count,
-                 bytes);
+                 p->bytes);
 }
 
 int vivo_nbia_series(const char *row, size_t len, struct nbia_place *out,
@@ -197,6 +196,7 @@ int vivo_nbia_series(const char *row, size_t len, struct nbia_place *out,
     uid_text(root, "StudyInstanceUID", out->study);
     uid_text(root, "SeriesInstanceUID", out->series);
     out->count = count_of(json_object_get(root, "ImageCount"));
+    out->bytes = count_of(json_object_get(root, "FileSize"));
     make_stamp(root, out, out->stamp);
     json_decref(root);
     return 0;

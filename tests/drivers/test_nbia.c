@@ -9,6 +9,10 @@
 
 #include "nbia_run.h"
 
+#include <pthread.h>
+
+static struct vivo_archive *zipped; /* for threads */
+
 /* Fetches with these knobs; checks that the bytes are right when it succeeds. */
 static int fetch_with(const char *knobs, struct vivo_op *op)
 {
@@ -88,6 +92,12 @@ static void test_listing_is_complete_whatever_the_server_does(void **state)
         "fail=429&fail_times=1&retry_after=1",
         "cut=10&cut_times=1",
         "latency=50",
+        "sop_drop=1",
+        "sop_drop=3",
+        "empty_call=getSOPInstanceUIDs",
+        "match=getSOP&json=[{}]",
+        "sop_drop=1&close=1",
+        "sop_drop=1&chunked=1",
     };
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
         struct gathering g;
@@ -124,9 +134,14 @@ static void test_listing_fails_rather_than_being_short(void **state)
         {"json=[]", -EIO, "lists no collection"},
         {"empty_call=getCollectionValues", -EACCES, "token"},
         {"empty_call=getSeries", -EIO, "has patients"},
-        {"empty_call=getSOPInstanceUIDs", -EIO, "0 of the 3"},
-        {"sop_drop=1", -EIO, "2 of the 3"},
-        {"match=getSOP&json=[{}]", -EIO, "0 of the 3"},
+        {"empty_call=getSOPInstanceUIDs&zip_short=1", -EIO, "0 of the 3"},
+        {"sop_drop=1&zip_short=2", -EIO, "2 of the 3"},
+        {"sop_drop=1&zip_short=1", -EIO, "getImage: the zip holds 2 of the 3"},
+        {"sop_drop=1&zip_short=3", -EIO, "getImage: the zip holds 0 of the 3"},
+        {"sop_drop=1&zip_cut=100", -EIO, "getImage: the images of the zip are shorter"},
+        {"sop_drop=1&zip_break=1", -EIO, "getImage"},
+        {"sop_drop=1&zip_html=1", -EIO, "getImage: the server answers words"},
+        {"sop_drop=1&zip_text=oops", -EIO, "getImage"},
         {"endless=1", -EIO, "longer than"},
         {"cut=20", -EIO, "getCollectionValues"},
         {"cut=0&match=getSeries", -EIO, "getSeries"},
@@ -341,6 +356,9 @@ static void test_objects_arrive_whole(void **state)
         "no_single=v4",
         "match=v4/getSingle&fail=500",
         "match=v4/getSingle&single_500=1",
+        "single_500=1",
+        "match=getSingle&fail=404",
+        "single_500=1&empty_call=getSOPInstanceUIDs",
     };
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
         struct vivo_op op;
@@ -368,10 +386,12 @@ static void test_damaged_objects_are_errors(void **state)
         {"kind=text/html", -EIO, "HTML"},
         {"kind=application/json", -EIO, "text"},
         {"body=Server%20was%20not%20able", -EBADMSG, ""},
-        {"single_500=1", -EIO, "lists cannot be had"},
-        {"single_500=1&empty_call=getSOPInstanceUIDs", -EIO, "lists cannot be had"},
+        {"single_500=1&zip_short=1", -EIO, "lists cannot be had"},
+        {"single_500=1&zip_cut=1", -EIO, "lists cannot be had"},
+        {"single_500=1&empty_call=getSOPInstanceUIDs&zip_html=1", -EIO,
+         "lists cannot be had"},
         {"match=getSingle&fail=401", -EACCES, "bearer=FILE"},
-        {"match=getSingle&fail=404", -EIO, "lists cannot be had"},
+        {"match=Image&fail=404", -EIO, "lists cannot be had"},
         {"match=getSingle&fail=503", -EIO, "503"},
         {"stall=100", -ETIMEDOUT, ""},
     };
@@ -390,6 +410,61 @@ static void test_image_that_is_gone_is_enoent(void **state)
     struct vivo_op op;
     assert_int_equal(fetch_with("single_500=1&sop_drop=3&empty_call=getSeries", &op),
                      -ENOENT);
+    control("/__reset");
+}
+
+/* A series that is only to be had as a zip costs one, whoever reads it. */
+static void *fetch_all(void *ctx)
+{
+    struct gathering *g = ctx;
+    for (size_t i = 0; i < g->n_objects; i++) {
+        struct receipt r;
+        struct vivo_op op;
+        struct vivo_buf want;
+        vivo_op_init(&op, 0);
+        receipt_init(&r, false, &op);
+        int rc = vivo_archive_fetch(zipped, g->objects[i].locator, &r.base, &op);
+        if (rc != 0 || expect_file(NULL, NULL, g->objects[i].uid, &want) != 0)
+            return ctx;
+        bool same = r.bytes.len == want.len && g->objects[i].size == want.len &&
+                    memcmp(r.bytes.data, want.data, want.len) == 0;
+        vivo_buf_free(&want);
+        receipt_free(&r);
+        if (!same)
+            return ctx;
+    }
+    return NULL;
+}
+
+static void test_series_that_is_only_a_zip_costs_one(void **state)
+{
+    (void)state;
+    struct gathering all;
+    struct gathering g;
+    struct vivo_op op;
+    pthread_t threads[4];
+    control("/__reset");
+    set("empty_call=getSOPInstanceUIDs&single_500=1");
+    zipped = open_source(source, NULL);
+    assert_int_equal(list_all(zipped, &all, &op), 0);
+    gathering_init(&g, zipped->driver->lists);
+    uint64_t before = count_retrieved(NULL);
+    assert_int_equal(vivo_archive_list(zipped, VIVO_LEVEL_SERIES,
+                                       all.containers[COLLECTIONS].locator, &g.base,
+                                       &op),
+                     0);
+    assert_int_equal(g.n_objects, 3);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, fetch_all, &g), 0);
+    for (size_t i = 0; i < 4; i++) {
+        void *bad = NULL;
+        pthread_join(threads[i], &bad);
+        assert_null(bad);
+    }
+    assert_int_equal(count_retrieved(NULL), before + 1);
+    gathering_free(&g);
+    gathering_free(&all);
+    vivo_archive_close(zipped);
     control("/__reset");
 }
 
@@ -479,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_objects_arrive_whole),
         cmocka_unit_test(test_damaged_objects_are_errors),
         cmocka_unit_test(test_image_that_is_gone_is_enoent),
+        cmocka_unit_test(test_series_that_is_only_a_zip_costs_one),
         cmocka_unit_test(test_columns_become_attributes_in_every_version),
     };
     return cmocka_run_group_tests(tests, start_all, stop_all);

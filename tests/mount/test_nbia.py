@@ -140,7 +140,8 @@ def test_query_asks_only_for_what_it_selects(server):
 
 
 @pytest.mark.parametrize("knobs", [{"match": "getSOP", "fail": 503},
-                                   {"sop_drop": 1}, {"match": "getSOP", "html": 1},
+                                   {"sop_drop": 1, "zip_short": 1},
+                                   {"match": "getSOP", "html": 1},
                                    {"match": "getSeries", "cut": 30},
                                    {"empty_call": "getSeries"}])
 def test_listing_that_fails_is_eio_and_heals(server, knobs):
@@ -176,7 +177,7 @@ def test_busy_server_is_asked_again(server, folder):
 @pytest.mark.parametrize("knobs", [{"cut": 300}, {"cut": 900}, {"wrong_object": 1},
                                    {"kind": "text/html"}, {"close": 1}, {"length": 9},
                                    {"body": "Server was not able to process"},
-                                   {"single_500": 1}])
+                                   {"single_500": 1, "zip_short": 1}])
 def test_damaged_object_is_an_error_never_short(server, knobs):
     with Mount({"tcia": server.source}, "retries=0", faults=True) as m:
         path = m / "tcia/" + m.files("tcia")[0]
@@ -184,6 +185,17 @@ def test_damaged_object_is_an_error_never_short(server, knobs):
         with pytest.raises(OSError) as e:
             read(path)
         assert e.value.errno in (errno.EIO, errno.EBADMSG)
+
+
+def test_series_that_is_only_to_be_had_as_a_zip_is_there(server, folder):
+    server(empty_call="getSOPInstanceUIDs", single_500=1)
+    with Mount({"tcia": server.source}, "retries=0") as m:
+        files = m.files("tcia")
+        assert len(files) == 24
+        sizes = [os.stat(m / "tcia/" + f).st_size for f in files]
+        contents = [read(m / "tcia/" + f) for f in files]
+        assert sorted(contents) == originals(folder)
+        assert sizes == [len(c) for c in contents]
 
 
 def test_page_for_people_is_explained(server):

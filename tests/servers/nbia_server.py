@@ -50,6 +50,10 @@ base.DEFAULTS.update({
     "kind": "application/dicom",  # Content-Type of images
     "body": "",             # exactly this instead of an image
     "zip_short": 0,         # so many images are missing in a zip that looks whole
+    "zip_cut": 0,           # ... or so many bytes of its last image
+    "zip_break": 0,         # bytes in its middle are others
+    "zip_html": 0,          # a page instead of it
+    "zip_text": "",         # exactly this instead of it
 })
 ERROR = b"Server was not able to process your request\nnull"
 BOTH = ("SeriesInstanceUID StudyInstanceUID Modality ProtocolName SeriesDate "
@@ -79,6 +83,14 @@ CALLS = {
     "getImage": (["SeriesInstanceUID", "NewFileNames", "IncludeMD5"],
                  ["SeriesInstanceUID"]),
 }
+
+
+class Unseekable(io.BytesIO):
+    def seekable(self):
+        return False
+
+    def tell(self):
+        raise io.UnsupportedOperation("tell")
 
 
 def date_of(version, text):
@@ -296,19 +308,28 @@ class Handler(base.Handler):
         if not members:
             return self.answer(400, "application/json", b"No such series is public.")
         # Written as a stream: sizes stand behind the entries, as in the real one's.
-        out = io.BytesIO()
-        out.seekable = lambda: False
+        out = Unseekable()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
             z.writestr("LICENSE", "CC BY 4.0\n")
             sums = ["Filename,MD5Hash"]
-            for n, key in enumerate(members[self.k["zip_short"]:], 1):
+            chosen = members[self.k["zip_short"]:]
+            for n, key in enumerate(chosen, 1):
                 with open(s.archive.files[key], "rb") as f:
                     data = f.read()
+                if n == len(chosen) and self.k["zip_cut"]:
+                    data = data[:-self.k["zip_cut"]]
                 z.writestr("%08d.dcm" % n, data)
                 sums.append("%08d.dcm,%s" % (n, hashlib.md5(data).hexdigest()))
             if query.get("IncludeMD5") == "Yes":
                 z.writestr("md5hashes.csv", "\n".join(sums) + "\n")
-        return self.answer(200, "application/octet-stream", out.getvalue())
+        data = out.getvalue()
+        if self.k["zip_break"]:
+            half = len(data) // 2
+            data = data[:half] + bytes(64) + data[half + 64:]
+        if self.k["zip_html"]:
+            return self.answer(200, "text/html", b"<html>Log in</html>")
+        return self.answer(200, "application/octet-stream",
+                           self.k["zip_text"].encode() or data)
 
 
 def main():
