@@ -26,6 +26,15 @@ static int parse(struct vivo_tree *t, const struct node *dir, const char *text,
     return query_parse(t, dir, text, q, qe);
 }
 
+/* Cleaned free text never enters a name (DESIGN A1): it is asked for in q/ alone. */
+static bool is_cleaned(const struct vivo_tree *t, uint32_t tag)
+{
+    for (size_t i = 0; i < t->cfg.nflows; i++)
+        if (vivo_deid_cleans(vivo_flow_deid(t->flows[i]), tag))
+            return true;
+    return false;
+}
+
 static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
                   struct found *f, struct vivo_op *op)
 {
@@ -35,7 +44,7 @@ static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
     char text[160];
     int rc;
 
-    if (!d)
+    if (!d || is_cleaned(t, d->tag))
         return not_there(f, 0, op);
     snprintf(text, sizeof text, "has %s", d->keyword);
     rc = parse(t, dir, text, &q, &qe);
@@ -62,7 +71,11 @@ static int list(struct lister *l, struct vivo_op *op)
         VIVO_AUTO(query_unref_p) struct vivo_query *q = NULL;
         struct vivo_query_error qe;
         char text[160];
+        const struct vivo_dict *d =
+            vivo_dcm_dict_keyword(offered[i], strlen(offered[i]));
 
+        if (d && is_cleaned(l->tree, d->tag))
+            continue;
         snprintf(text, sizeof text, "has %s", offered[i]);
         if (!parse(l->tree, l->dir, text, &q, &qe))
             rc = list_fixed(l, offered[i], &room_by_values);
