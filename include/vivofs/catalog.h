@@ -141,6 +141,7 @@ struct vivo_put { /* a record as shown */
     enum vivo_level level;
     const char *locator;    /* original; sealed */
     const char *collection; /* as shown; NULL = "all" */
+    const char *license;    /* SERIES: or NULL */
     const char *version;
     uint64_t size;
     bool size_exact;

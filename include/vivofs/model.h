@@ -89,6 +89,8 @@ struct vivo_record {
     const char *locator;     /* opaque to everybody but the driver that wrote it; an
                                 original (path, URL, UIDs): sealed at rest */
     const char *collection;  /* name as the archive shows it; NULL = no such thing */
+    const char *license;     /* SERIES: in the archive's words, several parted by a
+                                backslash; NULL = not told */
     const char *version;     /* stamp of the source bytes (mtime, ETag); may be NULL */
     uint64_t size;           /* bytes on the wire; 0 = unknown */
     struct vivo_attrs attrs; /* originals; {NULL,0} = only a locator is known */

@@ -103,7 +103,7 @@ struct vivo_query_path {
     size_t nsteps;                    /* >= 1 */
     bool any_depth;                   /* *.Keyword */
     enum vivo_query_virtual computed; /* a single step with the keyword */
-    const char *known; /* ARCHIVE, LICENSE: the value as the rules gave it; or NULL */
+    const char *known; /* ARCHIVE: the value as the rules gave it; or NULL */
     char vr[3];
     enum vivo_query_class cls;
 };
@@ -150,7 +150,6 @@ struct vivo_query_rules {
     const char *(*hides)(void *ctx, uint32_t tag, const char *creator);
     void *ctx;
     const char *archive;                  /* Archive; NULL = the mount as a whole */
-    const char *license;                  /* License; NULL = the archive gives none */
     struct vivo_query_list *const *lists; /* outlive every query */
     size_t nlists;
 };
@@ -204,7 +203,7 @@ struct vivo_query_source {
     bool headers; /* false: attributes that are absent are unknown, not absent */
     /* Answers patient(E), study(E), series(E) for this object; NULL = unknown. */
     enum vivo_truth (*level)(void *ctx, const struct vivo_query_node *node);
-    /* What follows from where the object stands (not ARCHIVE, LICENSE, PLANE and
+    /* What follows from where the object stands (not ARCHIVE, PLANE and
      * REFERS_TO): TRUE with the value in `out`, several parted by a backslash; FALSE:
      * there is none. NULL = unknown. STUDY_RANK gives two: from the first study, and
      * negative from the last. */
@@ -218,7 +217,7 @@ enum vivo_truth vivo_query_eval(const struct vivo_query_node *n,
 /* The plain reference semantics over complete objects, used as oracle: does member
  * `self` of `all` match? group[level](i) gives the patient, study, series number of
  * object i. Slow on purpose and written without vivo_query_eval's shortcuts. What an
- * object's own source tells (COLLECTION, SERIES_BYTES) it takes as missing. */
+ * object's own source tells (COLLECTION, LICENSE, SERIES_BYTES) it takes as missing. */
 struct vivo_query_object {
     struct vivo_attrs attrs;
     int64_t patient, study, series;

@@ -395,6 +395,24 @@ static int write_record(struct vivo_catalog *c, const struct vivo_put *put,
     return vivo_catdb_run(&w->db, st, err);
 }
 
+static int write_license(struct vivo_writer *w, const char *license, vivo_row id,
+                         struct vivo_err *err)
+{
+    sqlite3_stmt *st = vivo_catdb_stmt(&w->db,
+                                       "UPDATE series SET license = ?2 WHERE id = ?1"
+                                       " AND license IS NOT ?2",
+                                       err);
+    int rc;
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, id);
+    vivo_catdb_text(st, 2, license);
+    rc = vivo_catdb_run(&w->db, st, err);
+    w->dirty = w->dirty || (rc == 0 && sqlite3_changes(w->db.db) > 0);
+    return rc;
+}
+
 int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                           const struct vivo_put *put, vivo_row *out,
                           struct vivo_err *err)
@@ -420,6 +438,8 @@ int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_ro
         rc = insert(w, level, put->level, parent, keys.of[put->level], put, &id, err);
     if (rc == 0)
         rc = write_record(c, put, level, put->locator ? digests.lookup : NULL, id, err);
+    if (rc == 0 && put->level == VIVO_LEVEL_SERIES)
+        rc = write_license(w, put->license, id, err);
     if (rc == 0 && put->level == VIVO_LEVEL_SERIES)
         rc = base_from_record(w, id, parent, put->attrs, err);
     *out = id;

@@ -15,7 +15,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 /* What collections, patients, studies and series have in common. `key` tells the node
  * from others of its parent (label; issuer and ID; UID), as shown. lookup and sealed
@@ -45,7 +45,8 @@ static const char *const tables[] = {
     "CREATE TABLE series(" NODE ", origin INTEGER NOT NULL DEFAULT 0, "
     "members INTEGER NOT NULL DEFAULT 0, known INTEGER NOT NULL DEFAULT 0, "
     "open INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, "
-    "risk INTEGER NOT NULL DEFAULT 0, varies INTEGER NOT NULL DEFAULT 0, hot BLOB)",
+    "risk INTEGER NOT NULL DEFAULT 0, varies INTEGER NOT NULL DEFAULT 0, hot BLOB, "
+    "license TEXT)",
     NODE_INDEXES("series"),
     "CREATE TABLE base(id INTEGER PRIMARY KEY, attrs BLOB, varying BLOB)",
     "CREATE TABLE instance(id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, "
@@ -70,7 +71,7 @@ static int make_tables(struct vivo_catdb *d, struct vivo_err *err)
     for (size_t i = 0; rc == 0 && i < VIVO_ARRAY_LEN(tables); i++)
         rc = vivo_catdb_do(d, tables[i], err);
     if (rc == 0)
-        rc = vivo_catdb_do(d, "PRAGMA user_version = 2", err);
+        rc = vivo_catdb_do(d, "PRAGMA user_version = 3", err);
     return rc;
 }
 

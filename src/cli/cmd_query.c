@@ -278,7 +278,7 @@ static int ask(struct house *h, struct vivo_flow *f, const struct asked *a,
     if (rc)
         cli_fail("%s", op.err.text);
     void *ctx[2] = {f, p.sel};
-    if (!rc && a->format != FORMAT_COUNT)
+    if (!rc)
         rc = vivo_catalog_children(p.catalog, VIVO_LEVEL_NONE, 0, p.sel, list_series,
                                    ctx, NULL);
     if (!rc && a->format == FORMAT_COUNT) {

@@ -371,8 +371,7 @@ static void search_virtual(struct search *s)
     const struct vivo_query_path *path = s->path;
     char text[VIVO_QUERY_COMPUTED_MAX];
     unsigned index = 0;
-    if (path->computed == VIVO_VIRTUAL_ARCHIVE ||
-        path->computed == VIVO_VIRTUAL_LICENSE) {
+    if (path->computed == VIVO_VIRTUAL_ARCHIVE) {
         if (path->known)
             probe_value(s, path->vr, path->known, 0);
         return;

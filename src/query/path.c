@@ -319,8 +319,6 @@ static bool take_virtual(struct vivo_query_parser *p, struct vivo_query_path *ou
     out->cls = class_of(out->vr);
     if (p->rules && row->which == VIVO_VIRTUAL_ARCHIVE)
         out->known = p->rules->archive;
-    if (p->rules && row->which == VIVO_VIRTUAL_LICENSE)
-        out->known = p->rules->license;
     if (out->known) {
         out->known = vivo_query_dup(p, out->known, strlen(out->known));
     }

@@ -13,12 +13,12 @@
 /* UT: free text that a backslash does not part. */
 static const struct vivo_query_virtual_row rows[] = {
     {VIVO_VIRTUAL_ARCHIVE, "Archive", "UT", 0, 0},
-    {VIVO_VIRTUAL_COLLECTION, "Collection", "UT", 0, 0},
+    {VIVO_VIRTUAL_COLLECTION, "Collection", "LO", 0, 0},
     {VIVO_VIRTUAL_INSTANCE_COUNT, "InstanceCount", "IS", 0, 0},
     {VIVO_VIRTUAL_FRAME_COUNT, "FrameCount", "IS", 0, VIVO_TAG_NumberOfFrames},
     {VIVO_VIRTUAL_SERIES_BYTES, "SeriesBytes", "IS", 0, 0},
     {VIVO_VIRTUAL_FETCH_STATE, "FetchState", "CS", 0, 0},
-    {VIVO_VIRTUAL_LICENSE, "License", "UT", 0, 0},
+    {VIVO_VIRTUAL_LICENSE, "License", "LO", 0, 0},
     {VIVO_VIRTUAL_PLANE, "Plane", "CS", 0, VIVO_QUERY_ORIENTATION},
     {VIVO_VIRTUAL_STUDY_RANK, "StudyRank", "IS", 0, VIVO_TAG_StudyDate},
     {VIVO_VIRTUAL_STUDY_DAY, "StudyDay", "IS", 0, VIVO_TAG_StudyDate},

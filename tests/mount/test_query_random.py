@@ -220,7 +220,9 @@ def compare(kind, op, value, typed):
 
 def within(kind, v, low, high):
     """Both ends are asked of one component group."""
-    forms = str(v).split("=") + [str(v)] if kind == NAME else [v]
+    forms = [v]
+    if kind == NAME:
+        kind, forms = TEXT, str(v).split("=") + [str(v)]
     return any((low is None or compare(kind, ">=", f, low)) and
                (high is None or compare(kind, "<=", f, high)) for f in forms if str(f))
 
