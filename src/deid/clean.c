@@ -11,8 +11,21 @@
 
 #define ROUNDS_MAX 8
 
+/* Encoded data, or an attack: no text. */
+static void cut_endless(struct vivo_letters *t)
+{
+    for (uint32_t i = 0, j; i < t->n; i = j + 1) {
+        for (j = i; j < t->n && vivo_letter_in_word(&t->l[j]) &&
+                    !vivo_letter_is_wide(&t->l[j]);)
+            j++;
+        if (j - i > VIVO_WORD_MAX)
+            vivo_letters_cut(t, i, j);
+    }
+}
+
 static void mark(const struct vivo_known *k, struct vivo_letters *t)
 {
+    cut_endless(t);
     vivo_known_cut(k, t);
     vivo_clean_names(t);
     vivo_clean_numbers(t);

@@ -84,12 +84,6 @@ static int insert(struct vivo_known *k, uint64_t h)
     return 0;
 }
 
-/* Scripts without spaces, where two letters may be a name. */
-static bool is_wide(uint32_t c)
-{
-    return c >= 0x2E80;
-}
-
 /* Words that every institution's name has, and placeholders. */
 static bool says_nothing(const struct vivo_letters *t, const struct vivo_word *w)
 {
@@ -110,7 +104,7 @@ static int add_part(struct vivo_known *k, const struct vivo_letters *t,
             continue;
         exact = roll(exact, t->l[i].c);
         inside = roll(inside, t->l[i].c);
-        wide = wide || is_wide(t->l[i].c);
+        wide = wide || vivo_letter_is_wide(&t->l[i]);
         n++;
     }
     if (n < (wide ? 2 : PART_MIN) || says_nothing(t, w))
@@ -134,7 +128,7 @@ static int add_whole(struct vivo_known *k, const struct vivo_letters *t, uint32_
         if (t->l[i].cls < VIVO_LETTER_DIGIT || t->l[i].cls == VIVO_LETTER_MARK)
             continue;
         h = roll(h, t->l[i].c);
-        wide = wide || is_wide(t->l[i].c);
+        wide = wide || vivo_letter_is_wide(&t->l[i]);
         n++;
     }
     if (n < (wide ? 2 : PART_MIN) || n > WHOLE_MAX)
@@ -306,16 +300,13 @@ int vivo_known_new(const struct vivo_header *h, struct vivo_known **out,
 /* ---- looking for it ---------------------------------------------------------------
  */
 
-/* The letters around it that are of a script with spaces go too. */
-static void cut_part(struct vivo_letters *t, const struct vivo_word *w, uint32_t from,
-                     uint32_t to)
+/* A name in a script without spaces goes alone, another with its whole word. */
+static void cut_part(struct vivo_letters *t, uint32_t from, uint32_t to)
 {
-    bool wide = is_wide(t->l[from].c);
-    while (!wide && from > w->from && !is_wide(t->l[from - 1].c))
-        from--;
-    while (!wide && to < w->to && !is_wide(t->l[to].c))
-        to++;
-    vivo_letters_cut(t, from, to);
+    if (vivo_letter_is_wide(&t->l[from]))
+        vivo_letters_cut(t, from, to);
+    else
+        vivo_letters_cut_words(t, from, to);
 }
 
 static bool is_known(const struct vivo_known *k, const struct vivo_letters *t,
@@ -337,14 +328,14 @@ static void cut_exact(const struct vivo_known *k, struct vivo_letters *t,
 {
     if (is_known(k, t, w->from, w->to))
         vivo_letters_cut(t, w->from, w->to);
-    if (!w->digits || !w->alphas)
-        return;
     for (uint32_t i = w->from, j; i < w->to; i = j) {
         bool digit = t->l[i].cls == VIVO_LETTER_DIGIT;
-        for (j = i; j < w->to && (t->l[j].cls == VIVO_LETTER_DIGIT) == digit;)
+        bool wide = vivo_letter_is_wide(&t->l[i]);
+        for (j = i; j < w->to && (t->l[j].cls == VIVO_LETTER_DIGIT) == digit &&
+                    vivo_letter_is_wide(&t->l[j]) == wide;)
             j++;
         if (is_known(k, t, i, j))
-            vivo_letters_cut(t, w->from, w->to);
+            cut_part(t, i, j);
     }
 }
 
@@ -354,13 +345,15 @@ static void cut_inside(const struct vivo_known *k, struct vivo_letters *t,
     for (uint32_t i = w->from; i < w->to; i++) {
         uint64_t h = begin(INSIDE);
         uint32_t n = 0;
+        if (t->l[i].cut)
+            continue;
         for (uint32_t j = i; j < w->to && n < PART_MAX; j++) {
             if (t->l[j].cls == VIVO_LETTER_MARK)
                 continue;
             h = roll(h, t->l[j].c);
             n++;
             if (k->lengths >> n & 1 && contains(k, end_hash(h, n)))
-                cut_part(t, w, i, j + 1);
+                cut_part(t, i, j + 1);
         }
     }
 }

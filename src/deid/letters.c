@@ -282,13 +282,26 @@ void vivo_letters_cut(struct vivo_letters *t, uint32_t from, uint32_t to)
         t->l[i].cut = true;
 }
 
+bool vivo_letter_is_wide(const struct vivo_letter *l)
+{
+    return l->c >= 0x2E80;
+}
+
+static bool joins(const struct vivo_letter *a, const struct vivo_letter *b)
+{
+    return vivo_letter_in_word(a) && vivo_letter_in_word(b) &&
+           !vivo_letter_is_wide(a) && !vivo_letter_is_wide(b);
+}
+
 void vivo_letters_cut_words(struct vivo_letters *t, uint32_t from, uint32_t to)
 {
-    while (from && vivo_letter_in_word(&t->l[from]) &&
-           vivo_letter_in_word(&t->l[from - 1]))
+    uint32_t left = VIVO_WORD_MAX, right = VIVO_WORD_MAX;
+    /* In the midst of what was cut, words are cut already. */
+    if (from && to < t->n && t->l[from - 1].cut && t->l[from].cut && t->l[to].cut)
+        right = left = 0;
+    for (; left && from && joins(&t->l[from - 1], &t->l[from]); left--)
         from--;
-    while (to && to < t->n && vivo_letter_in_word(&t->l[to - 1]) &&
-           vivo_letter_in_word(&t->l[to]))
+    for (; right && to && to < t->n && joins(&t->l[to - 1], &t->l[to]); right--)
         to++;
     vivo_letters_cut(t, from, to);
 }

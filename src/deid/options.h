@@ -65,7 +65,12 @@ int vivo_letters_new(struct vivo_letters *t, const char *charset, const char *vr
 void vivo_letters_free(struct vivo_letters *t);
 bool vivo_letters_any_cut(const struct vivo_letters *t);
 void vivo_letters_cut(struct vivo_letters *t, uint32_t from, uint32_t to);
-/* Also the rest of the words at both ends. */
+/* Scripts without spaces, where two letters may be a name. */
+bool vivo_letter_is_wide(const struct vivo_letter *l);
+/* Letters of a script with spaces that are written in one; longer is no word and is
+ * cut whole, so that nothing here is quadratic. */
+#define VIVO_WORD_MAX 1024
+/* Also the rest of the words at both ends, but not into another script. */
 void vivo_letters_cut_words(struct vivo_letters *t, uint32_t from, uint32_t to);
 bool vivo_letter_in_word(const struct vivo_letter *l);
 /* Is it the word, which is in lower case ASCII? */

@@ -202,6 +202,26 @@ static void test_names_are_found_across_character_sets(void **state)
               "by ct");
 }
 
+/* Words that have no end are no text, and take no time. */
+static void test_endless_words_are_cut_fast(void **state)
+{
+    static const char part[] = "12345aJane";
+    struct vivo_known *k = doe();
+    struct vivo_buf in, out;
+    (void)state;
+    vivo_buf_init(&in, 2u << 20);
+    vivo_buf_init(&out, 2u << 20);
+    assert_int_equal(vivo_buf_puts(&in, "head "), 0);
+    while (in.len < (1u << 20) - sizeof part)
+        assert_int_equal(vivo_buf_puts(&in, part), 0);
+    assert_int_equal(vivo_clean_text(k, "", "UT", in.data, in.len, &out), 0);
+    assert_int_equal(out.len, 4);
+    assert_memory_equal(out.data, "head", 4);
+    vivo_buf_free(&in);
+    vivo_buf_free(&out);
+    vivo_known_free(k);
+}
+
 static void test_lines_stay_lines(void **state)
 {
     (void)state;
@@ -240,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_cuts_keep_the_character_set),
         cmocka_unit_test(test_undecodable_text_is_emptied),
         cmocka_unit_test(test_names_are_found_across_character_sets),
+        cmocka_unit_test(test_endless_words_are_cut_fast),
         cmocka_unit_test(test_lines_stay_lines),
         cmocka_unit_test(test_cleaning_twice_changes_nothing),
     };
