@@ -91,6 +91,70 @@ def test_explain_names_requests_and_warns(mount):
     assert "warning" not in fine
 
 
+@pytest.mark.parametrize("q, warned", [
+    ("Modality=CT and Modality=MR", True),
+    ("Modality=CT/q/Modality=MR", True),
+    ("KVP=1 or study(Modality=CT and Rows=8 and Modality=MR)", True),
+    ("StudyRank=1 and StudyRank=-1", False),
+    ("StudyDate=2020 and StudyDate=2020-01", False),
+    ("StudyDate=2020 and StudyDate=2021", True),
+    ("ImageType=PRIMARY and ImageType=AXIAL", False),
+    ("Modality=C* and Modality=CT", False),
+    ("Modality=CT and Modality=ct", False),
+    ("Modality=CT and study(Modality=MR)", False),
+])
+def test_explain_warns_of_two_values_that_cannot_meet(mount, q, warned):
+    assert ("warning:" in text(mount / f"loc/q/{q}/.explain")) == warned
+
+
+def test_nested_queries_longer_than_a_name_count_at_the_root(mount):
+    long = " or ".join(f"InstanceNumber={i}" for i in range(1, 50))
+    q = f"q/{long}/q/{long.replace('InstanceNumber', 'SeriesNumber')}"
+    assert len(text(mount / f"{q}/.query")) > 1024
+    assert counts(mount / f"{q}/.count") == counts(mount / "loc/q/InstanceNumber>0/.count")
+    assert len(text(mount / f"{q}/.paths.txt").splitlines()) == 24
+    assert "loc" in text(mount / f"{q}/.explain")
+
+
+def test_lists_select_what_they_name(folder, tmp_path):
+    (tmp_path / "many.txt").write_text(
+        "".join("NOBODY%06d\n" % i for i in range(100000)) + "pat0001\r\n\nA*\n")
+    (tmp_path / "cohort.csv").write_text(
+        '\ufeffage,"PatientID",StudyDate\n"4,5",PAT0000,2020\n6,"PAT""9",20210101\n')
+    (tmp_path / "thin.txt").write_text("1\n9.5\n1.250\n")
+    options = ",".join(f"list={n}:{tmp_path}/{f}" for n, f in (
+        ("many", "many.txt"), ("cohort", "cohort.csv"), ("thin", "thin.txt")))
+    with Mount({"loc": folder}, options) as m:
+        def same(a, b):
+            assert m.files(f"loc/q/{a}") == m.files(f"loc/q/{b}") != []
+        same("PatientID in @many", "PatientID=PAT0001")
+        same("PatientID in @cohort", "PatientID=PAT0000")
+        same("StudyDate in @cohort", "StudyDate=2020")
+        same("SliceThickness in @thin", "SliceThickness in (1,1.25)")
+        same("not PatientID in @many and SeriesNumber=1",
+             "PatientID!=PAT0001 and SeriesNumber=1")
+        canonical = text(m / "loc/q/patientid IN @cohort/.query").strip()
+        assert canonical.startswith("PatientID in @cohort:")
+        same(canonical, "PatientID=PAT0000")
+        assert counts(m / "q/PatientID in @many/.count")["patients"] == 1
+        for q, says in (("PatientID in @none", "no list named none"),
+                        ("Modality in @cohort", "no column Modality"),
+                        ("Rows in @many", "line 1"),
+                        (canonical[:-1] + "x", "not what it was")):
+            assert says in text(m / f"loc/q/{q}/.error"), q
+        assert f"list=thin:{tmp_path}/thin.txt" in text(m / ".vivofs/config")
+
+
+def test_virtual_attributes_are_hidden_with_what_they_tell(folder):
+    with Mount({"loc": folder}, deid="basic") as m:
+        for q in ("StudyRank=1", "has StudyDay", "missing StudyRank"):
+            assert os.listdir(m / f"loc/q/{q}") == [".error"]
+            assert "dates" in text(m / f"loc/q/{q}/.error")
+        assert len(m.files("loc/q/NumberOfPatientRelatedStudies=2")) == 24
+    with Mount({"loc": folder}, deid="basic+retain-full-dates") as m:
+        assert len(m.files("loc/q/StudyRank=-1")) == 12
+
+
 @pytest.mark.parametrize("q", ["Modalty=CT", "Modality==", "(Modality=CT",
                                "SliceThickness<thin", "Rows>=a/b".replace("/", "%2F")])
 def test_what_does_not_parse_holds_only_error(mount, q):
