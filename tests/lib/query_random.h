@@ -361,7 +361,7 @@ static void make_condition(struct tree *t)
     t->has_high = !t->has_low || below(2);
 }
 
-static struct tree *make_tree(unsigned depth)
+static inline struct tree *make_tree(unsigned depth)
 {
     static const char ops[] = "&&||!psrc";
     struct tree *t = &pool[pool_used++];
@@ -483,7 +483,7 @@ static void spell_condition(struct vivo_buf *b, const struct tree *t)
     value(b, t->value[0], c[0] == '~');
 }
 
-static void spell(struct vivo_buf *b, const struct tree *t, bool parens)
+static inline void spell(struct vivo_buf *b, const struct tree *t, bool parens)
 {
     static const char *const ands[] = {"and", "&&", "&", ","};
     static const char *const ors[] = {"or", "||", "|"};
