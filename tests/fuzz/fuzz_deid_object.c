@@ -15,9 +15,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char token[] = "FUZZTOKENQX";
 
-static struct vivo_deid *profile(void)
+static const char *const profiles[] = {"basic", "research"};
+#define PROFILES (sizeof profiles / sizeof *profiles)
+
+static struct vivo_deid *profile(size_t which)
 {
-    static struct vivo_deid *d;
+    static struct vivo_deid *all[PROFILES];
+    struct vivo_deid *d = all[which];
     struct vivo_key *key = NULL;
     struct vivo_err err = {0};
     char path[] = "/tmp/vivofs-fuzz-XXXXXX";
@@ -27,12 +31,13 @@ static struct vivo_deid *profile(void)
     int fd = mkstemp(path);
     if (fd < 0 || write(fd, bytes, sizeof bytes) != (ssize_t)sizeof bytes ||
         vivo_dcm_global_init(&err) || vivo_key_load(path, &key, &err) ||
-        vivo_deid_new("basic", VIVO_BURNED_IN_ALLOW, key, &d, &err)) {
+        vivo_deid_new(profiles[which], VIVO_BURNED_IN_ALLOW, key, &d, &err)) {
         fprintf(stderr, "fuzz_deid_object: %s\n", err.text);
         exit(1);
     }
     close(fd);
     unlink(path);
+    all[which] = d;
     return d;
 }
 
@@ -42,6 +47,7 @@ static void head(struct make *m, unsigned way)
     make_file(m, syntaxes[way], MAKE_CT, "1.2.826.0.1.99.1");
     make_text(m, 0x00080016, "UI", MAKE_CT);
     make_text(m, 0x00080050, "SH", token);
+    make_text(m, 0x00081030, "LO", "scan FUZZTOKENQX left");
     make_sequence(m, 0x00081140, way == 1);
     make_item(m, way == 2);
     make_text(m, 0x00100010, "PN", token);
@@ -53,7 +59,7 @@ static void head(struct make *m, unsigned way)
 }
 
 /* Returns whether the token is in the result. */
-static bool survives(const uint8_t *data, size_t size)
+static bool survives(size_t which, const uint8_t *data, size_t size)
 {
     struct vivo_err err = {0};
     struct vivo_view *v = NULL;
@@ -63,7 +69,7 @@ static bool survives(const uint8_t *data, size_t size)
     if (fd < 0 || vivo_pwrite_full(fd, data, size, 0, &err))
         exit(1);
     vivo_buf_init(&attrs, VIVO_ATTRS_MAX);
-    if (vivo_deid_object(profile(), fd, NULL, size, &v, &attrs, NULL, &err)) {
+    if (vivo_deid_object(profile(which), fd, NULL, size, &v, &attrs, NULL, &err)) {
         close(fd);
     } else {
         size_t n = (size_t)vivo_view_size(v);
@@ -87,7 +93,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!size)
         return 0;
     if (data[0] > 2) {
-        survives(data + 1, size - 1);
+        for (size_t i = 0; i < PROFILES; i++)
+            survives(i, data + 1, size - 1);
         return 0;
     }
     if (memmem(data, size, token, sizeof token - 1))
@@ -95,7 +102,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct make m;
     head(&m, data[0]);
     make_bytes(&m, data + 1, size - 1);
-    bool found = survives(m.b, m.n);
+    bool found = false;
+    for (size_t i = 0; i < PROFILES; i++)
+        found = survives(i, m.b, m.n) || found;
     free(m.b);
     if (found)
         __builtin_trap();
