@@ -37,6 +37,20 @@ int vivo_view_add_range(struct vivo_view *v, uint64_t off, uint64_t len);
  * for who gives up and must not close what is the caller's. */
 void vivo_view_disown(struct vivo_view *v);
 
+/* A view whose header is made when its bytes are first wanted: what is opened again
+ * while the kernel has all of its pages is never read. size: what it will be, known
+ * from an earlier pass over the same identity; a view of another size is -EIO to its
+ * readers. make: called on a reader's thread, by one at a time, until it succeeds;
+ * takes ownership of fd then. ctx: malloc'd, freed with the view. Takes ownership of
+ * fd and ctx on success. */
+typedef int vivo_view_make_fn(void *ctx, int fd, const struct vivo_identity *id,
+                              struct vivo_view **out, struct vivo_err *err);
+int vivo_view_new_later(int fd, const struct vivo_identity *id, uint64_t size,
+                        vivo_view_make_fn *make, void *ctx, struct vivo_view **out,
+                        struct vivo_err *err);
+/* Makes it now, if it is one of those. */
+int vivo_view_prepare(const struct vivo_view *v, struct vivo_err *err);
+
 struct vivo_view *vivo_view_ref(struct vivo_view *v);
 void vivo_view_unref(struct vivo_view *v); /* NULL is fine */
 

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,8 +23,20 @@ struct segment {
     bool memory;
 };
 
+/* A view that is made later. */
+struct later {
+    pthread_mutex_t mutex;
+    int fd; /* guarded by mutex: the source's until `made` has it */
+    struct vivo_identity id;
+    uint64_t size;
+    vivo_view_make_fn *make;
+    void *ctx;                        /* owned */
+    _Atomic(struct vivo_view *) made; /* set once, under mutex */
+};
+
 struct vivo_view {
     atomic_uint refs;
+    struct later *later; /* owned; NULL = made already */
     int fd;
     bool checked;
     struct vivo_identity id;
@@ -147,6 +160,88 @@ void vivo_view_disown(struct vivo_view *v)
     v->fd = -1;
 }
 
+/* ---- making later ------------------------------------------------------------ */
+
+int vivo_view_new_later(int fd, const struct vivo_identity *id, uint64_t size,
+                        vivo_view_make_fn *make, void *ctx, struct vivo_view **out,
+                        struct vivo_err *err)
+{
+    struct vivo_view *v = calloc(1, sizeof *v);
+    struct later *l = calloc(1, sizeof *l);
+    if (!v || !l) {
+        free(v);
+        free(l);
+        return vivo_fail(err, ENOMEM, "view: out of memory");
+    }
+    atomic_init(&v->refs, 1);
+    v->fd = -1;
+    v->size = size;
+    v->later = l;
+    pthread_mutex_init(&l->mutex, NULL);
+    l->fd = fd;
+    l->id = *id;
+    l->size = size;
+    l->make = make;
+    l->ctx = ctx;
+    atomic_init(&l->made, NULL);
+    *out = v;
+    return 0;
+}
+
+static int make_locked(struct later *l, struct vivo_err *err)
+{
+    struct vivo_view *made = NULL;
+    int rc = l->make(l->ctx, l->fd, &l->id, &made, err);
+    if (rc < 0)
+        return rc;
+    l->fd = -1;
+    if (made->size != l->size) { /* the descriptor went with it: no second try */
+        vivo_view_unref(made);
+        return vivo_fail(err, EIO, "view: another size than it was opened with");
+    }
+    atomic_store_explicit(&l->made, made, memory_order_release);
+    return 0;
+}
+
+/* What to read from: the view itself, or what it was made to. NULL with err set. */
+static const struct vivo_view *made_of(const struct vivo_view *v, struct vivo_err *err)
+{
+    struct later *l = v->later;
+    if (!l)
+        return v;
+    const struct vivo_view *made = atomic_load_explicit(&l->made, memory_order_acquire);
+    if (made)
+        return made;
+    pthread_mutex_lock(&l->mutex);
+    int rc = 0;
+    if (!atomic_load_explicit(&l->made, memory_order_relaxed))
+        rc = l->fd < 0 ? vivo_fail(err, EIO, "view: cannot be made")
+                       : make_locked(l, err);
+    made = atomic_load_explicit(&l->made, memory_order_relaxed);
+    pthread_mutex_unlock(&l->mutex);
+    return rc < 0 ? NULL : made;
+}
+
+int vivo_view_prepare(const struct vivo_view *v, struct vivo_err *err)
+{
+    struct vivo_err why = {0};
+    if (made_of(v, &why))
+        return 0;
+    return vivo_fail(err, why.errnum ? why.errnum : EIO, "%s", why.text);
+}
+
+static void free_later(struct later *l)
+{
+    if (!l)
+        return;
+    if (l->fd >= 0)
+        close(l->fd);
+    vivo_view_unref(atomic_load_explicit(&l->made, memory_order_acquire));
+    pthread_mutex_destroy(&l->mutex);
+    free(l->ctx);
+    free(l);
+}
+
 struct vivo_view *vivo_view_ref(struct vivo_view *v)
 {
     atomic_fetch_add_explicit(&v->refs, 1, memory_order_relaxed);
@@ -157,6 +252,7 @@ void vivo_view_unref(struct vivo_view *v)
 {
     if (!v || atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) != 1)
         return;
+    free_later(v->later);
     if (v->fd >= 0)
         close(v->fd);
     free(v->segments);
@@ -171,7 +267,9 @@ uint64_t vivo_view_size(const struct vivo_view *v)
 
 size_t vivo_view_memory(const struct vivo_view *v)
 {
-    return v->memory_len;
+    const struct vivo_view *made =
+        v->later ? atomic_load_explicit(&v->later->made, memory_order_acquire) : v;
+    return made ? made->memory_len : 0;
 }
 
 bool vivo_view_is_plain(const struct vivo_view *v, int *fd)
@@ -184,17 +282,34 @@ bool vivo_view_is_plain(const struct vivo_view *v, int *fd)
 
 /* ---- reading ----------------------------------------------------------------- */
 
-int vivo_view_check(const struct vivo_view *v, struct vivo_err *err)
+static int check_identity(int fd, const struct vivo_identity *id, struct vivo_err *err)
 {
-    if (!v->checked)
-        return 0;
     struct vivo_identity now;
-    int rc = vivo_identity_of(v->fd, &now, err);
+    int rc = vivo_identity_of(fd, &now, err);
     if (rc < 0)
         return rc;
-    if (!vivo_identity_equal(&now, &v->id))
+    if (!vivo_identity_equal(&now, id))
         return vivo_fail(err, EIO, "source: changed since its header was read");
     return 0;
+}
+
+static int check_later(struct later *l, struct vivo_err *err)
+{
+    pthread_mutex_lock(&l->mutex);
+    const struct vivo_view *made = atomic_load_explicit(&l->made, memory_order_relaxed);
+    int rc = 0;
+    if (!made)
+        rc = l->fd < 0 ? vivo_fail(err, EIO, "view: cannot be made")
+                       : check_identity(l->fd, &l->id, err);
+    pthread_mutex_unlock(&l->mutex);
+    return made ? vivo_view_check(made, err) : rc;
+}
+
+int vivo_view_check(const struct vivo_view *v, struct vivo_err *err)
+{
+    if (v->later)
+        return check_later(v->later, err);
+    return v->checked ? check_identity(v->fd, &v->id, err) : 0;
 }
 
 static int read_range(int fd, uint8_t *buf, size_t len, uint64_t off,
@@ -233,8 +348,12 @@ static size_t segment_at(const struct vivo_view *v, uint64_t off)
 ssize_t vivo_view_pread(const struct vivo_view *v, void *buf, size_t len, uint64_t off,
                         struct vivo_err *err)
 {
+    struct vivo_err why = {0};
     if (off >= v->size)
         return 0;
+    v = made_of(v, &why);
+    if (!v)
+        return vivo_fail(err, why.errnum ? why.errnum : EIO, "%s", why.text);
     if (len > v->size - off)
         len = (size_t)(v->size - off);
     if (len > SSIZE_MAX)
