@@ -31,8 +31,9 @@ struct vivo_node_stat {
     enum vivo_node_kind kind;
     mode_t mode; /* permission bits */
     uint64_t size;
-    bool size_exact;                    /* false: attributes must not be cached */
-    int64_t mtime;                      /* Unix seconds */
+    bool size_exact; /* false: attributes must not be cached */
+    bool resized;    /* opening: the size became exact, or another, only now */
+    int64_t mtime;   /* Unix seconds */
     double entry_timeout, attr_timeout; /* seconds */
 };
 

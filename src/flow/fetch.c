@@ -87,6 +87,44 @@ static int open_changed(struct vivo_flow *f, vivo_row row, int fd, const char *l
     return rc;
 }
 
+/* Of an object that is as it was indexed, which gave its size, nothing is read before
+ * somebody wants its bytes. */
+struct header_later {
+    struct vivo_flow *flow;
+    vivo_row row;
+    uint64_t size;
+};
+
+static int make_later(void *ctx, int fd, const struct vivo_identity *id,
+                      struct vivo_view **out, struct vivo_err *err)
+{
+    const struct header_later *l = ctx;
+    int rc = vivo_deid_object(l->flow->deid, fd, id, id->size, out, NULL, NULL, err);
+    if (rc || vivo_view_size(*out) == l->size)
+        return rc;
+    /* Indexed with other tables: this reader gets an error, the next open the size. */
+    vivo_log(VIVO_LOG_WARN, "flow.fetch",
+             "%s #%lld: not of the size it was listed with", l->flow->name,
+             (long long)l->row);
+    vivo_catalog_set_size(l->flow->catalog, l->row, vivo_view_size(*out), NULL);
+    flow_changed(l->flow);
+    return 0;
+}
+
+static int open_later(struct vivo_flow *f, const struct vivo_entry *e, int fd,
+                      const struct vivo_identity *id, struct vivo_view **out,
+                      struct vivo_err *err)
+{
+    struct header_later *l = malloc(sizeof *l);
+    if (!l)
+        return vivo_fail(err, ENOMEM, "out of memory");
+    *l = (struct header_later){f, e->row, e->size};
+    int rc = vivo_view_new_later(fd, id, e->size, make_later, l, out, err);
+    if (rc)
+        free(l);
+    return rc;
+}
+
 static int open_local(struct vivo_flow *f, const struct vivo_entry *e,
                       struct vivo_view **out, struct vivo_op *op)
 {
@@ -111,8 +149,10 @@ static int open_local(struct vivo_flow *f, const struct vivo_entry *e,
     vivo_identity_stamp(&id, stamp);
     if (version.len && strcmp(stamp, (char *)version.data) != 0)
         return open_changed(f, e->row, fd, (char *)locator.data, stamp, out, op);
-    struct vivo_deid_report report = {0};
-    rc = vivo_deid_object(f->deid, fd, &id, id.size, out, NULL, &report, &op->err);
+    if (version.len && e->size_exact)
+        rc = open_later(f, e, fd, &id, out, &op->err);
+    else
+        rc = vivo_deid_object(f->deid, fd, &id, id.size, out, NULL, NULL, &op->err);
     if (rc)
         close(fd);
     return rc;

@@ -11,23 +11,20 @@
 /* ---- open ---- */
 
 /* The size became exact only now: what the kernel keeps of it is not true. */
-static void forget_size(struct request *r, bool was_exact)
+static void forget_size(struct request *r, bool resized)
 {
-    if (!was_exact)
+    if (resized)
         fuse_lowlevel_notify_inval_inode(r->s->se, r->ino, -1, 0);
 }
 
 static int open_object(struct request *r, struct vivo_view **out)
 {
-    struct vivo_node_stat before = {0};
-    struct vivo_node_stat st;
-    int rc = vivo_tree_stat(r->s->tree, r->ino, &before, &r->op);
+    struct vivo_node_stat st = {0};
+    int rc = vivo_tree_open(r->s->tree, r->ino, r->uid, r->pid, out, &st, &r->op);
 
-    if (!rc)
-        rc = vivo_tree_open(r->s->tree, r->ino, r->uid, r->pid, out, &st, &r->op);
     if (rc)
         return rc;
-    forget_size(r, before.size_exact && before.size == st.size);
+    forget_size(r, st.resized);
     /* Another version of an object is another inode, and a generated file is a new
      * one whenever its content is: pages stay true. */
     r->fi.keep_cache = 1;

@@ -183,10 +183,15 @@ static int open_object(struct vivo_tree *t, const struct node *n,
                          vivo_flow_name(node_flow(t, n)), (long long)n->row,
                          vivo_refusal_code((enum vivo_refusal)s.refusal));
     rc = vivo_flow_object(node_flow(t, n), n->row, &view, op);
-    if (!rc)
-        rc = learn_size(t, n, vivo_view_size(view), st, op);
     if (rc)
         return rc;
+    uint64_t size = vivo_view_size(view);
+    bool resized = !st->size_exact || st->size != size;
+    /* Also to see whether it is another version now, that is, another node. */
+    rc = learn_size(t, n, size, st, op);
+    if (rc)
+        return rc;
+    st->resized = resized;
     *out = VIVO_STEAL(view);
     return 0;
 }
