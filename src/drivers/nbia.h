@@ -17,6 +17,7 @@
 #define NBIA_OBJECT_BYTES (UINT64_C(64) << 30)
 #define NBIA_TEXT_MAX 256 /* bytes of a collection's name or a PatientID */
 #define NBIA_STAMP_MAX 64 /* of digits and dots */
+#define NBIA_LICENSE_MAX 1024
 #define NBIA_LOCATOR_MAX 2048
 
 enum nbia_version { /* of the API, as in its URLs */
@@ -86,6 +87,8 @@ int vivo_nbia_series(const char *row, size_t len, struct nbia_place *out,
  * version: decides which columns there are. */
 int vivo_nbia_attrs(const char *row, size_t len, enum nbia_version version,
                     struct vivo_buf *out, struct vivo_err *err);
+/* Name and address of the licence, parted by a backslash, or "". */
+void vivo_nbia_license(const char *row, size_t len, char *out, size_t cap);
 /* "MM-DD-YYYY" (v4), "YYYY-MM-DD hh:mm:ss.0" (v1), YYYYMMDD → YYYYMMDD, or "". */
 void vivo_nbia_date(const char *text, char out[9]);
 

@@ -34,7 +34,7 @@ bool vivo_nbia_is_empty(const struct vivo_buf *body)
 static int check_reply(const struct vivo_net_reply *reply, const struct vivo_buf *body,
                        struct vivo_err *err)
 {
-    if (reply->received == 0 && reply->by_close)
+    if (reply->received == 0 && reply->by_close && reply->status != 204)
         return vivo_fail(err, EIO, "empty reply that may be a cut one");
     if (vivo_nbia_is_empty(body))
         return 0;

@@ -181,21 +181,11 @@ static int take_any(struct listing *l, const char *object, size_t len)
     return add_row(l, "", object, len);
 }
 
-/* Its name and its URI: either may be asked for. */
-static void license_text(const struct row *r, char *out, size_t cap)
-{
-    char name[NBIA_TEXT_MAX + 1];
-    char uri[NBIA_TEXT_MAX + 1];
-    vivo_nbia_text(r->object, r->len, "LicenseName", name, sizeof name);
-    vivo_nbia_text(r->object, r->len, "LicenseURI", uri, sizeof uri);
-    snprintf(out, cap, "%s%s%s", name, name[0] && uri[0] ? "\\" : "", uri);
-}
-
 static int emit_series(struct listing *l, const struct row *r)
 {
     struct nbia_place s;
     char locator[NBIA_LOCATOR_MAX];
-    char license[2 * NBIA_TEXT_MAX + 2];
+    char license[NBIA_LICENSE_MAX];
     enum nbia_version version = (enum nbia_version)atomic_load(&l->n->version);
     int rc = vivo_nbia_series(r->object, r->len, &s, &l->op->err);
     vivo_buf_clear(&l->attrs);
@@ -205,11 +195,11 @@ static int emit_series(struct listing *l, const struct row *r)
         return rc;
     memcpy(s.collection, l->parent.collection, sizeof s.collection);
     vivo_nbia_place_write(&s, VIVO_LEVEL_SERIES, locator);
-    license_text(r, license, sizeof license);
+    vivo_nbia_license(r->object, r->len, license, sizeof license);
     const struct vivo_record rec = {.level = VIVO_LEVEL_SERIES,
-                                    .license = license[0] ? license : NULL,
                                     .locator = locator,
                                     .collection = l->parent.collection,
+                                    .license = license[0] ? license : NULL,
                                     .version = s.stamp[0] ? s.stamp : NULL,
                                     .attrs = {l->attrs.data, l->attrs.len}};
     return l->in->record(l->in, &rec, &l->op->err);

@@ -202,6 +202,32 @@ int vivo_nbia_series(const char *row, size_t len, struct nbia_place *out,
     return 0;
 }
 
+/* One of the texts behind what is there already. */
+static size_t add_words(const json_t *v, char *out, size_t at, size_t cap)
+{
+    const char *s = json_string_value(v);
+    size_t len = json_string_length(v);
+    if (!s || len == 0 || at + len + 2 > cap)
+        return at;
+    if (at)
+        out[at++] = '\\';
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        out[at++] = c < 0x20 || c == 0x7F ? ' ' : c == '\\' ? '/' : s[i];
+    }
+    out[at] = '\0';
+    return at;
+}
+
+void vivo_nbia_license(const char *row, size_t len, char *out, size_t cap)
+{
+    json_t *root = load(row, len);
+    out[0] = '\0';
+    size_t at = add_words(json_object_get(root, "LicenseName"), out, 0, cap);
+    add_words(json_object_get(root, "LicenseURI"), out, at, cap);
+    json_decref(root);
+}
+
 /* Text as attrs form wants it: NFC, without control characters. */
 static int add_text(const struct column *c, json_t *v, struct vivo_buf *out)
 {

@@ -185,6 +185,26 @@ static void test_series_is_read_from_both_versions(void **state)
     }
 }
 
+static void test_licence_is_name_and_address(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"{\"LicenseName\":\"CC BY 4.0\",\"LicenseURI\":\"https:\\/\\/x\\/by\"}",
+         "CC BY 4.0\\https://x/by"},
+        {"{\"LicenseURI\":\"https://x\"}", "https://x"},
+        {"{\"LicenseName\":\"a\\\\b\\nc\"}", "a/b c"},
+        {"{\"LicenseName\":[1],\"LicenseURI\":null}", ""},
+        {"{\"LicenseName\":\"longer than there is room for it\"}", ""},
+        {"{}", ""},
+        {"[", ""},
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(rows); i++) {
+        char out[30];
+        vivo_nbia_license(rows[i][0], strlen(rows[i][0]), out, sizeof out);
+        assert_string_equal(out, rows[i][1]);
+    }
+}
+
 /* ---- locators --------------------------------------------------------------- */
 
 static void test_locators_come_back(void **state)
@@ -246,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_attributes_are_in_order),
         cmocka_unit_test(test_rows_that_are_none_are_ebadmsg),
         cmocka_unit_test(test_series_is_read_from_both_versions),
+        cmocka_unit_test(test_licence_is_name_and_address),
         cmocka_unit_test(test_locators_come_back),
         cmocka_unit_test(test_longest_texts_fit_a_locator),
     };
