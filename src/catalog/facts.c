@@ -84,13 +84,17 @@ static enum vivo_truth of_series(const struct vivo_facts *f, struct vivo_place *
     return s->count < 0 ? need(p, VIVO_LEVEL_SERIES, s->id) : tell(out, s->count);
 }
 
-static enum vivo_truth need_series(const struct vivo_facts *f, struct vivo_place *p,
-                                   vivo_row study)
+int vivo_catalog_facts_unlisted(const struct vivo_facts *f,
+                                const struct vivo_rowset *studies,
+                                struct vivo_rowset *out)
 {
-    for (size_t i = 0; i < f->nseries; i++)
-        if (f->series[i].study == study && f->series[i].count < 0)
-            need(p, VIVO_LEVEL_SERIES, f->series[i].id);
-    return VIVO_UNKNOWN;
+    int rc = 0;
+
+    for (size_t i = 0; f && studies->n && rc == 0 && i < f->nseries; i++)
+        if (f->series[i].count < 0 &&
+            vivo_catalog_rowset_has(studies, f->series[i].study))
+            rc = vivo_catalog_rowset_add(out, f->series[i].id);
+    return rc;
 }
 
 /* Are all studies of the patient known? */
@@ -123,7 +127,7 @@ static enum vivo_truth of_study(const struct vivo_facts *f, struct vivo_place *p
     if (which == VIVO_VIRTUAL_STUDY_SERIES)
         return tell(out, VIVO_MAX(s->series, 0));
     if (which == VIVO_VIRTUAL_STUDY_INSTANCES)
-        return s->unlisted_series ? need_series(f, p, s->id)
+        return s->unlisted_series ? need(p, VIVO_NEED_SERIES_OF, s->id)
                                   : tell(out, VIVO_MAX(s->instances, 0));
     if (!patient_is_whole(f, p, patient))
         return VIVO_UNKNOWN;

@@ -311,7 +311,8 @@ struct vivo_place {
         vivo_row row;
     } wants[VIVO_CATALOG_WANTS];
     size_t nwants;
-    struct { /* nodes to be listed before a virtual attribute can be told */
+    struct { /* nodes to be listed before a virtual attribute can be told;
+                VIVO_NEED_SERIES_OF a study: those of its series that are not */
         enum vivo_level level;
         vivo_row row;
     } needs[VIVO_CATALOG_WANTS];
@@ -324,6 +325,11 @@ struct vivo_place {
 int vivo_catalog_facts_make(struct vivo_catdb *d, const struct vivo_query_node *root,
                             struct vivo_facts **out, struct vivo_err *err);
 void vivo_catalog_facts_free(struct vivo_facts *f);
+#define VIVO_NEED_SERIES_OF VIVO_LEVEL_NONE
+/* Appends the series of these studies whose members are not known. -ENOMEM. */
+int vivo_catalog_facts_unlisted(const struct vivo_facts *f,
+                                const struct vivo_rowset *studies,
+                                struct vivo_rowset *out);
 /* For vivo_query_source; ctx: the place. */
 enum vivo_truth vivo_catalog_computed(void *ctx, enum vivo_query_virtual which,
                                       char out[VIVO_QUERY_COMPUTED_MAX]);

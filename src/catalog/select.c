@@ -488,6 +488,10 @@ static int pass_on_pending(struct run *r)
 /* What virtual attributes need to have listed, in whichever pass they were asked. */
 static int pass_on_needs(struct run *r)
 {
+    vivo_catalog_rowset_sort(&r->needs[VIVO_NEED_SERIES_OF]);
+    if (vivo_catalog_facts_unlisted(r->sel->facts, &r->needs[VIVO_NEED_SERIES_OF],
+                                    &r->needs[VIVO_LEVEL_SERIES]) < 0)
+        return no_memory(r);
     for (int l = VIVO_LEVEL_COLLECTION; l < VIVO_LEVEL_INSTANCE; l++) {
         vivo_catalog_rowset_sort(&r->needs[l]);
         for (size_t i = 0; i < r->needs[l].n; i++) {
