@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion of vivofs: commands, -o options (as `vivofs --help` has them), formats,
+# and in an expression the keywords most asked for. Put it where bash-completion looks,
+# ~/.local/share/bash-completion/completions/vivofs, or source it.
+
+_vivofs_keywords="
+    AccessionNumber AcquisitionDate Archive BitsAllocated BodyPartExamined
+    BurnedInAnnotation Collection Columns ContrastBolusAgent ConvolutionKernel
+    DiffusionBValue EchoTime FlipAngle FrameCount FrameOfReferenceUID
+    ImageOrientationPatient ImageType InstanceCount InstanceNumber InstitutionName
+    IssuerOfPatientID KVP Laterality License MRAcquisitionType MagneticFieldStrength
+    Manufacturer ManufacturerModelName ModalitiesInStudy Modality NumberOfFrames
+    NumberOfPatientRelatedStudies NumberOfSeriesRelatedInstances
+    NumberOfStudyRelatedInstances NumberOfStudyRelatedSeries PatientAge
+    PatientBirthDate PatientID PatientName PatientPosition PatientSex PatientWeight
+    PixelSpacing Plane ProtocolName RefersTo RepetitionTime Rows SOPClassUID
+    SOPInstanceUID ScanningSequence SeriesBytes SeriesDate SeriesDescription
+    SeriesInstanceUID SeriesNumber SliceThickness SoftwareVersions StudyDate
+    StudyDay StudyDescription StudyID StudyInstanceUID StudyRank StudyTime
+    ViewPosition"
+_vivofs_words="and or not has missing any in between like patient( study( series("
+
+# "name " or "name=" of every option of -o; names of the commands.
+_vivofs_options() {
+    vivofs --help 2>/dev/null | sed -n '/^Options of -o/,$s/^  \([a-z_]*\)\(=\{0,1\}\)[A-Z: ].*/\1\2/p'
+}
+_vivofs_commands() {
+    vivofs --help 2>/dev/null | sed -n '/^Options/q;s/^  \([a-z][a-z]*\)  *[a-z].*/\1/p'
+}
+
+_vivofs_deid() {
+    vivofs deid --list 2>/dev/null | sed -n 's/^ *\([a-z][a-z-]*\).*/\1/p'
+}
+
+# The value after `name=` of the option that is being typed.
+_vivofs_option_value() {
+    local name=${1%%=*} value=${1#*=}
+    case $name in
+    deid)
+        local head=
+        [[ $value == *+* ]] && head=${value%+*}+
+        COMPREPLY=($(compgen -P "$head" -W "basic none strict $(_vivofs_deid)" -- "${value##*+}"))
+        ;;
+    burned_in) COMPREPLY=($(compgen -W "refuse strict allow" -- "$value")) ;;
+    refused) COMPREPLY=($(compgen -W "list hide" -- "$value")) ;;
+    size) COMPREPLY=($(compgen -W "lazy exact" -- "$value")) ;;
+    list) COMPREPLY=($(compgen -f -P "${value%%:*}:" -- "${value#*:}")) ;;
+    *) COMPREPLY=($(compgen -f -- "$value")) ;;
+    esac
+}
+
+# What stands before the last `=`, `:` or `,` of the word is kept as typed.
+_vivofs_prefix() {
+    local prefix=$1 i
+    for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]=$prefix${COMPREPLY[i]}; done
+}
+
+# readline parts words at these itself, and wants only what comes after.
+_vivofs_cut() {
+    local word=$1 i breaks=${COMP_WORDBREAKS//[^=:]/}
+    [[ -n $breaks && $word == *[$breaks]* ]] || return 0
+    local before=${word%"${word##*[$breaks]}"}
+    for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]=${COMPREPLY[i]#"$before"}; done
+}
+
+_vivofs_option() {
+    local word=$1 head= last=$1
+    [[ $word == *,* ]] && head=${word%,*}, last=${word##*,}
+    if [[ $last == *=* ]]; then
+        _vivofs_option_value "$last"
+        _vivofs_prefix "$head${last%%=*}="
+    else
+        COMPREPLY=($(compgen -W "$(_vivofs_options)" -- "$last"))
+        _vivofs_prefix "$head"
+    fi
+    compopt -o nospace 2>/dev/null
+    _vivofs_cut "$word"
+}
+
+# Keywords without case, behind whatever of the expression is there.
+_vivofs_expression() {
+    local word=$1 last=${1##*[\'\"\ (,&|!]} k
+    local head=${word%"$last"}
+    for k in $_vivofs_keywords $_vivofs_words; do
+        [[ ${k,,} == "${last,,}"* && -n $last ]] && COMPREPLY+=("$head$k")
+    done
+    compopt -o nospace 2>/dev/null
+    _vivofs_cut "$word"
+}
+
+# Is the expression of `query` still to come?
+_vivofs_asks() {
+    local i skip=0 word
+    for word in "${@:3}"; do
+        if ((skip)); then
+            skip=0
+        elif [[ $word == -o || $word == --format ]]; then
+            skip=1
+        else
+            return 1
+        fi
+    done
+    return 0
+}
+
+_vivofs() {
+    COMPREPLY=()
+    local line=${COMP_LINE:0:COMP_POINT}
+    local word=${line##*[[:space:]]}
+    local -a words
+    read -ra words <<<"${line%"$word"}"
+    local before=${words[-1]}
+    if ((${#words[@]} == 1)); then
+        COMPREPLY=($(compgen -W "$(_vivofs_commands) --help" -- "$word"))
+        return
+    fi
+    case $before in
+    -o) _vivofs_option "$word" && return ;;
+    --format) COMPREPLY=($(compgen -W "paths csv json tree count" -- "$word")) && return ;;
+    --burned-in) COMPREPLY=($(compgen -W "refuse strict allow" -- "$word")) && return ;;
+    --profile) COMPREPLY=($(compgen -W "basic strict" -- "$word")) && return ;;
+    esac
+    case ${words[1]}:$word in
+    query:-*) COMPREPLY=($(compgen -W "-o --format" -- "$word")) ;;
+    mount:-*) COMPREPLY=($(compgen -W "-f -o" -- "$word")) ;;
+    deid:-*) COMPREPLY=($(compgen -W "--profile --key --burned-in --list" -- "$word")) ;;
+    query:*)
+        if _vivofs_asks "${words[@]}" || [[ $word == [\'\"]* || ${words[*]} == *[\'\"]* ]]; then
+            _vivofs_expression "$word"
+        else
+            COMPREPLY=($(compgen -f -- "$word"))
+        fi
+        ;;
+    *) COMPREPLY=($(compgen -f -- "$word")) ;;
+    esac
+}
+
+complete -o filenames -o bashdefault -F _vivofs vivofs
