@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/flow/ahead.c -- read-ahead across files (DESIGN C8): the third object of a series
- * that is opened in order fetches those that follow, a window at a time. */
+ * that is opened in order fetches those that follow, a window at a time. Of local ones,
+ * the third that is read in order has the headers of those that follow cleaned. */
 #include "flow/internal.h"
 
 #include <string.h>
 
-enum { SERIES_MAX = 8, RUN = 3, WINDOW = 64 };
+enum { SERIES_MAX = 8, RUN = 3, WINDOW = 64, NEAR = 24 };
 
 struct walk { /* somebody going through a series */
     vivo_row series;
@@ -105,8 +106,9 @@ static size_t position(const struct walk *w, vivo_row row)
     return i;
 }
 
-/* Steps the walk to the row; the rows to fetch now go to `out`. */
-static size_t step_locked(struct ahead *a, struct walk *w, vivo_row row,
+/* Steps the walk to the row; those of the next `window` rows that are to be had now go
+ * to `out`. */
+static size_t step_locked(struct ahead *a, struct walk *w, vivo_row row, size_t window,
                           vivo_row out[WINDOW])
 {
     size_t at = position(w, row);
@@ -114,22 +116,24 @@ static size_t step_locked(struct ahead *a, struct walk *w, vivo_row row,
     w->used = ++a->clock;
     if (at == w->n || at == w->last)
         return 0;
-    w->run = at == w->last + 1 ? w->run + 1 : 1;
+    /* Of local objects only what was not prepared makes itself heard. */
+    bool in_order = at == w->last + 1 || (w->ahead && at == w->ahead);
+    w->run = in_order ? w->run + 1 : 1;
     w->last = at;
     if (w->run < RUN)
         return 0;
     size_t from = VIVO_MAX(w->ahead, at + 1);
-    size_t to = VIVO_MIN(w->n, at + 1 + WINDOW);
+    size_t to = VIVO_MIN(w->n, at + 1 + window);
     for (size_t i = from; i < to; i++)
         out[n++] = w->rows[i];
     w->ahead = VIVO_MAX(from, to);
     return n;
 }
 
-void ahead_opened(struct vivo_flow *f, vivo_row series, vivo_row row)
+static size_t step(struct vivo_flow *f, vivo_row series, vivo_row row, size_t window,
+                   vivo_row out[WINDOW])
 {
     struct ahead *a = f->ahead;
-    vivo_row fetch[WINDOW];
     pthread_mutex_lock(&a->mutex);
     bool known = find_locked(a, series) != NULL;
     pthread_mutex_unlock(&a->mutex);
@@ -137,8 +141,40 @@ void ahead_opened(struct vivo_flow *f, vivo_row series, vivo_row row)
         learn_series(f, series);
     pthread_mutex_lock(&a->mutex);
     struct walk *w = find_locked(a, series);
-    size_t n = w ? step_locked(a, w, row, fetch) : 0;
+    size_t n = w ? step_locked(a, w, row, window, out) : 0;
     pthread_mutex_unlock(&a->mutex);
+    return n;
+}
+
+void ahead_opened(struct vivo_flow *f, vivo_row series, vivo_row row)
+{
+    vivo_row fetch[WINDOW];
+    size_t n = step(f, series, row, WINDOW, fetch);
     for (size_t i = 0; i < n; i++)
         fetch_in_background(f, fetch[i]);
+}
+
+struct preparing { /* of one job */
+    struct vivo_flow *flow;
+    size_t n;
+    vivo_row rows[WINDOW];
+};
+
+static void prepare(void *ctx)
+{
+    struct preparing *p = ctx;
+    for (size_t i = 0; i < p->n; i++)
+        prepare_local(p->flow, p->rows[i]);
+    free(p);
+}
+
+void ahead_read(struct vivo_flow *f, vivo_row series, vivo_row row)
+{
+    struct preparing *p = malloc(sizeof *p);
+    if (!p)
+        return;
+    p->flow = f;
+    p->n = step(f, series, row, NEAR, p->rows);
+    if (!p->n || vivo_pool_run(f->pool, prepare, p))
+        free(p);
 }

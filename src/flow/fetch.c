@@ -91,8 +91,9 @@ static int open_changed(struct vivo_flow *f, vivo_row row, int fd, const char *l
  * somebody wants its bytes. */
 struct header_later {
     struct vivo_flow *flow;
-    vivo_row row;
+    vivo_row row, series;
     uint64_t size;
+    bool ahead; /* somebody is reading: prepare the next ones */
 };
 
 static int make_later(void *ctx, int fd, const struct vivo_identity *id,
@@ -100,6 +101,8 @@ static int make_later(void *ctx, int fd, const struct vivo_identity *id,
 {
     const struct header_later *l = ctx;
     int rc = vivo_deid_object(l->flow->deid, fd, id, id->size, out, NULL, NULL, err);
+    if (!rc && l->ahead && l->flow->ahead)
+        ahead_read(l->flow, l->series, l->row);
     if (rc || vivo_view_size(*out) == l->size)
         return rc;
     /* Indexed with other tables: this reader gets an error, the next open the size. */
@@ -111,21 +114,21 @@ static int make_later(void *ctx, int fd, const struct vivo_identity *id,
     return 0;
 }
 
-static int open_later(struct vivo_flow *f, const struct vivo_entry *e, int fd,
-                      const struct vivo_identity *id, struct vivo_view **out,
+static int open_later(struct vivo_flow *f, const struct vivo_entry *e, bool ahead,
+                      int fd, const struct vivo_identity *id, struct vivo_view **out,
                       struct vivo_err *err)
 {
     struct header_later *l = malloc(sizeof *l);
     if (!l)
         return vivo_fail(err, ENOMEM, "out of memory");
-    *l = (struct header_later){f, e->row, e->size};
+    *l = (struct header_later){f, e->row, e->parent, e->size, ahead};
     int rc = vivo_view_new_later(fd, id, e->size, make_later, l, out, err);
     if (rc)
         free(l);
     return rc;
 }
 
-static int open_local(struct vivo_flow *f, const struct vivo_entry *e,
+static int open_local(struct vivo_flow *f, const struct vivo_entry *e, bool ahead,
                       struct vivo_view **out, struct vivo_op *op)
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
@@ -150,12 +153,27 @@ static int open_local(struct vivo_flow *f, const struct vivo_entry *e,
     if (version.len && strcmp(stamp, (char *)version.data) != 0)
         return open_changed(f, e->row, fd, (char *)locator.data, stamp, out, op);
     if (version.len && e->size_exact)
-        rc = open_later(f, e, fd, &id, out, &op->err);
+        rc = open_later(f, e, ahead, fd, &id, out, &op->err);
     else
         rc = vivo_deid_object(f->deid, fd, &id, id.size, out, NULL, NULL, &op->err);
     if (rc)
         close(fd);
     return rc;
+}
+
+void prepare_local(struct vivo_flow *f, vivo_row row)
+{
+    struct vivo_entry e = {0};
+    struct vivo_op op;
+    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = recent_get(f, row);
+    vivo_op_init(&op, 0);
+    if (view ||
+        vivo_catalog_get(f->catalog, VIVO_LEVEL_INSTANCE, row, copy_entry, &e, NULL) ||
+        e.refusal || open_local(f, &e, false, &view, &op))
+        return;
+    /* What fails here fails again, and is told then, when it is asked for. */
+    if (!vivo_view_prepare(view, NULL))
+        recent_set(f, row, view);
 }
 
 /* ---- remote objects
@@ -374,18 +392,18 @@ int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **
         return refuse(f, instance, e.refusal, &op->err);
     *out = recent_get(f, instance);
     if (*out && !vivo_view_check(*out, NULL)) {
-        if (f->ahead && !f->offline)
+        if (f->ahead && !f->local && !f->offline)
             ahead_opened(f, e.parent, instance);
         return 0;
     }
     vivo_view_unref(*out);
     *out = NULL;
     recent_set(f, instance, NULL);
-    if (f->ahead && !f->offline)
+    if (f->ahead && !f->local && !f->offline)
         ahead_opened(f, e.parent, instance);
     if (!f->local)
         return open_remote(f, instance, out, op);
-    rc = open_local(f, &e, out, op);
+    rc = open_local(f, &e, true, out, op);
     if (!rc)
         recent_set(f, instance, *out);
     return rc;

@@ -298,7 +298,8 @@ int vivo_flow_open(const struct vivo_flow_config *cfg, struct vivo_flow **out,
     int rc = open_catalog(f, cfg, err);
     if (!rc)
         rc = vivo_pool_new("vivofs-job", cfg->jobs ? cfg->jobs : JOBS, &f->pool, err);
-    if (!rc && !f->local && f->store && !(f->ahead = ahead_new()))
+    bool ahead = f->local ? !vivo_deid_is_none(f->deid) : f->store != NULL;
+    if (!rc && ahead && !(f->ahead = ahead_new()))
         rc = vivo_fail(err, ENOMEM, "out of memory");
     if (rc) {
         vivo_pool_free(f->pool);

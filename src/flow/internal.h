@@ -91,7 +91,7 @@ struct vivo_flow {
     void *changed_ctx;
 
     struct vivo_flight *flights; /* guarded by the parking mutex of flight.c */
-    struct ahead *ahead;         /* NULL when local or nothing is kept */
+    struct ahead *ahead;         /* NULL when nothing is kept, or local and as it is */
     atomic_bool stale; /* the source changed since the listing under way began */
 
     pthread_mutex_t mutex;
@@ -134,6 +134,10 @@ struct ahead *ahead_new(void); /* NULL = ENOMEM */
 void ahead_free(struct ahead *a);
 /* An object was opened: fetches what a reader in order will want next. */
 void ahead_opened(struct vivo_flow *f, vivo_row series, vivo_row row);
+/* A local object was read that was not prepared: prepares what will be next. */
+void ahead_read(struct vivo_flow *f, vivo_row series, vivo_row row);
+/* fetch.c: makes the view of a local object, for whoever opens it soon. */
+void prepare_local(struct vivo_flow *f, vivo_row row);
 /* fetch.c: fetches an object into the store though nobody waits for it. */
 void fetch_in_background(struct vivo_flow *f, vivo_row row);
 
