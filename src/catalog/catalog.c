@@ -317,7 +317,7 @@ int vivo_catalog_open(const struct vivo_catalog_config *cfg, struct vivo_catalog
         rc = vivo_fail(err, EINVAL, "catalog: a seal key without a lookup key");
     if (c->sealed && rc == 0) {
         memcpy(c->seal_key, cfg->seal_key, sizeof c->seal_key);
-        memcpy(c->lookup_key, cfg->lookup_key, sizeof c->lookup_key);
+        vivo_hmac_init(&c->lookup_key, cfg->lookup_key, 32);
     }
     if (rc == 0 && !cfg->path)
         rc = temporary_path(c, err);

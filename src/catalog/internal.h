@@ -85,7 +85,8 @@ struct vivo_catalog {
     char *path;
     char *temporary; /* directory to remove, or NULL */
     bool sealed;
-    uint8_t seal_key[32], lookup_key[32];
+    uint8_t seal_key[32];
+    struct vivo_hmac lookup_key;
     atomic_uint_least64_t generation;
     atomic_int_least64_t generation_checked_ms;
 

@@ -13,8 +13,7 @@ static void digest(const struct vivo_catalog *c, const char *locator,
                    uint8_t out[VIVO_DIGEST_LEN])
 {
     if (c->sealed)
-        vivo_hmac_sha256(c->lookup_key, sizeof c->lookup_key, locator, strlen(locator),
-                         out);
+        vivo_hmac(&c->lookup_key, locator, strlen(locator), out);
     else
         vivo_sha256(locator, strlen(locator), out);
 }

@@ -20,7 +20,7 @@
 
 struct vivo_key {
     uint8_t master[VIVO_DIGEST_LEN];
-    uint8_t sub[VIVO_DOMAIN_COUNT][VIVO_DIGEST_LEN];
+    struct vivo_hmac sub[VIVO_DOMAIN_COUNT]; /* under the sub-key of the domain */
     char id[17];
 };
 
@@ -48,9 +48,13 @@ static struct vivo_key *new_locked(void)
 
 static void derive_all(struct vivo_key *k)
 {
-    for (int i = 0; i < VIVO_DOMAIN_COUNT; i++)
+    uint8_t sub[VIVO_DIGEST_LEN];
+    for (int i = 0; i < VIVO_DOMAIN_COUNT; i++) {
         vivo_hmac_sha256(k->master, sizeof k->master, domain_names[i],
-                         strlen(domain_names[i]), k->sub[i]);
+                         strlen(domain_names[i]), sub);
+        vivo_hmac_init(&k->sub[i], sub, sizeof sub);
+    }
+    vivo_wipe(sub, sizeof sub);
     uint8_t id[VIVO_DIGEST_LEN];
     vivo_hmac_sha256(k->master, sizeof k->master, "key id", 6, id);
     vivo_hex(id, 8, k->id);
@@ -189,5 +193,5 @@ void vivo_key_derive(const struct vivo_key *k, const char *domain, const void *d
 void vivo_key_mac(const struct vivo_key *k, enum vivo_domain domain, const void *data,
                   size_t len, uint8_t out[VIVO_DIGEST_LEN])
 {
-    vivo_hmac_sha256(k->sub[domain], VIVO_DIGEST_LEN, data, len, out);
+    vivo_hmac(&k->sub[domain], data, len, out);
 }
