@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+/* A real server on a busy machine, under sanitizers, takes its time. */
+#define NET_SILENCE_MS 30000
 #include "dicomweb_run.h"
 
 #define ORTHANC VIVO_TEST_SOURCE_DIR "/tests/lib/orthanc.py"
@@ -18,7 +20,7 @@ static void start_orthanc(struct child *orthanc, const char *const *argv, char u
     if (strncmp(orthanc->line, "http://", 7) != 0) {
         print_message("%s\n", orthanc->line);
         child_stop(orthanc);
-        skip();
+        fail();
     }
     snprintf(url, 300, "dicomweb+%s", orthanc->line);
 }

@@ -14,6 +14,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* How long the server may be silent. A scripted one stalls on purpose. */
+#ifndef NET_SILENCE_MS
+#define NET_SILENCE_MS 1500
+#endif
 #define SERVER VIVO_TEST_SOURCE_DIR "/tests/servers/dicomweb_server.py"
 #define SHAPE "2,2,2,3" /* patients, studies, series, instances of each */
 #define STUDIES 4
@@ -108,7 +112,7 @@ VIVO_UNUSED static int start_all(void **state)
 {
     (void)state;
     static const char *const argv[] = {SERVER, "--make", SHAPE, NULL};
-    const struct vivo_net_config cfg = {.timeout_ms = 1500, .retries = 1};
+    const struct vivo_net_config cfg = {.timeout_ms = NET_SILENCE_MS, .retries = 1};
     struct vivo_err err = {0};
     if (vivo_dcm_global_init(&err) < 0 || vivo_net_new(&cfg, &net, &err) < 0)
         return -1;
