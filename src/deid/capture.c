@@ -287,12 +287,25 @@ int vivo_header_event(void *header, enum vivo_dcm_event event,
     return 0;
 }
 
+void vivo_header_order(struct vivo_header *h)
+{
+    uint32_t last = 0;
+    h->ordered = true;
+    for (uint32_t i = 0; i < h->n && h->ordered; i = h->nodes[i].end) {
+        h->ordered = !i || h->nodes[i].tag > last;
+        last = h->nodes[i].tag;
+    }
+}
+
 bool vivo_nodes_text(const struct vivo_header *h, uint32_t first, uint32_t end,
                      uint32_t tag, char *out, size_t cap)
 {
+    bool ordered = h->ordered && first == 0;
     *out = '\0';
     for (uint32_t i = first; i < end; i = h->nodes[i].end) {
         const struct vivo_node *node = &h->nodes[i];
+        if (ordered && node->tag > tag)
+            break;
         if (node->tag != tag || node->kind != VIVO_NODE_ELEMENT)
             continue;
         size_t n = (size_t)node->length;

@@ -218,11 +218,14 @@ struct vivo_header {
     bool dicomdir;     /* group 0004 was seen */
     bool collects;     /* also what is removed becomes nodes (options.h) */
     bool utf8;         /* all text is, whatever (0008,0005) says */
+    bool ordered;      /* top-level tags ascend, none twice; false = not known */
 };
 void vivo_header_init(struct vivo_header *h, const struct vivo_deid *d);
 void vivo_header_free(struct vivo_header *h);
 int vivo_header_event(void *header, enum vivo_dcm_event event,
                       const struct vivo_dcm_elem *e, struct vivo_err *err);
+/* After the capture, when no tag changes any more: looks whether they ascend. */
+void vivo_header_order(struct vivo_header *h);
 /* The last top-level element with that tag that has a value, trimmed; "" = none.
  * Only ELEMENTs count. Returns whether there is one. */
 bool vivo_header_text(const struct vivo_header *h, uint32_t tag, char *out, size_t cap);

@@ -291,6 +291,7 @@ static int clean(const struct vivo_deid *d, struct job *job,
     vivo_buf_init(&r.scratch, HEADER_MAX);
     int rc = capture(&h, d, &job->reader, err);
     if (!rc) {
+        vivo_header_order(&h);
         report->refusal = vivo_deid_refusal(&h, &report->at_risk);
         rc = refuse(report->refusal, err);
     }
