@@ -27,8 +27,7 @@ void vivo_buf_clear(struct vivo_buf *b)
         b->data[0] = 0;
 }
 
-/* Room for `more` bytes and the NUL that always follows. */
-static int grow(struct vivo_buf *b, size_t more)
+static int grow_more(struct vivo_buf *b, size_t more)
 {
     if (more > b->max || b->len > b->max - more)
         return -ENOSPC;
@@ -47,6 +46,13 @@ static int grow(struct vivo_buf *b, size_t more)
     b->data = p;
     b->cap = cap;
     return 0;
+}
+
+/* Room for `more` bytes and the NUL that always follows. Nearly always there is, and
+ * no buffer has more than it may. */
+static inline int grow(struct vivo_buf *b, size_t more)
+{
+    return more < b->cap - b->len ? 0 : grow_more(b, more);
 }
 
 int vivo_buf_add(struct vivo_buf *b, const void *data, size_t len)

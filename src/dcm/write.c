@@ -14,6 +14,8 @@
 static const char implementation_uid[] = "2.25.175617557357178366865518747997602145369";
 static const char implementation_name[] = "VIVOFS_0_1";
 
+#define USUAL_HEADER 4000
+
 struct piece { /* memory: a span of w->bytes, which may still move */
     uint64_t off, len;
     bool memory;
@@ -49,6 +51,7 @@ int vivo_dcm_writer_new(const struct vivo_syntax *syntax, size_t max_bytes,
     w->syntax = *syntax;
     w->max_bytes = max_bytes;
     vivo_buf_init(&w->bytes, max_bytes);
+    (void)vivo_buf_reserve(&w->bytes, USUAL_HEADER); /* else it grows step by step */
     vivo_buf_init(&w->pieces, max_bytes);
     vivo_buf_init(&w->resolved, SIZE_MAX / 4);
     *out = w;

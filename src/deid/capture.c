@@ -11,6 +11,7 @@
 
 #define NODES_MAX (4u << 20)
 #define VALUES_MAX (256u << 20)
+#define USUAL_VALUES 2000
 #define UN_DEPTH_MAX 32
 #define TAG_ISSUER 0x00100021u
 #define TAG_DIRECTORY_RECORDS 0x00041220u
@@ -23,6 +24,7 @@ void vivo_header_init(struct vivo_header *h, const struct vivo_deid *d)
     h->inflated = -1;
     h->collects = d->options & VIVO_DEID_COLLECTS;
     vivo_buf_init(&h->values, VALUES_MAX);
+    (void)vivo_buf_reserve(&h->values, USUAL_VALUES); /* else it grows step by step */
 }
 
 void vivo_header_free(struct vivo_header *h)

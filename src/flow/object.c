@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define USUAL_ATTRS 4000
+
 struct take_descriptor {
     struct vivo_delivery delivery;
     int fd;
@@ -160,6 +162,7 @@ int object_read(struct vivo_flow *f, int fd, const char *locator, const char *ve
     struct vivo_identity id;
     *out = (struct object_put){0};
     vivo_buf_init(&out->attrs, VIVO_ATTRS_MAX);
+    (void)vivo_buf_reserve(&out->attrs, USUAL_ATTRS); /* else it grows step by step */
     int rc = vivo_identity_of(fd, &id, err);
     if (!rc)
         rc = read_header(f, &owned, &id, out, err);
