@@ -7,9 +7,8 @@
  * lets the server transcode. What comes is looked into as it comes, and no byte is
  * passed on before its SOP Instance UID is the one that was asked for. */
 #include "dicomweb.h"
+#include "gate.h"
 #include "multipart.h"
-
-#include "vivofs/dcm.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,23 +16,15 @@
 
 #define MULTIPART "multipart/related; type=\"application/dicom\"; transfer-syntax=*"
 #define SINGLE "application/dicom; transfer-syntax=*"
-#define HELD_MAX                                                                       \
-    (4u << 20) /* bytes before the SOP Instance UID; file meta is small                \
-                */
 
 struct arrival {
     struct vivo_sink sink; /* what net writes to */
-    struct vivo_delivery *to;
+    struct vivo_gate gate;
     const struct vivo_net_reply *reply; /* head is known before the first byte */
-    const char *uid;
-    bool started; /* the kind of reply is known */
-    bool single;  /* bare object, not multipart */
+    bool started;                       /* the kind of reply is known */
+    bool single;                        /* bare object, not multipart */
     unsigned parts;
     struct vivo_multipart multipart;
-    struct vivo_dcm_walk *walk; /* until the object is known to be the right one */
-    struct vivo_buf held;
-    bool right;
-    uint64_t bytes;
 };
 
 static struct arrival *arrival_of(struct vivo_sink *s)
@@ -41,52 +32,10 @@ static struct arrival *arrival_of(struct vivo_sink *s)
     return (struct arrival *)s;
 }
 
-/* ---- is it the right object? ------------------------------------------------ */
-
-static int on_element(void *ctx, enum vivo_dcm_event event,
-                      const struct vivo_dcm_elem *e, struct vivo_err *err)
-{
-    struct arrival *a = ctx;
-    if (e->depth > 0 || event == VIVO_DCM_META || event == VIVO_DCM_DATASET)
-        return 0;
-    if (event == VIVO_DCM_SEQUENCE)
-        return VIVO_DCM_SKIP;
-    if (e->tag < VIVO_TAG_SOPInstanceUID && event != VIVO_DCM_END)
-        return 0;
-    size_t n = strlen(a->uid);
-    if (e->tag != VIVO_TAG_SOPInstanceUID || event != VIVO_DCM_ELEMENT)
-        return vivo_fail(err, EBADMSG, "the object has no SOP Instance UID");
-    uint64_t len = e->length;
-    while (len > 0 && (e->value[len - 1] == '\0' || e->value[len - 1] == ' '))
-        len--;
-    if (len != n || memcmp(e->value, a->uid, n) != 0)
-        return vivo_fail(err, EIO, "the server sent another object than asked for");
-    a->right = true;
-    return VIVO_DCM_STOP;
-}
-
-static int give(struct arrival *a, const void *data, size_t len, struct vivo_err *err)
-{
-    return len ? a->to->sink.write(&a->to->sink, data, len, err) : 0;
-}
-
-/* Bytes of the object, in order. */
 static int object_bytes(void *ctx, const void *data, size_t len, struct vivo_err *err)
 {
     struct arrival *a = ctx;
-    uint64_t offset = a->bytes;
-    a->bytes += len;
-    if (a->right)
-        return give(a, data, len, err);
-    if (vivo_buf_add(&a->held, data, len))
-        return vivo_fail(err, EBADMSG, "no SOP Instance UID in the first %u bytes",
-                         HELD_MAX);
-    int rc = vivo_dcm_walk_push(a->walk, offset, data, len, err);
-    if (rc < 0 || !a->right)
-        return rc < 0 ? rc : 0;
-    rc = give(a, a->held.data, a->held.len, err);
-    vivo_buf_free(&a->held);
-    return rc;
+    return vivo_gate_push(&a->gate, data, len, err);
 }
 
 /* ---- parts ------------------------------------------------------------------ */
@@ -138,25 +87,19 @@ static int write_arrival(struct vivo_sink *self, const void *data, size_t len,
 static int reset(struct arrival *a, struct vivo_err *err)
 {
     vivo_multipart_free(&a->multipart);
-    vivo_dcm_walk_free(a->walk);
-    vivo_buf_free(&a->held);
     a->multipart = (struct vivo_multipart){0};
-    a->walk = NULL;
-    a->started = a->single = a->right = false;
+    a->started = a->single = false;
     a->parts = 0;
-    a->bytes = 0;
-    vivo_buf_init(&a->held, HELD_MAX);
-    return vivo_dcm_walk_new(NULL, 0, 0, -1, on_element, a, &a->walk, err);
+    return vivo_gate_begin(&a->gate, a->gate.uid, a->gate.to, err);
 }
 
 static int restart_arrival(struct vivo_sink *self, struct vivo_err *err)
 {
     struct arrival *a = arrival_of(self);
-    bool gave = a->right;
+    struct vivo_sink *to = &a->gate.to->sink;
+    bool gave = a->gate.right;
     int rc = reset(a, err);
-    if (rc == 0 && gave)
-        rc = a->to->sink.restart(&a->to->sink, err);
-    return rc;
+    return rc == 0 && gave ? to->restart(to, err) : rc;
 }
 
 static int finish_arrival(struct arrival *a, struct vivo_err *err)
@@ -168,7 +111,7 @@ static int finish_arrival(struct arrival *a, struct vivo_err *err)
     int rc = a->single ? 0 : vivo_multipart_finish(&a->multipart, err);
     if (rc == 0 && a->parts != 1)
         rc = vivo_fail(err, EIO, "the server sent no object");
-    if (rc == 0 && !a->right)
+    if (rc == 0 && !a->gate.right)
         rc = vivo_fail(err, EBADMSG, "the object ends before its SOP Instance UID");
     return rc;
 }
@@ -216,7 +159,7 @@ static int fetch_as(struct dicomweb *d, const char *url, const char *accept,
                     struct vivo_op *op)
 {
     struct vivo_net_reply reply = {0};
-    struct arrival a = {.to = to, .reply = &reply, .uid = uid};
+    struct arrival a = {.reply = &reply, .gate = {.to = to, .uid = uid}};
     a.sink.write = write_arrival;
     a.sink.restart = to->sink.restart ? restart_arrival : NULL;
     *how = AS_IT_IS;
@@ -229,7 +172,7 @@ static int fetch_as(struct dicomweb *d, const char *url, const char *accept,
         rc = finish_arrival(&a, &op->err);
         bool open_end = reply.by_close && reply.status == 200 &&
                         a.multipart.state != VIVO_MULTIPART_EPILOGUE;
-        if (rc == -EIO && open_end && (!a.right || to->sink.restart))
+        if (rc == -EIO && open_end && (!a.gate.right || to->sink.restart))
             *how = CUT;
     }
     if (*how == CUT) {
@@ -237,8 +180,7 @@ static int fetch_as(struct dicomweb *d, const char *url, const char *accept,
         rc = restart_arrival(&a.sink, &op->err);
     }
     vivo_multipart_free(&a.multipart);
-    vivo_dcm_walk_free(a.walk);
-    vivo_buf_free(&a.held);
+    vivo_gate_free(&a.gate);
     return rc;
 }
 

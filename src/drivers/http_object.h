@@ -6,18 +6,13 @@
 #ifndef VIVOFS_DRIVERS_HTTP_OBJECT_H
 #define VIVOFS_DRIVERS_HTTP_OBJECT_H
 
-#include "vivofs/dcm.h"
-#include "vivofs/driver.h"
+#include "gate.h"
 
 struct vivo_http_object {
     struct vivo_sink sink;       /* for vivo_net_fetch */
     struct vivo_net_reply reply; /* for vivo_net_fetch */
-    struct vivo_delivery *to;
-    const char *uid;
-    struct vivo_dcm_walk *walk;
-    struct vivo_buf held;
-    bool started, right;
-    uint64_t bytes;
+    struct vivo_gate gate;
+    bool started;
 };
 
 /* uid, to: borrowed until the end. */
