@@ -6,7 +6,13 @@
 
 #include "vivofs/error.h"
 
+#include <pthread.h>
+
 #include <stddef.h>
+
+/* Waits for the condition for at most ms milliseconds of CLOCK_MONOTONIC; the mutex is
+ * held before and after. Wakes for nothing now and then, as conditions do. */
+void vivo_wait_ms(pthread_cond_t *cond, pthread_mutex_t *mutex, long ms);
 
 struct vivo_pool; /* thread-safe */
 typedef void vivo_job_fn(void *ctx);

@@ -9,6 +9,17 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
+
+void vivo_wait_ms(pthread_cond_t *cond, pthread_mutex_t *mutex, long ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += ms % 1000 * 1000000L;
+    until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    pthread_cond_clockwait(cond, mutex, CLOCK_MONOTONIC, &until);
+}
 
 struct job {
     struct job *next;

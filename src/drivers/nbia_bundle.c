@@ -13,6 +13,7 @@
 
 #include "vivofs/dcm.h"
 #include "vivofs/file.h"
+#include "vivofs/pool.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -364,15 +365,10 @@ static int load(struct nbia *n, struct nbia_bundle *b, struct vivo_op *op)
     return rc ? vivo_fail_in(&op->err, "getImage") : 0;
 }
 
-/* Half a second of waiting for another thread's. */
+/* Waits a little for what another thread loads. */
 static void wait_locked(struct nbia_bundles *all)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += 300 * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
-    pthread_cond_timedwait(&all->changed, &all->mutex, &until);
+    vivo_wait_ms(&all->changed, &all->mutex, 300);
 }
 
 /* The bundle if it is kept, else the right to load it; or an error. */

@@ -9,6 +9,7 @@
 #include "drivers/pack_table.h"
 #include "vivofs/dcm.h"
 #include "vivofs/file.h"
+#include "vivofs/pool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -121,13 +122,7 @@ const struct vivo_identity *pack_members_identity(const struct pack_members *m)
 
 static void wait_moved(struct pack_members *m)
 {
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    ts.tv_nsec += WAIT_MS * 1000000L;
-    ts.tv_sec += ts.tv_nsec / 1000000000L;
-    ts.tv_nsec %= 1000000000L;
-    pthread_cond_timedwait(&m->moved, &m->mutex, &ts);
+    vivo_wait_ms(&m->moved, &m->mutex, WAIT_MS);
 }
 
 static void stop_decoding(struct pack_members *m)

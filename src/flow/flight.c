@@ -199,14 +199,9 @@ static void meet(struct vivo_op *op)
 
 static bool wait_landed(struct rendezvous *r, int ms)
 {
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    ts.tv_nsec += ms * 1000000L;
-    ts.tv_sec += ts.tv_nsec / 1000000000L;
-    ts.tv_nsec %= 1000000000L;
     pthread_mutex_lock(&r->mutex);
     if (!r->landed)
-        pthread_cond_timedwait(&r->cond, &r->mutex, &ts);
+        vivo_wait_ms(&r->cond, &r->mutex, ms);
     bool landed = r->landed;
     pthread_mutex_unlock(&r->mutex);
     return landed;
