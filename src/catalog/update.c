@@ -90,11 +90,24 @@ static int set_size(struct vivo_catalog *c, vivo_row instance, uint64_t size,
 
 /* A size learned is no change of what is listed: the generation stays, or each first
  * open of a file would undo every selection and every directory that the kernel has. */
+static int note_size(void *ctx, const struct vivo_entry *e)
+{
+    *(uint64_t *)ctx = e->size_exact ? e->size : 0;
+    return 0;
+}
+
+/* Called at each opening of a kept object, when the size is mostly known: a look, so
+ * that readers of the mount need not wait for the writer. */
 int vivo_catalog_set_size(struct vivo_catalog *c, vivo_row instance, uint64_t size,
                           struct vivo_err *err)
 {
-    int rc = vivo_catalog_write_begin(c, err);
+    uint64_t known = 0;
+    int rc =
+        vivo_catalog_get(c, VIVO_LEVEL_INSTANCE, instance, note_size, &known, NULL);
 
+    if (rc == 0 && size != 0 && known == size)
+        return 0;
+    rc = vivo_catalog_write_begin(c, err);
     return rc < 0 ? rc : end(c, set_size(c, instance, size, err), err);
 }
 

@@ -54,14 +54,6 @@ static void recent_set(struct vivo_flow *f, vivo_row row, struct vivo_view *view
 /* ---- local objects
  * -------------------------------------------------------------------- */
 
-static int copy_entry(void *ctx, const struct vivo_entry *e)
-{
-    struct vivo_entry *out = ctx;
-    *out = *e;
-    out->name = NULL;
-    return 0;
-}
-
 static int refuse(struct vivo_flow *f, vivo_row row, int refusal, struct vivo_err *err)
 {
     return vivo_fail(err, EPERM, "%s #%lld: policy refuses to release it (%s)", f->name,
@@ -168,7 +160,8 @@ void prepare_local(struct vivo_flow *f, vivo_row row)
     VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = recent_get(f, row);
     vivo_op_init(&op, 0);
     if (view ||
-        vivo_catalog_get(f->catalog, VIVO_LEVEL_INSTANCE, row, copy_entry, &e, NULL) ||
+        vivo_catalog_get(f->catalog, VIVO_LEVEL_INSTANCE, row, flow_copy_entry, &e,
+                         NULL) ||
         e.refusal || open_local(f, &e, false, &view, &op))
         return;
     /* What fails here fails again, and is told then, when it is asked for. */
@@ -277,16 +270,11 @@ static int finish_raw(struct vivo_flight *flight, struct raw_delivery *raw,
     return learn(f, flight->key.row, view, &op->err);
 }
 
-static int fetch_remote(struct vivo_flight *flight)
+static int fetch_remote(struct vivo_flight *flight, const char *locator,
+                        const struct vivo_store_key *key)
 {
     struct vivo_flow *f = flight->flow;
     struct vivo_op *op = &flight->op;
-    struct vivo_store_key key;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
-    vivo_buf_init(&locator, 64 * 1024);
-    int rc = make_store_key(f, flight->key.row, &key, &locator, &op->err);
-    if (rc)
-        return rc;
     struct raw_delivery raw = {
         .delivery = {.sink = {.write = raw_write, .restart = raw_restart},
                      .descriptor = no_descriptor},
@@ -295,12 +283,26 @@ static int fetch_remote(struct vivo_flight *flight)
     raw.fd = vivo_file_nameless(f->store ? vivo_store_dir(f->store) : NULL, &op->err);
     if (raw.fd < 0)
         return raw.fd;
-    rc = vivo_archive_fetch(f->archive, (char *)locator.data, &raw.delivery, op);
+    int rc = vivo_archive_fetch(f->archive, locator, &raw.delivery, op);
     if (!rc)
-        rc = finish_raw(flight, &raw, &key);
+        rc = finish_raw(flight, &raw, key);
     if (raw.fd >= 0)
         close(raw.fd);
     return rc;
+}
+
+/* -ENOENT without an error: the store does not have it. */
+static int take_stored(struct vivo_flow *f, vivo_row row,
+                       const struct vivo_store_key *key, struct vivo_view **out,
+                       struct vivo_err *err)
+{
+    struct vivo_err ignored = {0};
+    if (!f->store || vivo_store_get(f->store, key, out, &ignored))
+        return -ENOENT;
+    pthread_mutex_lock(&f->mutex);
+    f->status.store_hits++;
+    pthread_mutex_unlock(&f->mutex);
+    return learn(f, row, *out, err);
 }
 
 static int open_stored(struct vivo_flow *f, vivo_row row, struct vivo_view **out,
@@ -312,34 +314,39 @@ static int open_stored(struct vivo_flow *f, vivo_row row, struct vivo_view **out
     if (!f->store)
         return -ENOENT;
     int rc = make_store_key(f, row, &key, &locator, err);
+    return rc ? rc : take_stored(f, row, &key, out, err);
+}
+
+static int store_or_fetch(struct vivo_flight *flight)
+{
+    struct vivo_flow *f = flight->flow;
+    struct vivo_err *err = &flight->op.err;
+    struct vivo_store_key key;
+    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *stored = NULL;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
+    vivo_buf_init(&locator, 64 * 1024);
+    int rc = make_store_key(f, flight->key.row, &key, &locator, err);
     if (rc)
         return rc;
-    struct vivo_err ignored = {0};
-    if (vivo_store_get(f->store, &key, out, &ignored))
-        return -ENOENT;
+    /* It may have come since the flight was asked for. */
+    rc = take_stored(f, flight->key.row, &key, &stored, err);
+    if (rc != -ENOENT || err->errnum)
+        return rc;
+    rc = fetch_remote(flight, (char *)locator.data, &key);
     pthread_mutex_lock(&f->mutex);
-    f->status.store_hits++;
+    f->status.fetches++;
     pthread_mutex_unlock(&f->mutex);
-    return learn(f, row, *out, err);
+    if (!rc)
+        flow_recovered(f);
+    return rc;
 }
 
 static int run_fetch(struct vivo_flight *flight)
 {
     struct vivo_flow *f = flight->flow;
-    struct vivo_view *stored = NULL;
-    /* It may have come since the flight was asked for. */
-    int rc = open_stored(f, flight->key.row, &stored, &flight->op.err);
-    vivo_view_unref(stored);
-    if (rc != -ENOENT || flight->op.err.errnum)
-        return rc;
-    rc = fetch_remote(flight);
-    pthread_mutex_lock(&f->mutex);
-    f->status.fetches++;
-    pthread_mutex_unlock(&f->mutex);
-    if (!rc) {
-        flow_recovered(f);
+    int rc = store_or_fetch(flight);
+    if (!rc)
         return 0;
-    }
     vivo_fail_in(&flight->op.err, "%s #%lld", f->name, (long long)flight->key.row);
     if (rc == -EIO || rc == -ETIMEDOUT || rc == -EACCES)
         flow_failed(f, &flight->op.err);
@@ -384,8 +391,8 @@ int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **
                      struct vivo_op *op)
 {
     struct vivo_entry e = {0};
-    int rc = vivo_catalog_get(f->catalog, VIVO_LEVEL_INSTANCE, instance, copy_entry, &e,
-                              &op->err);
+    int rc = vivo_catalog_get(f->catalog, VIVO_LEVEL_INSTANCE, instance,
+                              flow_copy_entry, &e, &op->err);
     if (rc)
         return rc;
     if (e.refusal)

@@ -130,7 +130,7 @@ void flow_list_in_background(struct vivo_flow *f, enum vivo_level level, vivo_ro
     flight_join(f, &plan, NULL);
 }
 
-static int copy_entry(void *ctx, const struct vivo_entry *e)
+int flow_copy_entry(void *ctx, const struct vivo_entry *e)
 {
     struct vivo_entry *out = ctx;
     *out = *e;
@@ -164,7 +164,7 @@ int vivo_flow_list(struct vivo_flow *f, enum vivo_level level, vivo_row row,
     struct vivo_entry e = {0};
     if (level != VIVO_LEVEL_NONE && !driver_lists(f, level))
         return 0;
-    int rc = vivo_catalog_get(f->catalog, level, row, copy_entry, &e, &op->err);
+    int rc = vivo_catalog_get(f->catalog, level, row, flow_copy_entry, &e, &op->err);
     if (rc)
         return rc;
     if (e.listed) {
@@ -197,12 +197,7 @@ static void *tick(void *arg)
     pthread_setname_np(pthread_self(), "vivofs-tick");
     pthread_mutex_lock(&f->mutex);
     while (!f->ending) {
-        struct timespec ts;
-        clock_gettime(CLOCK_REALTIME, &ts);
-        ts.tv_nsec += TICK_MS * 1000000L;
-        ts.tv_sec += ts.tv_nsec / 1000000000L;
-        ts.tv_nsec %= 1000000000L;
-        pthread_cond_timedwait(&f->tick, &f->mutex, &ts);
+        vivo_wait_ms(&f->tick, &f->mutex, TICK_MS);
         pthread_mutex_unlock(&f->mutex);
         flight_tick(f);
         /* A change may also come between the last look at `stale` and the landing. */

@@ -126,6 +126,8 @@ void object_put_free(struct object_put *o);
 int object_descriptor(struct vivo_flow *f, const char *locator, struct vivo_op *op);
 
 /* flow.c */
+/* A vivo_entry_fn that copies the entry, without its name, to ctx. */
+int flow_copy_entry(void *ctx, const struct vivo_entry *e);
 void flow_failed(struct vivo_flow *f, const struct vivo_err *err);
 void flow_recovered(struct vivo_flow *f);
 void flow_changed(struct vivo_flow *f);
