@@ -134,4 +134,16 @@ void vivo_tree_spool_free(struct vivo_tree_spool *s);
 int vivo_tree_access(struct vivo_tree *t, vivo_ino ino, uid_t uid,
                      struct vivo_err *err);
 
+/* ---- .series.csv (DESIGN A5), one form for the mount and the command line ----------
+ */
+
+/* The attributes of its columns, in order; static. */
+const uint32_t *vivo_tree_series_columns(size_t *n);
+/* Append the head, or the row of a series: prefix + path is its path from the mount
+ * point, path begins at the collection. 0, -ENOSPC, -ENOMEM. */
+int vivo_tree_series_head(struct vivo_buf *out);
+int vivo_tree_series_row(const char *archive, const char *prefix, const char *path,
+                         struct vivo_attrs a, const struct vivo_counts *c,
+                         struct vivo_buf *out);
+
 #endif

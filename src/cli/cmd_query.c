@@ -76,42 +76,23 @@ static int parse_args(struct asked *a, int argc, char **argv)
 /* ---- printing
  * ------------------------------------------------------------------------ */
 
-static const uint32_t csv_tags[] = {
-    VIVO_TAG_PatientID,        VIVO_TAG_StudyInstanceUID,  VIVO_TAG_StudyDate,
-    VIVO_TAG_StudyDescription, VIVO_TAG_SeriesInstanceUID, VIVO_TAG_SeriesNumber,
-    VIVO_TAG_Modality,         VIVO_TAG_SeriesDescription, VIVO_TAG_BodyPartExamined,
-    VIVO_TAG_Manufacturer,
-};
-
-static const char csv_head[] =
-    "Archive,Collection,PatientID,StudyInstanceUID,StudyDate,StudyDescription,"
-    "SeriesInstanceUID,SeriesNumber,Modality,SeriesDescription,BodyPartExamined,"
-    "Manufacturer,InstanceCount,SeriesBytes,Path\r\n";
-
-static void put_csv(struct vivo_buf *line, const char *s, size_t len)
-{
-    vivo_buf_csv(line, s, len);
-    vivo_buf_add(line, ",", 1);
-}
-
 static void print_csv(struct printer *p, struct vivo_attrs a, const char *path,
                       const struct vivo_counts *counts)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf line = {0};
-    char text[1024];
-    vivo_buf_init(&line, 64 * 1024);
-    put_csv(&line, p->archive, strlen(p->archive));
-    const char *collection = strchr(path, '/');
-    collection = collection ? collection + 1 : "";
-    put_csv(&line, collection, strcspn(collection, "/"));
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(csv_tags); i++) {
-        vivo_attrs_text(a, csv_tags[i], text, sizeof text);
-        put_csv(&line, text, strlen(text));
-    }
-    vivo_buf_printf(&line, "%" PRIu64 ",%" PRIu64 ",", counts->instances,
-                    counts->bytes);
-    vivo_buf_csv(&line, path, strlen(path));
-    printf("%s\r\n", (char *)line.data);
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf line = {.max = 64 * 1024};
+    const char *slash = strchr(path, '/'); /* behind the archive's name */
+    char prefix[VIVO_NAME_MAX + 2];
+    snprintf(prefix, sizeof prefix, "%s/", p->archive);
+    if (!vivo_tree_series_row(p->archive, prefix, slash ? slash + 1 : "", a, counts,
+                              &line))
+        fputs((char *)line.data, stdout);
+}
+
+static void print_csv_head(void)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf head = {.max = 1024};
+    if (!vivo_tree_series_head(&head))
+        fputs((char *)head.data, stdout);
 }
 
 static void print_json(struct printer *p, struct vivo_attrs a, const char *path,
@@ -122,10 +103,12 @@ static void print_json(struct printer *p, struct vivo_attrs a, const char *path,
     vivo_buf_init(&line, 64 * 1024);
     vivo_buf_printf(&line, "%s  {\"Path\": ", p->first ? "" : ",\n");
     vivo_buf_json(&line, path, strlen(path));
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(csv_tags); i++) {
-        if (!vivo_attrs_text(a, csv_tags[i], text, sizeof text))
+    size_t n;
+    const uint32_t *columns = vivo_tree_series_columns(&n);
+    for (size_t i = 0; i < n; i++) {
+        if (!vivo_attrs_text(a, columns[i], text, sizeof text))
             continue;
-        vivo_buf_printf(&line, ", \"%s\": ", vivo_dcm_dict(csv_tags[i])->keyword);
+        vivo_buf_printf(&line, ", \"%s\": ", vivo_dcm_dict(columns[i])->keyword);
         vivo_buf_json(&line, text, strlen(text));
     }
     vivo_buf_printf(&line,
@@ -302,7 +285,7 @@ static int ask_all(struct house *h, const struct asked *a)
     bool first = true;
     int rc = 0;
     if (a->format == FORMAT_CSV)
-        fputs(csv_head, stdout);
+        print_csv_head();
     if (a->format == FORMAT_JSON)
         puts("[");
     for (size_t i = 0; i < n && !rc; i++)

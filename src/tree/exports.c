@@ -163,9 +163,7 @@ static int add_attr(struct vivo_buf *row, struct vivo_attrs a, uint32_t tag)
                                                                             : 0;
 }
 
-static int put_series(struct sheet *s, const struct walk_item *item,
-                      struct vivo_attrs a, const struct vivo_counts *c,
-                      struct vivo_buf *row)
+const uint32_t *vivo_tree_series_columns(size_t *n)
 {
     static const uint32_t columns[] = {
         VIVO_TAG_PatientID,         VIVO_TAG_StudyInstanceUID,
@@ -173,20 +171,37 @@ static int put_series(struct sheet *s, const struct walk_item *item,
         VIVO_TAG_SeriesInstanceUID, VIVO_TAG_SeriesNumber,
         VIVO_TAG_Modality,          VIVO_TAG_SeriesDescription,
         VIVO_TAG_BodyPartExamined,  VIVO_TAG_Manufacturer};
-    const char *archive = vivo_flow_name(s->tree->flows[s->part->archive]);
-    size_t collection = strcspn(item->path, "/");
-    int rc = vivo_buf_csv(row, archive, strlen(archive));
+
+    *n = VIVO_ARRAY_LEN(columns);
+    return columns;
+}
+
+int vivo_tree_series_head(struct vivo_buf *out)
+{
+    return vivo_buf_puts(
+        out, "Archive,Collection,PatientID,StudyInstanceUID,StudyDate,StudyDescription,"
+             "SeriesInstanceUID,SeriesNumber,Modality,SeriesDescription,"
+             "BodyPartExamined,Manufacturer,InstanceCount,SeriesBytes,Path\r\n");
+}
+
+int vivo_tree_series_row(const char *archive, const char *prefix, const char *path,
+                         struct vivo_attrs a, const struct vivo_counts *c,
+                         struct vivo_buf *out)
+{
+    size_t n;
+    const uint32_t *columns = vivo_tree_series_columns(&n);
+    int rc = vivo_buf_csv(out, archive, strlen(archive));
 
     if (!rc)
-        rc = vivo_buf_puts(row, ",");
+        rc = vivo_buf_puts(out, ",");
     if (!rc)
-        rc = vivo_buf_csv(row, item->path, collection);
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(columns) && !rc; i++)
-        rc = add_attr(row, a, columns[i]);
+        rc = vivo_buf_csv(out, path, strcspn(path, "/"));
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = add_attr(out, a, columns[i]);
     if (!rc)
-        rc = vivo_buf_printf(row, ",%llu,%llu,%s%s\r\n",
+        rc = vivo_buf_printf(out, ",%llu,%llu,%s%s\r\n",
                              (unsigned long long)c->instances,
-                             (unsigned long long)c->bytes, s->prefix, item->path);
+                             (unsigned long long)c->bytes, prefix, path);
     return rc;
 }
 
@@ -207,7 +222,9 @@ static int series_line(void *ctx, const struct walk_item *item)
             vivo_catalog_count(cat, VIVO_LEVEL_SERIES, item->e.row, s->sel, &c, s->err);
     if (rc)
         return rc;
-    if (put_series(s, item, (struct vivo_attrs){attrs.data, attrs.len}, &c, &row))
+    if (vivo_tree_series_row(vivo_flow_name(s->tree->flows[s->part->archive]),
+                             s->prefix, item->path,
+                             (struct vivo_attrs){attrs.data, attrs.len}, &c, &row))
         return vivo_fail(s->err, EIO, "row #%lld: a line of .series.csv is too long",
                          (long long)item->e.row);
     return vivo_tree_spool_add(s->out, row.data, row.len, s->err);
@@ -225,11 +242,11 @@ static int series_part(struct vivo_tree *t, const struct node *part,
 int render_series(struct vivo_tree *t, const struct node *dir,
                   struct vivo_tree_spool *out, struct vivo_op *op)
 {
-    int rc = add_printf(
-        out, &op->err,
-        "Archive,Collection,PatientID,StudyInstanceUID,StudyDate,StudyDescription,"
-        "SeriesInstanceUID,SeriesNumber,Modality,SeriesDescription,BodyPartExamined,"
-        "Manufacturer,InstanceCount,SeriesBytes,Path\r\n");
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf head = {.max = 1024};
+
+    if (vivo_tree_series_head(&head))
+        return vivo_fail(&op->err, ENOMEM, "out of memory");
+    int rc = vivo_tree_spool_add(out, head.data, head.len, &op->err);
 
     return rc ? rc : each_part(t, dir, series_part, out, op);
 }
