@@ -22,7 +22,9 @@ struct vivo_archive_config {
     const char *source;   /* as typed: folder or URL */
     struct vivo_net *net; /* NULL for local drivers */
     const char *bearer;   /* token, or NULL */
-    int64_t timeout_ms;   /* of one request */
+    const char
+        *endpoint;      /* -o endpoint=URL: where objects lie, if elsewhere; or NULL */
+    int64_t timeout_ms; /* of one request */
 };
 
 /* Base of every open archive; drivers embed it as first member. */
@@ -43,7 +45,24 @@ struct vivo_intake {
     bool (*known)(struct vivo_intake *self, const char *locator, const char *version);
     /* Something exists that is no DICOM object, or cannot be read: counted. */
     void (*other)(struct vivo_intake *self, const char *locator, const char *version);
+    /* A long reply is still coming: who waits for the listing waits on. */
+    void (*alive)(struct vivo_intake *self);
 };
+
+/* One condition that an archive may answer; several are a conjunction. It is true of an
+ * object that has an equal value (ANY_OF: of one of `values`; with `wild` they may hold
+ * * and ?) or one between values[0] and values[1], both included (RANGE; NULL = open
+ * end). Case, spaces and precision are the archive's: what it says too much is sorted
+ * out by who asked. Values are DICOM's spelling (StudyDate 20190131), never hidden. */
+enum vivo_match_kind { VIVO_MATCH_NONE, VIVO_MATCH_ANY_OF, VIVO_MATCH_RANGE };
+struct vivo_match {
+    uint32_t tag;
+    enum vivo_match_kind kind;
+    bool wild;
+    const char *const *values;
+    size_t n;
+};
+#define VIVO_MATCH_MAX 64 /* conditions of one search */
 
 /* Receives the bytes of one object. */
 struct vivo_delivery {
@@ -100,6 +119,15 @@ struct vivo_driver {
     int (*headers)(struct vivo_archive *self, const char *series_locator,
                    struct vivo_intake *in, struct vivo_op *op);
 
+    /* Optional: the tags that search() may narrow by, 0-terminated. */
+    const uint32_t *searches;
+    /* Optional: emits, as list() would, studies or series (records with their locators)
+     * so that every object that meets all of `matches` is below one of them: complete
+     * or an error. It may emit more. Bit i of *answered: matches[i] narrowed what came;
+     * an archive that cannot tell leaves it out of the request and of the bits. */
+    int (*search)(struct vivo_archive *self, const struct vivo_match *matches, size_t n,
+                  uint64_t *answered, struct vivo_intake *in, struct vivo_op *op);
+
     /* Optional, VIVO_CAP_WATCH: blocks until the source has changed since the call
      * began, or the op is cancelled (-EINTR). 0 = something changed. */
     int (*watch)(struct vivo_archive *self, struct vivo_op *op);
@@ -117,6 +145,10 @@ int vivo_archive_fetch(struct vivo_archive *a, const char *locator,
                        struct vivo_delivery *to, struct vivo_op *op);
 int vivo_archive_headers(struct vivo_archive *a, const char *series_locator,
                          struct vivo_intake *in, struct vivo_op *op);
+/* -ENOENT, without a request, when the driver cannot search by any of them. */
+int vivo_archive_search(struct vivo_archive *a, const struct vivo_match *matches,
+                        size_t n, uint64_t *answered, struct vivo_intake *in,
+                        struct vivo_op *op);
 int vivo_archive_watch(struct vivo_archive *a, struct vivo_op *op);
 const struct vivo_driver *const *vivo_driver_table(size_t *count);
 

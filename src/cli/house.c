@@ -182,6 +182,7 @@ static int open_wing(struct house *h, struct wing *w, struct vivo_err *err)
         .source = w->source->location,
         .net = w->net,
         .bearer = w->bearer,
+        .endpoint = *w->source->options.endpoint ? w->source->options.endpoint : NULL,
         .timeout_ms = (int64_t)o->timeout * 1000,
     };
     rc = vivo_archive_open(&cfg, &w->archive, err);

@@ -177,6 +177,14 @@ static void checked_other(struct vivo_intake *self, const char *locator,
         c->to->other(c->to, locator, version);
 }
 
+static void checked_alive(struct vivo_intake *self)
+{
+    struct checked_intake *c = intake_of(self);
+
+    if (c->to->alive)
+        c->to->alive(c->to);
+}
+
 static void checked_intake_init(struct checked_intake *c, const struct vivo_driver *d,
                                 const char *call, enum vivo_level above,
                                 struct vivo_intake *to)
@@ -184,7 +192,8 @@ static void checked_intake_init(struct checked_intake *c, const struct vivo_driv
     *c = (struct checked_intake){
         .base = {.record = checked_record,
                  .known = checked_known,
-                 .other = checked_other},
+                 .other = checked_other,
+                 .alive = checked_alive},
         .to = to,
         .driver = d,
         .call = call,
@@ -363,6 +372,27 @@ int vivo_archive_headers(struct vivo_archive *a, const char *series_locator,
     rc = verdict(a->driver, "headers",
                  a->driver->headers(a, series_locator, &c.base, op), &op->err);
     trace(a, "headers", op->id, began, rc, atomic_load(&c.records));
+    return rc;
+}
+
+int vivo_archive_search(struct vivo_archive *a, const struct vivo_match *matches,
+                        size_t n, uint64_t *answered, struct vivo_intake *in,
+                        struct vivo_op *op)
+{
+    struct checked_intake c;
+    int rc = begin(a, "search", op);
+
+    *answered = 0;
+    if (rc < 0)
+        return rc;
+    if (!a->driver->search || n == 0 || n > VIVO_MATCH_MAX)
+        return vivo_fail(&op->err, ENOENT, "%s cannot search for that",
+                         a->driver->name);
+    int64_t began = vivo_now_ms();
+    checked_intake_init(&c, a->driver, "search", VIVO_LEVEL_NONE, in);
+    rc = verdict(a->driver, "search",
+                 a->driver->search(a, matches, n, answered, &c.base, op), &op->err);
+    trace(a, "search", op->id, began, rc, atomic_load(&c.records));
     return rc;
 }
 

@@ -413,6 +413,11 @@ static void take_other(struct vivo_intake *self, const char *locator,
     put_other(scan_of(self), locator, version);
 }
 
+static void take_alive(struct vivo_intake *self)
+{
+    flight_progress(scan_of(self)->flight, 0);
+}
+
 /* ---- the jobs
  * ------------------------------------------------------------------------- */
 
@@ -422,6 +427,7 @@ static void init_scan(struct scan *s, struct vivo_flight *flight)
     s->intake.record = take_record;
     s->intake.known = is_known;
     s->intake.other = take_other;
+    s->intake.alive = take_alive;
     s->flow = flight->flow;
     s->flight = flight;
     s->last = &s->first;
