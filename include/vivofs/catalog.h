@@ -141,6 +141,8 @@ struct vivo_put { /* a record as shown */
     enum vivo_level level;
     const char *locator;    /* original; sealed */
     const char *collection; /* as shown; NULL = "all" */
+    const char *patient;    /* as shown; NULL = PatientID of attrs */
+    const char *key;        /* as shown; NULL = the UID of attrs */
     const char *license;    /* SERIES: or NULL */
     const char *version;
     uint64_t size;

@@ -86,13 +86,20 @@ int vivo_attrs_merge(struct vivo_attrs base, struct vivo_attrs diff,
 /* What an archive says about one thing. All pointers borrowed for the call. */
 struct vivo_record {
     enum vivo_level level;
-    const char *locator;     /* opaque to everybody but the driver that wrote it; an
-                                original (path, URL, UIDs): sealed at rest */
-    const char *collection;  /* name as the archive shows it; NULL = no such thing */
-    const char *license;     /* SERIES: in the archive's words, several parted by a
-                                backslash; NULL = not told */
-    const char *version;     /* stamp of the source bytes (mtime, ETag); may be NULL */
-    uint64_t size;           /* bytes on the wire; 0 = unknown */
+    const char *locator;    /* opaque to everybody but the driver that wrote it; an
+                               original (path, URL, UIDs): sealed at rest */
+    const char *collection; /* name as the archive shows it; NULL = no such thing */
+    const char *patient;    /* the archive's own label of the subject, where it lists
+                               no PatientID: it names the patient; queries see the
+                               PatientID of attrs and headers. NULL = that names it */
+    const char *key;        /* STUDY, SERIES, INSTANCE that the archive lists no UID of:
+                               its own id, which tells it from its siblings and names
+                               it (never shown itself). NULL = the UID of attrs does */
+    const char *license;    /* SERIES: in the archive's words, several parted by a
+                               backslash; NULL = not told */
+    const char *version;    /* stamp of the source bytes (mtime, ETag); may be NULL */
+    uint64_t size;          /* bytes on the wire; 0 = unknown */
+    bool size_about;        /* the archive's word for it may be out of date */
     struct vivo_attrs attrs; /* originals; {NULL,0} = only a locator is known */
     bool headers; /* attrs is the whole header, not just a listing's columns */
 };

@@ -93,11 +93,18 @@ static void make_keys(const struct vivo_put *put, struct keys *k)
              k->of[VIVO_LEVEL_COLLECTION]);
     key_attr(put->attrs, VIVO_TAG_PatientID, id);
     key_attr(put->attrs, VIVO_TAG_IssuerOfPatientID, issuer);
+    if (put->patient) {
+        key_text(put->patient, strlen(put->patient), id);
+        issuer[0] = 0;
+    }
     /* Without an ID nobody is told apart: all of them are "unknown". */
     snprintf(k->of[VIVO_LEVEL_PATIENT], sizeof k->of[0], "%s%s%s", id[0] ? issuer : "",
              id[0] && issuer[0] ? "\x1f" : "", id);
     key_attr(put->attrs, VIVO_TAG_StudyInstanceUID, k->of[VIVO_LEVEL_STUDY]);
     key_attr(put->attrs, VIVO_TAG_SeriesInstanceUID, k->of[VIVO_LEVEL_SERIES]);
+    /* Marked, so that no UID is taken for a key. */
+    if (put->key && put->level <= VIVO_LEVEL_SERIES)
+        snprintf(k->of[put->level], sizeof k->of[0], "\x1f%.*s", KEY_MAX, put->key);
 }
 
 /* ---- names
@@ -117,19 +124,50 @@ void vivo_catalog_name_u(const char *name, char out[7])
     out[6] = 0;
 }
 
+/* What the names of a level are made of: the attributes, but for what a label or a key
+ * of the archive stands for. `with` keeps the bytes. */
+static struct vivo_attrs named_by(enum vivo_level level, const struct vivo_put *put,
+                                  struct vivo_buf *with)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf id = {0};
+    const char *text = level == put->level ? put->key : NULL;
+    int tag = level == VIVO_LEVEL_STUDY ? VIVO_TAG_StudyInstanceUID
+                                        : VIVO_TAG_SeriesInstanceUID;
+
+    if (level == VIVO_LEVEL_PATIENT) {
+        text = put->patient;
+        tag = VIVO_TAG_PatientID;
+    }
+    if (!text)
+        return put->attrs;
+    vivo_buf_init(&id, VIVO_ATTRS_MAX);
+    vivo_buf_init(with, VIVO_ATTRS_MAX);
+    /* A patient's label stands alone, without an issuer. */
+    if (vivo_attrs_put(&id, (uint32_t)tag, level == VIVO_LEVEL_PATIENT ? "LO" : "UI",
+                       text, strlen(text)) < 0 ||
+        vivo_attrs_merge(level == VIVO_LEVEL_PATIENT ? (struct vivo_attrs){NULL, 0}
+                                                     : put->attrs,
+                         (struct vivo_attrs){id.data, id.len}, with) < 0)
+        vivo_buf_clear(with);
+    return (struct vivo_attrs){with->data, with->len};
+}
+
 static void make_name(enum vivo_level level, bool plain, const struct vivo_put *put,
                       const char *key, char out[VIVO_NAME_MAX + 1])
 {
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf with = {0};
+    struct vivo_attrs a = named_by(level, put, &with);
+
     if (level == VIVO_LEVEL_COLLECTION && key[0])
         vivo_name_collection(put->collection, out);
     else if (level == VIVO_LEVEL_COLLECTION)
         snprintf(out, VIVO_NAME_MAX + 1, "all");
     else if (level == VIVO_LEVEL_PATIENT)
-        vivo_name_patient(put->attrs, out);
+        vivo_name_patient(a, out);
     else if (level == VIVO_LEVEL_STUDY && key[0])
-        (plain ? vivo_name_study_plain : vivo_name_study)(put->attrs, out);
+        (plain ? vivo_name_study_plain : vivo_name_study)(a, out);
     else if (level == VIVO_LEVEL_SERIES && key[0])
-        (plain ? vivo_name_series_plain : vivo_name_series)(put->attrs, out);
+        (plain ? vivo_name_series_plain : vivo_name_series)(a, out);
     else
         snprintf(out, VIVO_NAME_MAX + 1, "%s",
                  level == VIVO_LEVEL_STUDY ? "no-study" : "no-series");

@@ -19,6 +19,10 @@ void vivo_catalog_put_uid(const struct vivo_catalog *c, const struct vivo_put *p
     struct vivo_digests d;
     char hex[2 * VIVO_CATALOG_KEY_LEN + 1];
 
+    if (put->key) {
+        snprintf(out, cap, "%s", put->key);
+        return;
+    }
     if (vivo_attrs_text(put->attrs, VIVO_TAG_SOPInstanceUID, out, cap))
         return;
     if (put->uid && put->uid[0]) {
@@ -260,7 +264,9 @@ static int put_new(struct vivo_catalog *c, struct vivo_sstate *ss,
     int rc;
 
     vivo_catalog_put_uid(c, put, uid, sizeof uid);
-    vivo_name_instance(put->attrs, uid, NULL, name);
+    /* A key names whatever the header says, which may be learned later or never. */
+    vivo_name_instance(put->key ? (struct vivo_attrs){NULL, 0} : put->attrs, uid, NULL,
+                       name);
     vivo_short_name(uid, strlen(uid), u, 6);
     rc = vivo_catalog_insert_instance(w, ss, &n, &was_free, err);
     if (rc == 0 && !was_free)

@@ -141,6 +141,10 @@ static const char *record_flaw(const struct checked_intake *c,
         return "emitted an empty header as a whole one";
     if (r->level == VIVO_LEVEL_COLLECTION)
         return r->collection ? NULL : "emitted a collection without its name";
+    if ((r->patient && !r->patient[0]) || (r->key && !r->key[0]))
+        return "emitted an empty label or key";
+    if (r->level == VIVO_LEVEL_PATIENT && r->patient)
+        return NULL;
     if (r->attrs.len == 0 && r->level != VIVO_LEVEL_INSTANCE)
         return "emitted a patient, study or series without attributes";
     return NULL;

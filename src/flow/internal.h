@@ -125,6 +125,16 @@ void object_put_free(struct object_put *o);
 /* Asks a local driver for a descriptor. */
 int object_descriptor(struct vivo_flow *f, const char *locator, struct vivo_op *op);
 
+/* label.c: the archive's own names of things, as shown. */
+enum { LABEL_MAX = 64 }; /* bytes */
+void label_collection(const struct vivo_flow *f, const char *name,
+                      char out[LABEL_MAX + 1]);
+/* Of a subject: the PatientID that its label would be shown as. */
+int label_patient(const struct vivo_flow *f, const char *label, char out[LABEL_MAX + 1],
+                  struct vivo_err *err);
+/* Of a thing without a UID. */
+void label_key(const struct vivo_flow *f, const char *key, char out[LABEL_MAX + 1]);
+
 /* flow.c */
 /* A vivo_entry_fn that copies the entry, without its name, to ctx. */
 int flow_copy_entry(void *ctx, const struct vivo_entry *e);

@@ -19,6 +19,7 @@ enum { QUEUE_MAX = 4096, READERS_MAX = 8, BATCH = 32, HELD = 4 * BATCH };
 struct queued {
     struct queued *next;
     char *version; /* behind the locator in the same block */
+    char collection[LABEL_MAX + 1], patient[LABEL_MAX + 1]; /* as shown, or "" */
     char locator[];
 };
 
@@ -200,6 +201,8 @@ static void read_one(struct scan *s, struct outcome *out)
     /* Only the record is wanted here; the descriptor goes with the view. */
     vivo_view_unref(out->o.view);
     out->o.view = NULL;
+    out->o.put.collection = q->collection[0] ? q->collection : NULL;
+    out->o.put.patient = q->patient[0] ? q->patient : NULL;
     out->object = true;
 }
 
@@ -297,6 +300,13 @@ static int enqueue(struct scan *s, const struct vivo_record *rec, struct vivo_er
     memcpy(q->locator, rec->locator, ln);
     q->version = q->locator + ln;
     memcpy(q->version, version, vn);
+    q->collection[0] = q->patient[0] = '\0';
+    if (rec->collection)
+        label_collection(s->flow, rec->collection, q->collection);
+    if (rec->patient && label_patient(s->flow, rec->patient, q->patient, err)) {
+        free(q);
+        return -err->errnum;
+    }
     if (!s->nreaders)
         start_readers(s);
     pthread_mutex_lock(&s->mutex);
@@ -357,16 +367,24 @@ static int record_with_attrs(struct scan *s, const struct vivo_record *rec,
                              struct vivo_err *err)
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs = {0};
-    char collection[65];
+    char collection[LABEL_MAX + 1];
+    char patient[LABEL_MAX + 1];
+    char key[LABEL_MAX + 1];
     int rc = shown_attrs(s, rec, &attrs, err);
+    if (!rc && rec->patient)
+        rc = label_patient(s->flow, rec->patient, patient, err);
     if (rc)
         return rc;
     if (rec->collection)
-        vivo_deid_name(s->flow->deid, "collection", rec->collection, collection);
+        label_collection(s->flow, rec->collection, collection);
+    if (rec->key)
+        label_key(s->flow, rec->key, key);
     struct vivo_put put = {
         .level = rec->level,
         .locator = rec->locator,
         .collection = rec->collection ? collection : NULL,
+        .patient = rec->patient ? patient : NULL,
+        .key = rec->key ? key : NULL,
         .license = rec->license,
         .version = rec->version,
         .attrs = {attrs.data, attrs.len},
@@ -374,7 +392,8 @@ static int record_with_attrs(struct scan *s, const struct vivo_record *rec,
     };
     if (rec->level == VIVO_LEVEL_INSTANCE) {
         put.size = rec->size ? rec->size : estimate_size(put.attrs);
-        put.size_exact = rec->size && vivo_deid_is_none(s->flow->deid);
+        put.size_exact =
+            rec->size && !rec->size_about && vivo_deid_is_none(s->flow->deid);
     }
     return put_record(s, &put, err);
 }
