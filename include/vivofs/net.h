@@ -63,7 +63,10 @@ struct vivo_net_reply {
     char content_type[256];
     char etag[128];
     char warning[128];      /* Warning header */
+    char modified[64];      /* Last-Modified, as it stands */
     int64_t content_length; /* as announced; -1 = not */
+    int64_t total;          /* of the whole thing, also of a range; -1 = not said */
+    bool encoded;           /* a Content-Encoding that nobody asked for */
     uint64_t received;      /* bytes of body */
     bool by_close; /* no length, not chunked: the body ends with the connection */
 };

@@ -177,7 +177,7 @@ int vivo_net_fetch(struct vivo_net *n, const struct vivo_net_request *rq,
                    struct vivo_sink *body, struct vivo_net_reply *out,
                    struct vivo_op *op)
 {
-    *out = (struct vivo_net_reply){.content_length = -1};
+    *out = (struct vivo_net_reply){.content_length = -1, .total = -1};
     if (!vivo_net_enter(n))
         return vivo_fail(&op->err, EINTR, "ended: the mount is going away");
     int rc = fetch(n, rq, body, out, op);

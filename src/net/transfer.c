@@ -7,6 +7,7 @@
 #include <curl/curl.h>
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,9 +39,28 @@ static bool header_value(const char *line, size_t len, const char *name, char *o
 
 static void start_reply(struct transfer *t)
 {
-    *t->reply = (struct vivo_net_reply){.content_length = -1};
+    *t->reply = (struct vivo_net_reply){.content_length = -1, .total = -1};
     t->chunked = false;
     t->ranged = false;
+}
+
+/* "bytes 0-99/1234"; the total may be "*" (RFC 9110 section 14.4). */
+static void read_range(struct transfer *t, const char *value)
+{
+    char want[40];
+    const char *s = strchr(value, '/');
+    int64_t total = 0;
+    int len = snprintf(want, sizeof want, "bytes %llu-",
+                       (unsigned long long)t->rq->range_first);
+    t->ranged = strncasecmp(value, want, (size_t)len) == 0;
+    if (!s || !isdigit((unsigned char)s[1]))
+        return;
+    for (s++; isdigit((unsigned char)*s); s++) {
+        if (total > (INT64_MAX - 9) / 10)
+            return;
+        total = total * 10 + (*s - '0');
+    }
+    t->reply->total = total;
 }
 
 static size_t on_header(char *line, size_t size, size_t nmemb, void *ctx)
@@ -60,12 +80,12 @@ static size_t on_header(char *line, size_t size, size_t nmemb, void *ctx)
         snprintf(r->warning, sizeof r->warning, "%.127s", value);
     else if (header_value(line, len, "Transfer-Encoding", value, sizeof value))
         t->chunked = true;
-    else if (header_value(line, len, "Content-Range", value, sizeof value)) {
-        char want[40];
-        int n = snprintf(want, sizeof want, "bytes %llu-",
-                         (unsigned long long)(t->rq ? t->rq->range_first : 0));
-        t->ranged = strncasecmp(value, want, (size_t)n) == 0;
-    }
+    else if (header_value(line, len, "Last-Modified", value, sizeof value))
+        snprintf(r->modified, sizeof r->modified, "%.63s", value);
+    else if (header_value(line, len, "Content-Encoding", value, sizeof value))
+        r->encoded = strcasecmp(value, "identity") != 0;
+    else if (header_value(line, len, "Content-Range", value, sizeof value))
+        read_range(t, value);
     return len;
 }
 
@@ -79,6 +99,8 @@ static void read_status(struct transfer *t)
     t->reply->status = (int)status;
     t->reply->content_length = t->chunked ? -1 : length;
     t->reply->by_close = !t->chunked && length < 0 && status != 204 && status != 304;
+    if (status == 200)
+        t->reply->total = t->reply->content_length;
 }
 
 static bool is_success(const struct transfer *t)
