@@ -13,6 +13,10 @@ struct vivo_session_config {
     const char *const *options; /* libfuse options ("allow_other"), NULL-terminated */
     bool network;     /* a source is remote: clears FUSE_CAP_ASYNC_READ (DESIGN C3) */
     unsigned threads; /* 0 = 64 */
+    /* Only the mounting user, root and members of `readers` may ask; files then belong
+     * to that group, and others have no mode bits. Wants "allow_other". */
+    bool restricted;
+    gid_t readers;
     struct vivo_counters *counters;
 };
 /* Mounts. -EACCES/-ENOENT/-EBUSY/-EIO with a sentence: no /dev/fuse, no such mount

@@ -58,6 +58,8 @@ struct vivo_tree_config {
     const char *saved_dir;   /* where saved queries are kept; NULL = not kept */
     struct vivo_query_list *const *lists; /* borrowed, for `in @NAME` */
     size_t nlists;
+    const char *audit; /* where opens of objects are told, too: a file, "syslog" or
+                          NULL; read by vivo_tree_new only */
     struct vivo_counters *counters; /* borrowed */
     struct vivo_store *store;       /* borrowed, for status.json; or NULL */
 };

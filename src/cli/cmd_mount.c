@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -135,12 +136,30 @@ static int build_tree(struct mounted *m, struct vivo_err *err)
         .profile = house_profile(m->house),
         .key_id = house_key_id(m->house),
         .saved_dir = m->saved,
+        .audit = o->audit,
         .lists = lists,
         .nlists = nlists,
         .counters = &m->counters,
         .store = house_store(m->house),
     };
     return vivo_tree_new(&cfg, &m->tree, err);
+}
+
+/* A name, or a number. */
+static int find_group(const char *text, gid_t *out, struct vivo_err *err)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    if (*text >= '0' && *text <= '9' && !*end && !errno && n < UINT32_MAX) {
+        *out = (gid_t)n;
+        return 0;
+    }
+    const struct group *g = getgrnam(text);
+    if (!g)
+        return vivo_fail(err, EINVAL, "option readers: there is no group '%s'", text);
+    *out = g->gr_gid;
+    return 0;
 }
 
 static int mount_session(struct mounted *m, const char *mountpoint,
@@ -157,10 +176,13 @@ static int mount_session(struct mounted *m, const char *mountpoint,
         .fsname = (const char *)name.data,
         .options = (const char *const *)o->fuse,
         .network = house_network(m->house),
+        .restricted = *o->readers != '\0',
         .counters = &m->counters,
     };
     struct vivo_session *session = NULL;
-    int rc = vivo_session_mount(&cfg, &session, err);
+    int rc = cfg.restricted ? find_group(o->readers, &cfg.readers, err) : 0;
+    if (!rc)
+        rc = vivo_session_mount(&cfg, &session, err);
     m->session = session;
     return rc;
 }

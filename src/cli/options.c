@@ -163,8 +163,10 @@ static int parse_one(struct options *o, char *word, struct vivo_err *err)
         if (strcmp(rows[i].name, word) != 0)
             continue;
         int rc = set(o, &rows[i], value, err);
-        if (!rc && strcmp(word, "allow_other") == 0)
-            rc = pass_to_fuse(o, whole, err);
+        /* Readers are others: whoever names them has allowed them. */
+        bool allows = strcmp(word, "readers") == 0;
+        if (!rc && (allows || strcmp(word, "allow_other") == 0))
+            rc = pass_to_fuse(o, allows ? "allow_other" : whole, err);
         return rc;
     }
     if (one_of(fuse_words, VIVO_ARRAY_LEN(fuse_words), word) && strncmp(word, "x-", 2))

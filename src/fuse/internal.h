@@ -47,7 +47,8 @@ struct vivo_session {
     atomic_bool tuned;
     unsigned threads;
     uid_t uid;
-    gid_t gid;
+    gid_t gid;       /* of the files: the mounting user's, or that of the readers */
+    bool restricted; /* nobody but those who are admitted, see readers.c */
     struct park park;
     struct notifier notifier;
     pthread_mutex_t mutex;
@@ -87,7 +88,8 @@ struct handle {
 
 /* ---- park.c ---- */
 
-/* Takes fi and name (both may be NULL) by copy. NULL: answered with ENOMEM. */
+/* Takes fi and name (both may be NULL) by copy. NULL: answered, with ENOMEM, or with
+ * EACCES to who is not admitted: req is gone then. */
 struct request *request_new(fuse_req_t req, int (*run)(struct request *), vivo_ino ino,
                             const char *name, const struct fuse_file_info *fi);
 void request_start(struct request *r);
@@ -136,6 +138,11 @@ void notifier_close(struct vivo_session *s);
 int mountpoint_check(const char *path, struct vivo_err *err);
 /* Why libfuse could not. Always an error. */
 int mount_failure(const char *path, struct vivo_err *err);
+
+/* ---- readers.c ---- */
+
+/* May the caller ask at all? */
+bool session_admits(fuse_req_t req);
 
 /* ---- tune.c ---- */
 

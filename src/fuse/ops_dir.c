@@ -20,6 +20,8 @@ int refuse_stranger(fuse_req_t req, vivo_ino ino)
 
     if (rc)
         reply_fail(req, rc, &err);
+    else if (!session_admits(req))
+        reply_code(req, -(rc = -EACCES));
     return rc;
 }
 
@@ -50,9 +52,10 @@ static int run_lookup(struct request *r)
 
 static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    struct request *r = request_new(req, run_lookup, parent, name, NULL);
+    struct request *r;
 
     count(&session_of(req)->counters->lookup);
+    r = request_new(req, run_lookup, parent, name, NULL);
     if (r)
         request_start(r);
 }
@@ -91,10 +94,11 @@ static int run_getattr(struct request *r)
 
 static void getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    struct request *r = request_new(req, run_getattr, ino, NULL, fi);
     const struct handle *h = fi && fi->fh ? handle_of(fi) : NULL;
+    struct request *r;
 
     count(&session_of(req)->counters->getattr);
+    r = request_new(req, run_getattr, ino, NULL, fi);
     if (!r)
         return;
     if (h && h->view)
@@ -146,6 +150,8 @@ static void readlink_(fuse_req_t req, fuse_ino_t ino)
     struct vivo_err err = {0};
     int rc;
 
+    if (refuse_stranger(req, ino))
+        return;
     vivo_buf_init(&text, 4096);
     rc = vivo_tree_readlink(session_of(req)->tree, ino, &text, &err);
     if (rc)

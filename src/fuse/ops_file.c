@@ -61,10 +61,11 @@ static int run_open(struct request *r)
 
 static void open_(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    struct request *r = request_new(req, run_open, ino, NULL, fi);
+    struct request *r;
 
     atomic_fetch_add_explicit(&session_of(req)->counters->open, 1,
                               memory_order_relaxed);
+    r = request_new(req, run_open, ino, NULL, fi);
     if (r)
         request_start(r);
 }

@@ -23,8 +23,13 @@ struct request *request_new(fuse_req_t req, int (*run)(struct request *), vivo_i
 {
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
     size_t len = name ? strlen(name) + 1 : 0;
-    struct request *r = calloc(1, sizeof *r + len);
+    struct request *r;
 
+    if (!session_admits(req)) {
+        reply_code(req, EACCES);
+        return NULL;
+    }
+    r = calloc(1, sizeof *r + len);
     if (!r) {
         reply_code(req, ENOMEM);
         return NULL;

@@ -61,6 +61,8 @@ void stat_fill(const struct vivo_session *s, const struct vivo_node_stat *st,
     memset(out, 0, sizeof *out);
     out->st_ino = st->number;
     out->st_mode = kinds[st->kind] | st->mode;
+    if (s->restricted && st->kind != VIVO_NODE_LINK)
+        out->st_mode &= ~(mode_t)S_IRWXO;
     out->st_nlink = 1;
     out->st_uid = s->uid;
     out->st_gid = s->gid;

@@ -92,6 +92,8 @@ static int make_args(const struct vivo_session_config *cfg, struct fuse_args *ar
     rc = add_arg(args, fsname, err);
     if (!rc)
         rc = add_arg(args, "subtype=vivofs,noatime", err);
+    if (!rc && cfg->restricted)
+        rc = add_arg(args, "default_permissions", err);
     for (size_t i = 0; cfg->options && cfg->options[i] && !rc; i++)
         rc = add_arg(args, cfg->options[i], err);
     return rc;
@@ -198,7 +200,8 @@ int vivo_session_mount(const struct vivo_session_config *cfg, struct vivo_sessio
     s->threads = cfg->threads ? cfg->threads : THREADS;
     s->mountpoint = realpath(cfg->mountpoint, NULL);
     s->uid = getuid();
-    s->gid = getgid();
+    s->gid = cfg->restricted ? cfg->readers : getgid();
+    s->restricted = cfg->restricted;
     sem_init(&s->stop, 0, 0);
     pthread_mutex_init(&s->mutex, NULL);
     pthread_mutex_init(&s->notifier.mutex, NULL);

@@ -247,10 +247,12 @@ int saved_rename(struct vivo_tree *t, const struct node *q, const char *from,
 
 /* ---- audit.c: who opened what ---- */
 
-int audit_new(struct audit **out, struct vivo_err *err);
+/* to: a file, "syslog", or nothing (NULL or ""). */
+int audit_new(const char *to, struct audit **out, struct vivo_err *err);
 void audit_free(struct audit *a);
-void audit_open(struct audit *a, uid_t uid, pid_t pid, uint32_t archive, vivo_row row,
-                uint64_t bytes);
+/* -EIO: it could not be written where it must be, so the open fails. */
+int audit_open(struct vivo_tree *t, uid_t uid, pid_t pid, uint32_t archive,
+               vivo_row row, uint64_t bytes, struct vivo_err *err);
 int audit_text(struct vivo_tree *t, struct vivo_buf *out, struct vivo_err *err);
 
 /* What a node shows, without what belongs to it; the query is borrowed. A node of the

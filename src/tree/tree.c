@@ -51,7 +51,7 @@ int vivo_tree_new(const struct vivo_tree_config *cfg, struct vivo_tree **out,
     if (!rc)
         rc = saved_new(cfg->saved_dir, &t->saved, err);
     if (!rc)
-        rc = audit_new(&t->audit, err);
+        rc = audit_new(cfg->audit, &t->audit, err);
     if (rc) {
         vivo_tree_free(t);
         return rc;
@@ -275,7 +275,11 @@ int vivo_tree_open(struct vivo_tree *t, vivo_ino ino, uid_t uid, pid_t pid,
     else
         rc = open_text(t, n, out, st, op);
     if (!rc && n->room == &room_object)
-        audit_open(t->audit, uid, pid, n->archive, n->row, st->size);
+        rc = audit_open(t, uid, pid, n->archive, n->row, st->size, &op->err);
+    if (rc && *out) {
+        vivo_view_unref(*out);
+        *out = NULL;
+    }
     node_put(t, n);
     return rc;
 }
