@@ -21,7 +21,9 @@
  * regular file owned by the caller. Sub-keys are derived per domain. In locked
  * memory; wiped when freed. */
 struct vivo_key;
-/* -EPERM: readable by others; -EINVAL: short; -ENOENT. The message names the path. */
+/* -EPERM: readable by others; -EINVAL: short; -ENOENT. The message names the path.
+ * "keyring:NAME" is the key of type "user" of that description in the kernel's keyrings
+ * of this process, session or user (keyrings(7)). */
 int vivo_key_load(const char *path, struct vivo_key **out, struct vivo_err *err);
 /* The user's own key (VIVO_DIR_CONFIG "/key"), made (0600, random) when there is
  * none; *made tells, *path (malloc'd, caller frees) where. */
@@ -33,6 +35,15 @@ const char *vivo_key_id(const struct vivo_key *k);
 /* HMAC-SHA-256(sub-key of domain, data); domain e.g. "seal", "lookup". */
 void vivo_key_derive(const struct vivo_key *k, const char *domain, const void *data,
                      size_t len, uint8_t out[VIVO_DIGEST_LEN]);
+
+/* The forward mapping, for the custodian of the key; what a mount shows never goes
+ * back. text: PatientID, a UID, or (OFFSET) the PatientID whose dates are moved; UTF-8.
+ * issuer: IssuerOfPatientID or "". out: the pseudonym as in the objects, or days as a
+ * decimal. -EINVAL: not a UID. */
+enum vivo_forward { VIVO_FORWARD_PATIENT, VIVO_FORWARD_UID, VIVO_FORWARD_OFFSET };
+int vivo_key_forward(const struct vivo_key *k, enum vivo_forward kind,
+                     const char *issuer, const char *text, char out[VIVO_UID_MAX + 1],
+                     struct vivo_err *err);
 
 /* ---- profile ------------------------------------------------------------------- */
 

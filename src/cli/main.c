@@ -32,6 +32,9 @@ static const struct command commands[] = {
      "vivofs deid [--profile P] [--key FILE] [--burned-in WHAT] IN OUT\n"
      "       vivofs deid --list",
      "de-identify a file or a folder, by the same engine as the mount"},
+    {"pseudonym", cmd_pseudonym,
+     "vivofs pseudonym --key FILE [--kind patient|uid|offset] [--issuer ISSUER]",
+     "for the key's custodian: originals on stdin, CSV with what is shown on stdout"},
     {"status", cmd_status, "vivofs status [MOUNTPOINT]",
      "what is mounted, and how it is"},
     {"archives", cmd_archives, "vivofs archives [NAME]",

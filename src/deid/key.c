@@ -4,19 +4,24 @@
  * The bytes of the file are condensed to 32 at once (HMAC-SHA-256, RFC 2104); only
  * those and the sub-keys stay, in pages of their own that are locked, left out of
  * core dumps and wiped. */
-#include "engine.h"
+#include "options.h"
 
 #include "vivofs/file.h"
 #include "vivofs/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <keyutils.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #define KEY_MIN 32
 #define KEY_MAX (1u << 20)
+#define KEYRING "keyring:"
 
 struct vivo_key {
     uint8_t master[VIVO_DIGEST_LEN];
@@ -96,8 +101,30 @@ static int check_file(int fd, const char *path, size_t *size, struct vivo_err *e
     return 0;
 }
 
+/* Nobody but its possessor reads a key of the kernel's, so there is no mode to check.
+ */
+static int load_keyring(const char *path, struct vivo_key **out, struct vivo_err *err)
+{
+    const char *name = path + strlen(KEYRING);
+    key_serial_t serial = request_key("user", name, NULL, 0);
+    void *bytes = NULL;
+    if (serial < 0)
+        return vivo_fail(err, errno == EACCES ? EACCES : ENOENT,
+                         "key %s: the kernel's keyrings have none of that name: %s",
+                         path, strerror(errno));
+    long n = keyctl_read_alloc(serial, &bytes);
+    if (n < 0)
+        return vivo_fail(err, EACCES, "key %s: %s", path, strerror(errno));
+    int rc = vivo_key_from(bytes, (size_t)n, out, err);
+    vivo_wipe(bytes, (size_t)n);
+    free(bytes);
+    return rc;
+}
+
 int vivo_key_load(const char *path, struct vivo_key **out, struct vivo_err *err)
 {
+    if (strncmp(path, KEYRING, strlen(KEYRING)) == 0)
+        return load_keyring(path, out, err);
     VIVO_AUTO(vivo_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         int e = errno == ENOENT || errno == EACCES ? errno : EIO;
@@ -194,4 +221,29 @@ void vivo_key_mac(const struct vivo_key *k, enum vivo_domain domain, const void 
                   size_t len, uint8_t out[VIVO_DIGEST_LEN])
 {
     vivo_hmac(&k->sub[domain], data, len, out);
+}
+
+int vivo_key_forward(const struct vivo_key *k, enum vivo_forward kind,
+                     const char *issuer, const char *text, char out[VIVO_UID_MAX + 1],
+                     struct vivo_err *err)
+{
+    char patient[22];
+    if (kind == VIVO_FORWARD_UID) {
+        size_t n = strlen(text);
+        if (!n || n > VIVO_UID_MAX || strspn(text, "0123456789.") < n)
+            return vivo_fail(err, EINVAL, "not a UID");
+        if (vivo_uid_is_known(text, n))
+            snprintf(out, VIVO_UID_MAX + 1, "%s", text);
+        else
+            vivo_pseudo_uid(k, text, n, out);
+        return 0;
+    }
+    int rc = vivo_rewrite_pseudonym(k, "ISO_IR 192", issuer, text, patient, err);
+    if (rc)
+        return rc;
+    if (kind == VIVO_FORWARD_PATIENT)
+        snprintf(out, VIVO_UID_MAX + 1, "%s", patient);
+    else
+        snprintf(out, VIVO_UID_MAX + 1, "%" PRId64, vivo_date_offset(k, patient));
+    return 0;
 }

@@ -4,7 +4,8 @@
  *
  * The kernel keeps what one caller has looked up and shows it to the next without
  * asking us, so it is told the same: such a mount has default_permissions, and modes
- * without a bit for others (see stat_fill). What does reach us is checked here again. */
+ * without a bit for others (see stat_fill). What does reach us is checked here again.
+ */
 #include "fuse/internal.h"
 
 #include <stdlib.h>

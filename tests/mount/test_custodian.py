@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two roles (DESIGN D1): the custodian who mounts, and readers, who are other accounts
 and get nothing but de-identified bytes. Tried with accounts that are none of ours."""
+import datetime
 import os
 import re
 import subprocess
 
+import pydicom
 import pytest
 
 import canaries
@@ -133,3 +135,87 @@ def test_a_group_that_is_not_there_is_named(mount, tmp_path):
                          env=environment(str(tmp_path)))
     assert got.returncode == 1
     assert "option readers: there is no group 'nosuchgroup'" in got.stderr
+
+
+# ---- the forward mapping, and where keys come from
+
+
+def pseudonym(home, key, text, *args):
+    return subprocess.run([BINARY, "pseudonym", "--key", key, *args], input=text,
+                          capture_output=True, text=True, env=environment(str(home)))
+
+
+@pytest.fixture
+def key(tmp_path):
+    path = tmp_path / "site.key"
+    path.write_bytes(os.urandom(48))
+    path.chmod(0o600)
+    return str(path)
+
+
+def test_pseudonyms_are_those_that_a_mount_shows(tmp_path, key):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    ds = pydicom.dcmread(canaries.DATA + "CT_small.dcm")
+    ds.PatientID, ds.StudyDate = "MRN, 7", "20200131"
+    ds.save_as(str(folder / "x.dcm"), write_like_original=False)
+    with Mount({"loc": str(folder)}, f"key={key}",
+               deid="basic+retain-modified-dates") as m:
+        shown = pydicom.dcmread(m / m.files()[0])
+        directory = m.files()[0].split("/")[2]
+    got = pseudonym(tmp_path, key, "MRN, 7\n")
+    assert got.stdout == f'original,shown\n"MRN, 7",{shown.PatientID}\n'
+    assert shown.PatientID == directory
+    got = pseudonym(tmp_path, key, ds.StudyInstanceUID, "--kind", "uid")
+    assert got.stdout.splitlines()[1] == f"{ds.StudyInstanceUID},{shown.StudyInstanceUID}"
+    got = pseudonym(tmp_path, key, "MRN, 7", "--kind", "offset")
+    days = int(got.stdout.rsplit(",", 1)[1])
+    dates = [datetime.datetime.strptime(d, "%Y%m%d")
+             for d in (ds.StudyDate, shown.StudyDate)]
+    assert (dates[1] - dates[0]).days == days != 0
+
+
+def test_an_issuer_makes_another_pseudonym(tmp_path, key):
+    plain = pseudonym(tmp_path, key, "A1\n").stdout
+    issued = pseudonym(tmp_path, key, "A1\n", "--issuer", "HOSPITAL").stdout
+    assert plain.splitlines()[1] != issued.splitlines()[1]
+
+
+def test_use_of_the_mapping_is_audited_without_values(tmp_path, key):
+    pseudonym(tmp_path, key, "SECRET-1\nSECRET-2\n")
+    audit = tmp_path / "state/vivofs/audit.log"
+    text = audit.read_text()
+    assert re.fullmatch(r"\S+Z uid=\d+ pid=\d+ pseudonym kind=patient lines=2 "
+                        r"key=[0-9a-f]{16}\n", text)
+    assert audit.stat().st_mode & 0o777 == 0o600
+
+
+def test_without_an_audit_there_is_no_mapping(tmp_path, key):
+    (tmp_path / "state").write_text("in the way")
+    got = pseudonym(tmp_path, key, "A1\n")
+    assert got.returncode == 1 and got.stdout == "" and "A1" not in got.stderr
+
+
+def test_faults_of_the_mapping_name_the_line_only(tmp_path, key):
+    got = pseudonym(tmp_path, key, "1.2.3\nZQ77\n", "--kind", "uid")
+    assert got.returncode == 1
+    assert got.stderr == "vivofs: stdin, line 2: not a UID\n"
+    assert pseudonym(tmp_path, key, "", "--kind", "name").returncode == 2
+    os.chmod(key, 0o644)
+    got = pseudonym(tmp_path, key, "A1\n")
+    assert got.returncode == 1 and got.stdout == "" and "0600" in got.stderr
+
+
+def test_a_key_may_lie_in_the_kernel(tmp_path, key):
+    name = f"vivofs:test-{os.getpid()}"
+    with open(key, "rb") as f:
+        added = subprocess.run(["keyctl", "padd", "user", name, "@u"],
+                               stdin=f, capture_output=True, text=True)
+    there = added.returncode == 0
+    got = pseudonym(tmp_path, "keyring:" + name, "A1\n")
+    if there:
+        assert got.stdout == pseudonym(tmp_path, key, "A1\n").stdout
+        subprocess.run(["keyctl", "unlink", added.stdout.strip(), "@u"], check=True)
+    # Where containers have no keyrings, and when it is gone, it is said so.
+    got = pseudonym(tmp_path, "keyring:" + name, "A1\n")
+    assert got.returncode == 1 and "keyring" in got.stderr and got.stdout == ""
