@@ -3,15 +3,20 @@
  *
  * Series carry the counts of their members, so that only series of which a part is
  * selected are looked into. */
-#include "catalog/internal.h"
+#include "catalog/column.h"
 
 #include <errno.h>
+#include <string.h>
 
 struct counting {
     struct vivo_catdb *d;
     const struct vivo_selection *sel;
     struct vivo_counts *out;
     struct vivo_rowset nodes[VIVO_LEVEL_SERIES]; /* collections to studies seen */
+    struct vivo_place place;
+    struct vivo_common common;
+    struct vivo_vector *vector;
+    bool hot_only;
     struct vivo_err *err;
 };
 
@@ -52,6 +57,40 @@ static int count_members(struct counting *k, vivo_row series, uint64_t *open)
     return st ? rc : -EIO;
 }
 
+/* The same from columns: 1 = done, 0 = they do not tell. */
+static int count_columns(struct counting *k, sqlite3_stmt *row,
+                         const struct vivo_lineage *l, uint64_t *open)
+{
+    vivo_row series = l->rows[VIVO_LEVEL_SERIES];
+    struct vivo_member_sizes sizes;
+    struct vivo_member_size m;
+    const uint8_t *truths;
+    int rc;
+
+    if (sqlite3_column_int(row, COL_PACKED) != PACKED || !k->vector)
+        return 0;
+    memcpy(k->place.rows, l->rows, sizeof l->rows);
+    rc = vivo_catalog_common_load(&k->common, k->d, row, k->hot_only, k->err);
+    if (rc == 0)
+        rc = vivo_catalog_common_truths(&k->common, k->vector, k->d, series, &truths,
+                                        k->err);
+    if (rc == 1)
+        rc = vivo_catalog_sizes_open(k->d, series, &sizes, k->err);
+    if (rc != 1)
+        return rc;
+    *open = 0;
+    for (size_t i = 0; i < k->common.members && vivo_catalog_sizes_next(&sizes, &m);
+         i++) {
+        bool counts = truths[i] && !m.refused;
+        k->out->refused += truths[i] && m.refused;
+        *open += counts;
+        k->out->bytes += counts ? m.size : 0;
+        k->out->at_risk += counts && m.risk;
+    }
+    vivo_catalog_sizes_close(&sizes);
+    return 1;
+}
+
 static int add_nodes(struct counting *k, const struct vivo_lineage *l)
 {
     for (int i = VIVO_LEVEL_COLLECTION; i < VIVO_LEVEL_SERIES; i++)
@@ -83,7 +122,10 @@ static int count_one(struct counting *k, sqlite3_stmt *st)
         k->out->bytes += (uint64_t)sqlite3_column_int64(st, COL_BYTES);
         k->out->at_risk += (uint64_t)sqlite3_column_int64(st, COL_RISK);
     } else {
-        rc = count_members(k, l.rows[VIVO_LEVEL_SERIES], &open);
+        rc = count_columns(k, st, &l, &open);
+        if (rc == 0)
+            rc = count_members(k, l.rows[VIVO_LEVEL_SERIES], &open);
+        rc = VIVO_MIN(rc, 0);
     }
     k->out->instances += open;
     /* A series without members has not been listed yet; one of which nothing opens
@@ -174,11 +216,16 @@ int vivo_catalog_count(struct vivo_catalog *c, enum vivo_level level, vivo_row r
                        struct vivo_err *err)
 {
     struct vivo_counts counts = {0};
-    struct counting k = {.sel = sel, .out = &counts, .err = err};
+    struct counting k = {.sel = sel, .out = &counts, .err = err, .place.sel = sel};
     int rc;
 
     if (level >= VIVO_LEVEL_INSTANCE)
         return vivo_fail(err, EINVAL, "catalog: nothing is below an instance");
+    vivo_catalog_common_init(&k.common, &k.place);
+    if (sel && !sel->all) {
+        k.vector = vivo_catalog_vector_new(vivo_query_root(sel->query));
+        k.hot_only = vivo_catalog_is_hot(vivo_query_root(sel->query));
+    }
     k.d = vivo_catalog_reader(c, err);
     rc = k.d ? vivo_catdb_do(k.d, "BEGIN", err) : -EIO;
     if (rc == 0) {
@@ -187,6 +234,8 @@ int vivo_catalog_count(struct vivo_catalog *c, enum vivo_level level, vivo_row r
     }
     if (k.d)
         vivo_catalog_reader_done(c, k.d);
+    vivo_catalog_common_free(&k.common);
+    vivo_catalog_vector_free(k.vector);
     for (size_t i = 0; i < VIVO_ARRAY_LEN(k.nodes); i++)
         free(k.nodes[i].rows);
     if (rc == 0)

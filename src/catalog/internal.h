@@ -44,6 +44,7 @@ struct vivo_sstate {
     size_t nvarying, cap_varying;
     int origin;
     bool kept, dirty, dirty_base;
+    bool altered; /* more than sizes: its columns are void */
     char namer[VIVO_UID_MAX + 1];
     int64_t members, known, open, bytes, risk;
 };
@@ -263,7 +264,8 @@ enum {
     COL_LISTED,
     COL_VARIES,
     COL_HOT,
-    COL_DIRECT
+    COL_DIRECT,
+    COL_PACKED
 };
 sqlite3_stmt *vivo_catalog_series_below(struct vivo_catdb *d, enum vivo_level level,
                                         vivo_row row, struct vivo_err *err);

@@ -4,7 +4,7 @@
  * What was put or known is marked in a bitmap over row numbers; at a complete end
  * what this parent had before and is not marked goes. All of that, with the flags
  * that show the result, is one transaction. */
-#include "catalog/internal.h"
+#include "catalog/column.h"
 
 #include <errno.h>
 #include <string.h>
@@ -483,6 +483,9 @@ int vivo_listing_end(struct vivo_listing *l, bool complete, struct vivo_err *err
             rc = finish(l, complete, err);
         rc = vivo_catalog_write_end(l->c, rc, true, err);
     }
+    /* Columns only make queries faster: without them the listing is as good. */
+    if (rc == 0)
+        vivo_catalog_pack(l->c, NULL);
     free_listing(l);
     return rc;
 }

@@ -391,7 +391,7 @@ static int base_from_record(struct vivo_writer *w, vivo_row id, vivo_row study,
     sqlite3_reset(st);
     ss->origin = ORIGIN_RECORD;
     ss->kept = true;
-    ss->dirty = ss->dirty_base = true;
+    ss->dirty = ss->dirty_base = ss->altered = true;
     return rc < 0 ? rc : 0;
 }
 

@@ -111,7 +111,7 @@ static void count(struct vivo_sstate *ss, int64_t sign, uint64_t size, int refus
 {
     ss->members += sign;
     ss->known += headers ? sign : 0;
-    ss->dirty = true;
+    ss->dirty = ss->altered = true;
     if (refusal)
         return;
     ss->open += sign;
@@ -403,7 +403,7 @@ static int renew_diff(struct vivo_writer *w, struct vivo_sstate *ss, vivo_row id
     sqlite3_reset(st);
     if (same)
         return 0;
-    w->dirty = true;
+    w->dirty = ss->dirty = ss->altered = true;
     return vivo_catalog_write_diff(w, id, made, err);
 }
 

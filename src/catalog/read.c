@@ -126,7 +126,7 @@ sqlite3_stmt *vivo_catalog_series_below(struct vivo_catdb *d, enum vivo_level le
 /* CROSS JOIN keeps SQLite's planner from starting at the wrong end. */
 #define COLUMNS                                                                        \
     "SELECT s.id, s.parent, t.parent, p.parent, s.members, s.known, s.open, s.bytes,"  \
-    " s.risk, s.listed, s.varies, s.hot, s.lookup IS NOT NULL FROM "
+    " s.risk, s.listed, s.varies, s.hot, s.lookup IS NOT NULL, s.packed FROM "
 #define DOWN                                                                           \
     "patient p CROSS JOIN study t ON t.parent = p.id CROSS JOIN series s"              \
     " ON s.parent = t.id WHERE "

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/catalog/remove.c -- what the archive no longer has goes. */
-#include "catalog/internal.h"
+#include "catalog/column.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@ static int remove_instance(struct vivo_writer *w, int64_t instance,
                            struct vivo_err *err)
 {
     int rc = run1(&w->db,
-                  "UPDATE series SET members = series.members - 1,"
+                  "UPDATE series SET packed = 0, members = series.members - 1,"
                   " known = series.known - i.headers,"
                   " open = series.open - (i.refusal = 0), bytes = series.bytes -"
                   " CASE i.refusal WHEN 0 THEN i.size ELSE 0 END,"
@@ -131,7 +131,7 @@ static int remove_series(struct vivo_writer *w, vivo_row row, struct vivo_err *e
         "DELETE FROM base WHERE id = ?1",
         "DELETE FROM series WHERE id = ?1",
     };
-    int rc = 0;
+    int rc = vivo_catalog_unpack(w, row, err);
 
     for (size_t i = 0; rc == 0 && i < VIVO_ARRAY_LEN(sql); i++)
         rc = run1(&w->db, sql[i], row, err);
@@ -159,6 +159,29 @@ int vivo_catalog_remove_node(struct vivo_writer *w, enum vivo_level level, vivo_
     return rc < 0 ? rc : run1(&w->db, sql[level], row, err);
 }
 
+/* Columns of series that are about to be pruned. */
+static int unpack_empty(struct vivo_writer *w, struct vivo_err *err)
+{
+    sqlite3_stmt *st = vivo_catdb_stmt(
+        &w->db, "SELECT id FROM series WHERE lookup IS NULL AND members = 0", err);
+    struct vivo_rowset rows = {NULL, 0, 0};
+    int rc;
+
+    if (!st)
+        return -EIO;
+    while ((rc = vivo_catdb_step(&w->db, st, err)) == 1) {
+        if (vivo_catalog_rowset_add(&rows, sqlite3_column_int64(st, 0)) == 0)
+            continue;
+        sqlite3_reset(st);
+        rc = vivo_fail(err, ENOMEM, "catalog: out of memory");
+        break;
+    }
+    for (size_t i = 0; rc == 0 && i < rows.n; i++)
+        rc = vivo_catalog_unpack(w, rows.rows[i], err);
+    free(rows.rows);
+    return rc;
+}
+
 int vivo_catalog_prune(struct vivo_writer *w, struct vivo_err *err)
 {
     static const char *const sql[] = {
@@ -172,7 +195,7 @@ int vivo_catalog_prune(struct vivo_writer *w, struct vivo_err *err)
         "DELETE FROM collection WHERE lookup IS NULL"
         " AND NOT EXISTS (SELECT 1 FROM patient p WHERE p.parent = collection.id)",
     };
-    int rc = 0;
+    int rc = unpack_empty(w, err);
 
     for (size_t i = 0; rc == 0 && i < VIVO_ARRAY_LEN(sql); i++)
         rc = vivo_catdb_do(&w->db, sql[i], err);

@@ -7,7 +7,7 @@
  * never listed are decided by their own record, or become pending. patient(E), study(E)
  * and series(E) are answered first, each by a pass of its own. One read transaction
  * gives all passes the same state. */
-#include "catalog/internal.h"
+#include "catalog/column.h"
 
 #include <errno.h>
 #include <string.h>
@@ -23,6 +23,8 @@ struct run {
     struct vivo_place place;
     struct vivo_rowset needs[VIVO_LEVEL_INSTANCE]; /* to be listed, by level */
     struct vivo_buf scratch;
+    struct vivo_common common;
+    struct vivo_vector *vector; /* of node; NULL when there is no memory for it */
     struct vivo_err *err;
 };
 
@@ -38,14 +40,14 @@ static bool path_is_hot(const struct vivo_query_path *p)
            vivo_catalog_hot(p->steps[0].tag) >= 0;
 }
 
-static bool is_hot(const struct vivo_query_node *n)
+bool vivo_catalog_is_hot(const struct vivo_query_node *n)
 {
     switch (n->kind) {
     case VIVO_QUERY_AND:
     case VIVO_QUERY_OR:
-        return is_hot(n->a) && is_hot(n->b);
+        return vivo_catalog_is_hot(n->a) && vivo_catalog_is_hot(n->b);
     case VIVO_QUERY_NOT:
-        return is_hot(n->a);
+        return vivo_catalog_is_hot(n->a);
     case VIVO_QUERY_LEVEL: /* answered from its own pass */
     case VIVO_QUERY_ANY:   /* its seven attributes are all hot */
         return true;
@@ -171,53 +173,6 @@ static enum vivo_truth eval(struct run *r, struct vivo_attrs a, const uint32_t *
     return vivo_query_eval(r->node, &src);
 }
 
-static enum vivo_truth eval_hot(struct run *r, sqlite3_stmt *series, bool headers)
-{
-    uint64_t mask = (uint64_t)sqlite3_column_int64(series, COL_VARIES);
-    uint32_t varying[VIVO_CATALOG_HOT_MAX];
-    size_t n = 0;
-
-    for (unsigned bit = 0; bit < 63; bit++)
-        if (mask >> bit & 1)
-            varying[n++] = vivo_catalog_hot_tag(bit);
-    return eval(r, vivo_catdb_column_attrs(series, COL_HOT), varying, n, headers);
-}
-
-/* Negative errno or a truth. */
-static int eval_base(struct run *r, vivo_row series, bool headers)
-{
-    sqlite3_stmt *st =
-        vivo_catdb_stmt(r->d, "SELECT varying, attrs FROM base WHERE id = ?1", r->err);
-    uint32_t *varying = NULL;
-    struct vivo_attrs packed;
-    size_t n;
-    int rc;
-
-    if (!st)
-        return -EIO;
-    vivo_catdb_int(st, 1, series);
-    rc = vivo_catdb_step(r->d, st, r->err);
-    if (rc < 0)
-        return rc;
-    if (rc == 0)
-        return (int)eval(r, (struct vivo_attrs){NULL, 0}, NULL, 0, headers);
-    packed = vivo_catdb_column_attrs(st, 0);
-    n = packed.len / 4;
-    if (n) {
-        varying = malloc(n * sizeof *varying);
-        if (!varying) {
-            sqlite3_reset(st);
-            return no_memory(r);
-        }
-        for (size_t i = 0; i < n; i++)
-            varying[i] = vivo_le32(packed.data + 4 * i);
-    }
-    rc = (int)eval(r, vivo_catdb_column_attrs(st, 1), varying, n, headers);
-    free(varying);
-    sqlite3_reset(st);
-    return rc;
-}
-
 /* The base of a series, into r's own memory. */
 static int member_base(struct run *r, vivo_row series, struct vivo_buf *out)
 {
@@ -275,36 +230,44 @@ static int eval_members(struct run *r, vivo_row series, bool headers)
     return rc < 0 ? rc : 0;
 }
 
+/* The same from columns: 1 = done, 0 = they do not tell. */
+static int eval_columns(struct run *r, vivo_row series)
+{
+    const uint8_t *truths;
+    int rc = vivo_catalog_common_truths(&r->common, r->vector, r->d, series, &truths,
+                                        r->err);
+
+    if (rc == 1 && memchr(truths, VIVO_TRUE, r->common.members) &&
+        add_found(r, VIVO_LEVEL_SERIES, false) < 0)
+        return -ENOMEM;
+    return rc;
+}
+
 static int select_series(struct run *r, sqlite3_stmt *st)
 {
-    int64_t members = sqlite3_column_int64(st, COL_MEMBERS);
-    bool direct = sqlite3_column_int(st, COL_DIRECT) != 0;
-    bool listed = !direct || sqlite3_column_int(st, COL_LISTED) != 0;
-    bool headers =
-        listed && members > 0 && sqlite3_column_int64(st, COL_KNOWN) == members;
-    uint64_t mask = (uint64_t)sqlite3_column_int64(st, COL_VARIES);
+    struct vivo_common *c = &r->common;
     vivo_row id = sqlite3_column_int64(st, COL_ID);
-    int t;
+    enum vivo_truth t;
+    int rc = vivo_catalog_common_load(c, r->d, st, r->hot_only, r->err);
 
-    if (listed && members == 0)
-        return 0;
+    if (rc < 0 || (c->listed && c->members == 0))
+        return rc;
     r->place.rows[VIVO_LEVEL_SERIES] = id;
     r->place.rows[VIVO_LEVEL_STUDY] = sqlite3_column_int64(st, COL_STUDY);
     r->place.rows[VIVO_LEVEL_PATIENT] = sqlite3_column_int64(st, COL_PATIENT);
     r->place.rows[VIVO_LEVEL_COLLECTION] = sqlite3_column_int64(st, COL_COLLECTION);
-    if (r->hot_only && !(mask & VIVO_CATALOG_HOT_GROUPS))
-        t = (int)eval_hot(r, st, headers);
-    else
-        t = eval_base(r, id, headers);
-    if (t < 0)
-        return t;
+    r->place.nwants = r->place.nneeds = 0;
+    t = vivo_query_eval(r->node, &c->src);
     if (t == VIVO_TRUE)
         return add_found(r, VIVO_LEVEL_SERIES, true);
     if (t == VIVO_FALSE)
         return 0;
-    if (!listed)
+    if (!c->listed)
         return add_unknown(r, VIVO_LEVEL_SERIES, true);
-    return eval_members(r, id, headers);
+    rc = eval_columns(r, id);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    return eval_members(r, id, c->src.headers);
 }
 
 /* ---- what was never listed
@@ -393,12 +356,15 @@ static int run(struct run *r, enum vivo_level level, vivo_row row)
     st = rc < 0 ? NULL : vivo_catalog_series_below(r->d, level, row, r->err);
     if (!st)
         return rc < 0 ? rc : -EIO;
+    r->vector = vivo_catalog_vector_new(r->node);
     while ((rc = vivo_catdb_step(r->d, st, r->err)) == 1) {
         rc = select_series(r, st);
         if (rc < 0)
             break;
     }
     sqlite3_reset(st);
+    vivo_catalog_vector_free(r->vector);
+    r->vector = NULL;
     sort_found(r->found);
     return rc;
 }
@@ -451,7 +417,7 @@ static int answer_levels(struct run *r, enum vivo_level level, vivo_row row)
         struct vivo_inner *in = &r->sel->inner[i];
         in->node = nodes[i];
         r->node = nodes[i]->a;
-        r->hot_only = is_hot(r->node);
+        r->hot_only = vivo_catalog_is_hot(r->node);
         r->found = &in->found;
         rc = run(r, level, row);
         if (rc == 0)
@@ -539,7 +505,7 @@ static int select_in(struct run *r, enum vivo_level level, vivo_row row)
         rc = inner_scope(r, &inner_level, &inner_row);
     if (rc == 0)
         rc = answer_levels(r, inner_level, inner_row);
-    r->hot_only = is_hot(r->node);
+    r->hot_only = vivo_catalog_is_hot(r->node);
     if (rc == 0)
         rc = run(r, level, row);
     if (rc == 0)
@@ -570,6 +536,7 @@ int vivo_catalog_select(struct vivo_catalog *c, enum vivo_level level, vivo_row 
     r.found = &sel->f;
     r.node = q ? vivo_query_root(q) : NULL;
     vivo_buf_init(&r.scratch, 2 * VIVO_ATTRS_MAX);
+    vivo_catalog_common_init(&r.common, &r.place);
     r.d = vivo_catalog_reader(c, err);
     rc = r.d ? vivo_catdb_do(r.d, "BEGIN", err) : -EIO;
     if (rc == 0) {
@@ -579,6 +546,7 @@ int vivo_catalog_select(struct vivo_catalog *c, enum vivo_level level, vivo_row 
     if (r.d)
         vivo_catalog_reader_done(c, r.d);
     vivo_buf_free(&r.scratch);
+    vivo_catalog_common_free(&r.common);
     for (size_t i = 0; i < VIVO_ARRAY_LEN(r.needs); i++)
         free(r.needs[i].rows);
     if (rc < 0) {

@@ -122,9 +122,10 @@ static int flush_base(struct vivo_writer *w, struct vivo_sstate *ss,
         return rc;
     if (vivo_catalog_hot_make(base, ss->varying, ss->nvarying, &w->scratch2, &mask) < 0)
         return vivo_fail(err, ENOMEM, "catalog: out of memory");
-    st = vivo_catdb_stmt(
-        &w->db, "UPDATE series SET varies = ?2, hot = ?3, origin = ?4 WHERE id = ?1",
-        err);
+    st = vivo_catdb_stmt(&w->db,
+                         "UPDATE series SET varies = ?2, hot = ?3, origin = ?4,"
+                         " packed = 0 WHERE id = ?1",
+                         err);
     if (!st)
         return -EIO;
     vivo_catdb_int(st, 1, ss->id);
@@ -148,7 +149,8 @@ static int flush_one(struct vivo_writer *w, struct vivo_sstate *ss,
     ss->dirty = false;
     st = vivo_catdb_stmt(&w->db,
                          "UPDATE series SET members = ?2, known = ?3, open = ?4,"
-                         " bytes = ?5, risk = ?6 WHERE id = ?1",
+                         " bytes = ?5, risk = ?6, packed = CASE WHEN ?7 THEN 0"
+                         " WHEN packed = 1 THEN 2 ELSE packed END WHERE id = ?1",
                          err);
     if (!st)
         return -EIO;
@@ -158,6 +160,8 @@ static int flush_one(struct vivo_writer *w, struct vivo_sstate *ss,
     vivo_catdb_int(st, 4, ss->open);
     vivo_catdb_int(st, 5, ss->bytes);
     vivo_catdb_int(st, 6, ss->risk);
+    vivo_catdb_int(st, 7, ss->altered);
+    ss->altered = false;
     return vivo_catdb_run(&w->db, st, err);
 }
 
@@ -224,7 +228,7 @@ static int insert_tag(struct vivo_sstate *ss, uint32_t tag)
     }
     ss->varying[at] = tag;
     ss->nvarying++;
-    ss->dirty = ss->dirty_base = true;
+    ss->dirty = ss->dirty_base = ss->altered = true;
     return 0;
 }
 
@@ -353,7 +357,7 @@ static int set_base(struct vivo_writer *w, struct vivo_sstate *ss, struct vivo_a
         return vivo_fail(err, ENOMEM, "catalog: out of memory");
     w->remembered += ss->base.len;
     ss->origin = origin;
-    ss->dirty = ss->dirty_base = true;
+    ss->dirty = ss->dirty_base = ss->altered = true;
     return 0;
 }
 

@@ -133,7 +133,7 @@ static int set_refusal(struct vivo_catalog *c, vivo_row instance, int refusal,
     ss->open += sign;
     ss->bytes += sign * old.size;
     ss->risk += old.risk ? sign : 0;
-    ss->dirty = w->dirty = true;
+    ss->dirty = ss->altered = w->dirty = true;
     return vivo_catdb_run(&w->db, st, err);
 }
 

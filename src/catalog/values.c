@@ -4,7 +4,7 @@
  * Values that no comparison tells apart are one (HEAD and Head, 1.0 and 1; DESIGN A5),
  * spelt as the smallest in byte order. Where the attribute does not vary in a series
  * its base answers for all members. */
-#include "catalog/internal.h"
+#include "catalog/column.h"
 
 #include "vivofs/text.h"
 
@@ -19,16 +19,32 @@ struct value {
     uint64_t instances, object; /* object: the last that was counted */
 };
 
+#define SEEN_SLOTS 2048
+#define SEEN_VALUE 23
+struct seen {        /* a value as it stands, taken in before */
+    struct value *v; /* NULL = an empty slot */
+    char vr[2];
+    uint8_t len;
+    uint8_t text[SEEN_VALUE];
+};
+
 struct gather {
     struct vivo_catdb *d;
     const struct vivo_selection *sel;
     uint32_t tag;
     struct vivo_arena *arena;
-    struct value *table; /* open addressing; a power of two */
+    struct value **table; /* open addressing; a power of two */
     size_t n, cap;
     uint64_t missing, object;
     bool has_missing;
     struct vivo_buf tmp;
+    struct vivo_buf one; /* a data set of one attribute */
+    bool hot_only;
+    struct value *last; /* that add_text found or made */
+    struct seen seen[SEEN_SLOTS];
+    struct vivo_place place;
+    struct vivo_common common;
+    struct vivo_vector *vector;
     struct vivo_err *err;
 };
 
@@ -47,15 +63,15 @@ static size_t slot_of(const struct gather *g, const char *key)
 
     for (const char *p = key; *p; p++)
         h = (h ^ (uint8_t)*p) * 1099511628211u;
-    for (i = (size_t)h & (g->cap - 1); g->table[i].key; i = (i + 1) & (g->cap - 1))
-        if (strcmp(g->table[i].key, key) == 0)
+    for (i = (size_t)h & (g->cap - 1); g->table[i]; i = (i + 1) & (g->cap - 1))
+        if (strcmp(g->table[i]->key, key) == 0)
             break;
     return i;
 }
 
 static int grow(struct gather *g)
 {
-    struct value *old = g->table;
+    struct value **old = g->table;
     size_t cap = g->cap;
 
     g->cap = cap ? 2 * cap : 256;
@@ -66,8 +82,8 @@ static int grow(struct gather *g)
         return -ENOMEM;
     }
     for (size_t i = 0; i < cap; i++)
-        if (old[i].key)
-            g->table[slot_of(g, old[i].key)] = old[i];
+        if (old[i])
+            g->table[slot_of(g, old[i]->key)] = old[i];
     free(old);
     return 0;
 }
@@ -92,7 +108,7 @@ static int make_key(struct gather *g, const char *vr, const char *s, size_t len)
 static int add_text(struct gather *g, const char *vr, const char *s, size_t len,
                     uint64_t instances)
 {
-    struct value *v;
+    struct value *v, **at;
 
     while (len && (*s == ' ' || *s == 0)) {
         s++;
@@ -104,13 +120,19 @@ static int add_text(struct gather *g, const char *vr, const char *s, size_t len,
         return 0;
     if (make_key(g, vr, s, len) < 0 || (2 * g->n >= g->cap && grow(g) < 0))
         return no_memory(g);
-    v = &g->table[slot_of(g, (const char *)g->tmp.data)];
-    if (!v->key) {
+    at = &g->table[slot_of(g, (const char *)g->tmp.data)];
+    if (!*at) {
+        v = vivo_arena_alloc(g->arena, sizeof *v);
+        if (!v)
+            return no_memory(g);
+        *v = (struct value){0};
         v->key = vivo_arena_strndup(g->arena, (const char *)g->tmp.data, g->tmp.len);
         if (!v->key)
             return no_memory(g);
+        *at = v;
         g->n++;
     }
+    g->last = v = *at;
     if (!v->text || strncmp(s, v->text, len) < 0 ||
         (strncmp(s, v->text, len) == 0 && strlen(v->text) > len)) {
         v->text = vivo_arena_strndup(g->arena, s, len);
@@ -203,6 +225,115 @@ static int add_members(struct gather *g, vivo_row series, struct vivo_attrs base
     return st ? rc : -EIO;
 }
 
+/* A value that was taken in before, or 0. */
+static struct seen *seen_slot(struct gather *g, const struct vivo_cell *cell)
+{
+    uint32_t h = 2166136261u;
+
+    if (cell->len > SEEN_VALUE)
+        return NULL;
+    for (size_t i = 0; i < cell->len; i++)
+        h = (h ^ cell->value[i]) * 16777619u;
+    return &g->seen[(h ^ h >> 11) % SEEN_SLOTS];
+}
+
+static int add_cell(struct gather *g, const char *vr, const struct vivo_cell *cell)
+{
+    struct vivo_attr a = {
+        .tag = g->tag, .value = cell->value, .len = (uint32_t)cell->len};
+    struct seen *s = is_text(vr) ? seen_slot(g, cell) : NULL;
+    int rc;
+
+    if (s && s->v && s->len == cell->len && s->vr[0] == vr[0] && s->vr[1] == vr[1] &&
+        !memcmp(s->text, cell->value, cell->len)) {
+        s->v->instances++;
+        return 0;
+    }
+    memcpy(a.vr, vr, sizeof a.vr);
+    if (!is_text(vr)) { /* read through a data set of its own */
+        vivo_buf_clear(&g->one);
+        if (vivo_attrs_put(&g->one, a.tag, vr, a.value, a.len) < 0)
+            return no_memory(g);
+        return add_attr(g, &a, (struct vivo_attrs){g->one.data, g->one.len}, 1);
+    }
+    g->last = NULL;
+    rc = add_attr(g, &a, (struct vivo_attrs){NULL, 0}, 1);
+    if (rc < 0 || !s || !g->last || memchr(a.value, '\\', a.len))
+        return rc;
+    s->v = g->last;
+    s->len = (uint8_t)a.len;
+    memcpy(s->vr, vr, 2);
+    memcpy(s->text, a.value, a.len);
+    return 0;
+}
+
+static int add_cells(struct gather *g, const uint8_t *truths, struct vivo_column *c,
+                     struct vivo_member_sizes *sizes, uint64_t *shared)
+{
+    struct vivo_member_size m;
+    struct vivo_cell cell;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < g->common.members; i++) {
+        cell = (struct vivo_cell){.kind = VIVO_CELL_BASE};
+        if (c)
+            vivo_catalog_column_next(c, &cell);
+        if (!vivo_catalog_sizes_next(sizes, &m) || cell.kind == VIVO_CELL_END)
+            return vivo_fail(g->err, EIO, "catalog: a column is too short");
+        if ((truths && !truths[i]) || m.refused)
+            continue;
+        if (cell.kind == VIVO_CELL_BASE)
+            ++*shared;
+        else if (cell.kind == VIVO_CELL_ABSENT)
+            rc = add_attr(g, NULL, (struct vivo_attrs){NULL, 0}, 1);
+        else
+            rc = add_cell(g, c->vr, &cell);
+    }
+    return rc;
+}
+
+/* Members from columns: 1 = done, 0 = they do not tell. */
+static int add_columns(struct gather *g, sqlite3_stmt *row, vivo_row series, bool whole)
+{
+    struct vivo_common *k = &g->common;
+    const uint8_t *truths = NULL;
+    struct vivo_member_sizes sizes;
+    struct vivo_column col;
+    struct vivo_attr e;
+    uint64_t shared = 0;
+    bool varies;
+    int rc = sqlite3_column_int(row, COL_PACKED);
+
+    if (rc != PACKED && rc != PACKED_SIZES_OLD)
+        return 0;
+    rc = vivo_catalog_common_load(k, g->d, row, g->hot_only, g->err);
+    if (rc == 0)
+        rc = whole ? 1
+                   : vivo_catalog_common_truths(k, g->vector, g->d, series, &truths,
+                                                g->err);
+    if (rc != 1)
+        return rc;
+    varies = vivo_catalog_tags_have(k->src.varying, k->src.nvarying, g->tag);
+    if (varies)
+        rc = vivo_catalog_column_open(g->d, series, g->tag, &col, g->err);
+    if (rc != 1)
+        return rc;
+    rc = vivo_catalog_sizes_open(g->d, series, &sizes, g->err);
+    if (rc == 1) {
+        rc = add_cells(g, truths, varies ? &col : NULL, &sizes, &shared);
+        vivo_catalog_sizes_close(&sizes);
+        rc = rc < 0 ? rc : 1;
+    }
+    if (varies)
+        vivo_catalog_column_close(&col);
+    if (rc == 1 && shared) {
+        bool there = vivo_attrs_find(k->src.attrs, g->tag, &e);
+        int added = add_attr(g, there ? &e : NULL, k->src.attrs, shared);
+        rc = added < 0 ? added : 1;
+    }
+    return rc;
+}
+
 static bool tag_varies(struct vivo_attrs packed, uint32_t tag)
 {
     for (size_t at = 0; at + 4 <= packed.len; at += 4)
@@ -274,6 +405,13 @@ static int add_series(struct gather *g, sqlite3_stmt *st)
             return add_attr(g, &e, a, open);
         return members ? add_attr(g, NULL, a, open) : 0;
     }
+    if (!whole || hot < 0 || mask >> hot & 1) {
+        int rc;
+        memcpy(g->place.rows, l.rows, sizeof l.rows);
+        rc = add_columns(g, st, l.rows[VIVO_LEVEL_SERIES], whole);
+        if (rc != 0)
+            return VIVO_MIN(rc, 0);
+    }
     return add_base(g, l.rows[VIVO_LEVEL_SERIES], whole, open, members);
 }
 
@@ -283,7 +421,10 @@ static int add_series(struct gather *g, sqlite3_stmt *st)
 
 static int by_text(const void *a, const void *b)
 {
-    return strcmp(((const struct value *)a)->text, ((const struct value *)b)->text);
+    const struct value *x = *(struct value *const *)a;
+    const struct value *y = *(struct value *const *)b;
+
+    return strcmp(x->text, y->text);
 }
 
 static int emit_values(struct gather *g, vivo_value_fn *fn, void *ctx)
@@ -292,12 +433,12 @@ static int emit_values(struct gather *g, vivo_value_fn *fn, void *ctx)
     int rc = 0;
 
     for (size_t i = 0; i < g->cap; i++)
-        if (g->table[i].key)
+        if (g->table[i])
             g->table[n++] = g->table[i];
     if (n)
         qsort(g->table, n, sizeof *g->table, by_text);
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = fn(ctx, g->table[i].text, g->table[i].instances);
+        rc = fn(ctx, g->table[i]->text, g->table[i]->instances);
     if (rc == 0 && g->has_missing)
         rc = fn(ctx, NULL, g->missing);
     return rc;
@@ -351,31 +492,59 @@ static int gather_all(struct gather *g, enum vivo_level level, vivo_row row)
     return rc < 0 ? rc : add_unlisted(g, level, row);
 }
 
+static int gather_in(struct gather *g, struct vivo_catalog *c, enum vivo_level level,
+                     vivo_row row)
+{
+    int rc;
+
+    g->d = vivo_catalog_reader(c, g->err);
+    if (!g->d)
+        return -EIO;
+    rc = vivo_catdb_do(g->d, "BEGIN", g->err);
+    if (rc == 0) {
+        rc = gather_all(g, level, level == VIVO_LEVEL_NONE ? 0 : row);
+        vivo_catdb_do(g->d, "COMMIT", NULL);
+    }
+    vivo_catalog_reader_done(c, g->d);
+    return rc;
+}
+
 int vivo_catalog_values(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                         const struct vivo_selection *sel, uint32_t tag,
                         vivo_value_fn *fn, void *ctx, struct vivo_err *err)
 {
-    struct gather g = {.sel = sel, .tag = tag, .err = err};
-    int rc;
+    struct gather *g;
+    int rc = 0;
 
     if (level >= VIVO_LEVEL_INSTANCE)
         return vivo_fail(err, EINVAL, "catalog: nothing is below an instance");
-    g.arena = vivo_arena_new(VALUES_MAX);
-    if (!g.arena)
+    g = calloc(1, sizeof *g);
+    if (!g)
         return vivo_fail(err, ENOMEM, "catalog: out of memory");
-    vivo_buf_init(&g.tmp, 4 * VIVO_ATTRS_VALUE_MAX);
-    g.d = vivo_catalog_reader(c, err);
-    rc = g.d ? vivo_catdb_do(g.d, "BEGIN", err) : -EIO;
-    if (rc == 0) {
-        rc = gather_all(&g, level, level == VIVO_LEVEL_NONE ? 0 : row);
-        vivo_catdb_do(g.d, "COMMIT", NULL);
+    g->sel = g->place.sel = sel;
+    g->tag = tag;
+    g->err = err;
+    g->hot_only = vivo_catalog_hot(tag) >= 0;
+    g->arena = vivo_arena_new(VALUES_MAX);
+    if (!g->arena)
+        rc = no_memory(g);
+    vivo_buf_init(&g->tmp, 4 * VIVO_ATTRS_VALUE_MAX);
+    vivo_buf_init(&g->one, VIVO_ATTRS_MAX);
+    vivo_catalog_common_init(&g->common, &g->place);
+    if (sel && !sel->all) {
+        g->vector = vivo_catalog_vector_new(vivo_query_root(sel->query));
+        g->hot_only = g->hot_only && vivo_catalog_is_hot(vivo_query_root(sel->query));
     }
-    if (g.d)
-        vivo_catalog_reader_done(c, g.d);
     if (rc == 0)
-        rc = emit_values(&g, fn, ctx);
-    vivo_buf_free(&g.tmp);
-    vivo_arena_free(g.arena);
-    free(g.table);
+        rc = gather_in(g, c, level, row);
+    if (rc == 0)
+        rc = emit_values(g, fn, ctx);
+    vivo_buf_free(&g->tmp);
+    vivo_buf_free(&g->one);
+    vivo_catalog_common_free(&g->common);
+    vivo_catalog_vector_free(g->vector);
+    vivo_arena_free(g->arena);
+    free(g->table);
+    free(g);
     return rc;
 }

@@ -125,6 +125,43 @@ static void check_query(struct vivo_catalog *c, const char *text, uint64_t want)
     vivo_query_unref(q);
 }
 
+static int count_value(void *ctx, const char *value, uint64_t instances)
+{
+    uint64_t *t = ctx;
+
+    t[0]++;
+    t[1] += instances;
+    t[2] += value == NULL;
+    return 0;
+}
+
+/* Values of an attribute, of all or of what matches. */
+static void check_facet(struct vivo_catalog *c, const char *text, uint32_t tag,
+                        const char *name, uint64_t values, uint64_t instances)
+{
+    struct vivo_query_error qe;
+    struct vivo_query *q = NULL;
+    struct vivo_selection *s = NULL;
+    struct vivo_err err = {0};
+    uint64_t t[3] = {0};
+    double t0;
+
+    if (text) {
+        assert_int_equal(vivo_query_parse(text, NULL, &q, &qe), 0);
+        assert_int_equal(vivo_catalog_select(c, VIVO_LEVEL_NONE, 0, q, &s, &err), 0);
+    }
+    t0 = now();
+    if (vivo_catalog_values(c, VIVO_LEVEL_NONE, 0, s, tag, count_value, t, &err) < 0)
+        fail_msg("%s", err.text);
+    printf("  values of %-22s %-23s %8.1f ms, %llu of them\n", name, text ? text : "",
+           (now() - t0) * 1e3, (unsigned long long)t[0]);
+    assert_int_equal(t[0], values);
+    assert_int_equal(t[1], instances);
+    assert_int_equal(t[2], 0);
+    vivo_selection_unref(s);
+    vivo_query_unref(q);
+}
+
 static void put_all(struct vivo_catalog *c, unsigned n, double *spent)
 {
     struct vivo_listing *l = list_begin(c, VIVO_LEVEL_NONE, 0);
@@ -194,6 +231,15 @@ static void test_many_instances(void **state)
     check_query(c, "study(Modality=MR) and PatientID=P000001",
                 VIVO_MIN(n, 1600) > 800 ? VIVO_MIN(n, 1600) - 800 : 0);
     check_query(c, "SliceLocation=77", n > 77);
+    check_query(c, "SliceLocation>=5000.5", n > 5001 ? n - 5001 : 0);
+    check_query(c, "Modality=CT and SliceLocation<50 and not InstanceNumber>10", 0);
+    check_query(c, "SliceLocation=100..249 and InstanceNumber in (1,2,3)",
+                n >= 250 ? 6 : 0);
+    check_facet(c, NULL, VIVO_TAG_Modality, "Modality", 2, n);
+    check_facet(c, NULL, VIVO_TAG_InstanceNumber, "InstanceNumber", 100, n);
+    check_facet(c, "SliceLocation>=500", VIVO_TAG_InstanceNumber, "InstanceNumber", 100,
+                n - 500);
+    check_facet(c, "InstanceNumber=7", VIVO_TAG_Modality, "Modality", 2, n / 100);
     t = cpu();
     l = list_begin(c, VIVO_LEVEL_NONE, 0);
     for (unsigned i = 0; i < n; i++) {

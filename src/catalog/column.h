@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/catalog/column.h -- what varies in a series, one blob an attribute.
+ *
+ * column.c makes the blobs of series whose headers are all known, after a listing;
+ * vector.c decides a query over them. They say again what base and differences say:
+ * a series that has none, or has changed since (series.packed), is read member by
+ * member as before. */
+#ifndef VIVOFS_CATALOG_COLUMN_H
+#define VIVOFS_CATALOG_COLUMN_H
+
+#include "catalog/internal.h"
+
+/* series.packed */
+enum { PACKED_NO = 0, PACKED = 1, PACKED_SIZES_OLD = 2, PACKED_NEVER = 3 };
+
+#define VIVO_COLUMN_MEMBERS ((int64_t)1 << 16) /* of a series that is packed */
+
+/* One column: a cell for each member in order of the rows. */
+struct vivo_column {
+    char vr[3];
+    bool zoned; /* DS, IS: every value that is there is a number within lo..hi */
+    double lo, hi;
+    const uint8_t *at, *end;
+    sqlite3_stmt *st; /* holds the bytes */
+};
+
+enum vivo_cell_kind { VIVO_CELL_END, VIVO_CELL_BASE, VIVO_CELL_ABSENT, VIVO_CELL_OWN };
+
+struct vivo_cell {
+    enum vivo_cell_kind kind; /* BASE: as in the base */
+    const uint8_t *value;     /* OWN */
+    size_t len;
+};
+
+/* 1 = there is one, close it before the next is opened; 0 = none; negative errno. */
+int vivo_catalog_column_open(struct vivo_catdb *d, vivo_row series, uint32_t tag,
+                             struct vivo_column *out, struct vivo_err *err);
+void vivo_catalog_column_close(struct vivo_column *c);
+static inline void vivo_catalog_column_next(struct vivo_column *c,
+                                            struct vivo_cell *out)
+{
+    out->kind = VIVO_CELL_END;
+    if (c->at >= c->end)
+        return;
+    out->len = *c->at++;
+    if (out->len < 2) {
+        out->kind = out->len ? VIVO_CELL_ABSENT : VIVO_CELL_BASE;
+        return;
+    }
+    out->len -= 2;
+    if (out->len > (size_t)(c->end - c->at))
+        return;
+    out->kind = VIVO_CELL_OWN;
+    out->value = c->at;
+    c->at += out->len;
+}
+
+/* Members' sizes and states, in the same order. */
+struct vivo_member_sizes {
+    const uint8_t *at, *end;
+    sqlite3_stmt *st;
+};
+struct vivo_member_size {
+    uint64_t size;
+    bool refused, risk;
+};
+int vivo_catalog_sizes_open(struct vivo_catdb *d, vivo_row series,
+                            struct vivo_member_sizes *out, struct vivo_err *err);
+bool vivo_catalog_sizes_next(struct vivo_member_sizes *m, struct vivo_member_size *out);
+void vivo_catalog_sizes_close(struct vivo_member_sizes *m);
+
+/* Makes what is missing, in transactions of their own; after a listing. */
+int vivo_catalog_pack(struct vivo_catalog *c, struct vivo_err *err);
+/* Before a series goes (writer locked, in a transaction). */
+int vivo_catalog_unpack(struct vivo_writer *w, vivo_row series, struct vivo_err *err);
+
+/* ---- vector.c ---------------------------------------------------------------------
+ */
+
+struct vivo_vector; /* of one query; one thread at a time */
+/* root outlives it. NULL: out of memory. */
+struct vivo_vector *vivo_catalog_vector_new(const struct vivo_query_node *root);
+void vivo_catalog_vector_free(struct vivo_vector *v);
+
+struct vivo_vector_series {
+    vivo_row id;
+    size_t members;
+    /* What the members share: hot set or base, which tags vary, where it stands. */
+    const struct vivo_query_source *common;
+};
+/* 1: *truths has a vivo_truth (FALSE or TRUE) for each member, valid until the next
+ * call; 0: it cannot be told from columns; negative errno. */
+int vivo_catalog_vector_run(struct vivo_vector *v, struct vivo_catdb *d,
+                            const struct vivo_vector_series *s, const uint8_t **truths,
+                            struct vivo_err *err);
+
+/* ---- common.c ---------------------------------------------------------------------
+ */
+
+struct vivo_common {
+    struct vivo_query_source src; /* what all members share */
+    size_t members;
+    bool listed;
+    int packed;
+    struct vivo_buf base; /* own memory of src, unless that is the row's hot set */
+    uint32_t *varying;
+    size_t cap;
+};
+void vivo_catalog_common_init(struct vivo_common *c, struct vivo_place *place);
+void vivo_catalog_common_free(struct vivo_common *c);
+/* Of a row of vivo_catalog_series_below; hot_only: the query names hot attributes only.
+ * Valid until the row's statement moves. */
+int vivo_catalog_common_load(struct vivo_common *c, struct vivo_catdb *d,
+                             sqlite3_stmt *row, bool hot_only, struct vivo_err *err);
+/* vivo_catalog_vector_run for a packed series; v NULL: 0. */
+int vivo_catalog_common_truths(struct vivo_common *c, struct vivo_vector *v,
+                               struct vivo_catdb *d, vivo_row series,
+                               const uint8_t **truths, struct vivo_err *err);
+/* select.c: does the query name hot attributes only? */
+bool vivo_catalog_is_hot(const struct vivo_query_node *n);
+
+#endif
