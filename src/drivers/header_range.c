@@ -28,7 +28,7 @@ enum verdict { MORE, OBJECT, OTHER };
 
 struct beginning {
     struct vivo_sink sink; /* first member */
-    struct vivo_header *out;
+    struct vivo_ranged_header *out;
     struct vivo_net_reply reply;
     struct vivo_buf memory;
     int fd;         /* -1 = all in memory */
@@ -263,11 +263,11 @@ static int read_beginning(struct vivo_archive *a, struct beginning *b,
 }
 
 int vivo_header_range(struct vivo_archive *a, const struct vivo_net_request *rq,
-                      struct vivo_header *out, struct vivo_op *op)
+                      struct vivo_ranged_header *out, struct vivo_op *op)
 {
     struct beginning b = {
         .sink = {.write = take, .restart = restart}, .out = out, .fd = -1};
-    *out = (struct vivo_header){0};
+    *out = (struct vivo_ranged_header){0};
     vivo_buf_init(&out->attrs, VIVO_ATTRS_MAX);
     vivo_buf_init(&b.memory, MEMORY_MAX);
     int rc = read_beginning(a, &b, rq, op);
@@ -279,7 +279,7 @@ int vivo_header_range(struct vivo_archive *a, const struct vivo_net_request *rq,
     return rc;
 }
 
-void vivo_header_free(struct vivo_header *h)
+void vivo_ranged_header_free(struct vivo_ranged_header *h)
 {
     vivo_buf_free(&h->attrs);
 }

@@ -10,7 +10,7 @@
 #include "vivofs/buf.h"
 #include "vivofs/driver.h"
 
-struct vivo_header {
+struct vivo_ranged_header {
     bool object;           /* false: something else than an instance; attrs is empty */
     struct vivo_buf attrs; /* attrs form; a cut of a pixel value's first 16 bytes */
     uint64_t size;         /* bytes of the object; 0 = empty or not told */
@@ -22,7 +22,7 @@ struct vivo_header {
  * what vivo_net_fetch says, out->reply filled as far as known; -EIO also when the
  * object changed between two ranges. Free *out in every case. */
 int vivo_header_range(struct vivo_archive *a, const struct vivo_net_request *rq,
-                      struct vivo_header *out, struct vivo_op *op);
-void vivo_header_free(struct vivo_header *h);
+                      struct vivo_ranged_header *out, struct vivo_op *op);
+void vivo_ranged_header_free(struct vivo_ranged_header *h);
 
 #endif
