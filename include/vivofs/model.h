@@ -68,6 +68,16 @@ bool vivo_attrs_find(struct vivo_attrs a, uint32_t tag, struct vivo_attr *out);
  * when absent or empty. */
 bool vivo_attrs_text(struct vivo_attrs a, uint32_t tag, char *out, size_t cap);
 
+/* All values of one element as text, one after the other, as vivo_attrs_text() writes
+ * them; empty ones among others count. No value at all: none. */
+struct vivo_values {
+    struct vivo_attr attr;
+    uint32_t at; /* bytes gone through */
+    bool over;
+};
+void vivo_values_of(const struct vivo_attr *a, struct vivo_values *out);
+bool vivo_values_next(struct vivo_values *it, char *out, size_t cap);
+
 /* Appends one element. Elements must come in ascending order. vr is 2 letters;
  * value gets its padding. 0, -ENOSPC, -ENOMEM. */
 int vivo_attrs_put(struct vivo_buf *b, uint32_t tag, const char *vr, const void *value,

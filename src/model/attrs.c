@@ -296,6 +296,41 @@ bool vivo_attrs_text(struct vivo_attrs a, uint32_t tag, char *out, size_t cap)
     return out[0] != '\0';
 }
 
+void vivo_values_of(const struct vivo_attr *a, struct vivo_values *out)
+{
+    *out = (struct vivo_values){.attr = *a,
+                                .over = a->len == 0 || is_opaque(vr_code(a->vr))};
+}
+
+static bool next_number(struct vivo_values *it, size_t size, char *out, size_t cap)
+{
+    if (it->attr.len - it->at < size)
+        return false;
+    print_number(vr_code(it->attr.vr), it->attr.value + it->at, out, cap);
+    it->at += (uint32_t)size;
+    return true;
+}
+
+bool vivo_values_next(struct vivo_values *it, char *out, size_t cap)
+{
+    unsigned vr = vr_code(it->attr.vr);
+    size_t size = number_size(vr);
+    out[0] = '\0';
+    if (it->over)
+        return false;
+    if (size > 0)
+        return next_number(it, size, out, cap);
+    const char *s = (const char *)it->attr.value + it->at;
+    size_t left = it->attr.len - it->at;
+    const char *split = is_single_text(vr) ? NULL : memchr(s, '\\', left);
+    size_t len = split ? (size_t)(split - s) : left;
+    it->at += (uint32_t)(len + (split != NULL));
+    it->over = !split;
+    trim(&s, &len);
+    copy_cut(out, cap, s, len);
+    return true;
+}
+
 /* ---- writing ----------------------------------------------------------------- */
 
 /* Values are cut here too, so that every data set keeps the limit of model.h. */
