@@ -47,6 +47,7 @@ struct vivo_tree_config {
     size_t nflows;
     bool flat;       /* single source: start at its collections */
     bool magic;      /* list q and by */
+    bool sidecars;   /* list .tags.json and its kind */
     bool size_exact; /* stat waits until sizes are exact */
     bool refused_hide;
     uid_t uid; /* owner shown, who may use .vivofs */

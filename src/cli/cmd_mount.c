@@ -127,6 +127,7 @@ static int build_tree(struct mounted *m, struct vivo_err *err)
         .nflows = n,
         .flat = o->flat,
         .magic = o->magic,
+        .sidecars = o->sidecars,
         .size_exact = strcmp(o->size, "exact") == 0,
         .refused_hide = strcmp(o->refused, "hide") == 0,
         .uid = getuid(),

@@ -8,10 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One part of what a directory shows: the whole of it, or one archive of q/EXPR. */
-typedef int part_fn(struct vivo_tree *t, const struct node *part,
-                    const struct vivo_selection *sel, void *ctx, struct vivo_op *op);
-
 static int run_part(struct vivo_tree *t, const struct node *n, part_fn *fn, void *ctx,
                     struct vivo_op *op)
 {
@@ -46,8 +42,8 @@ static int run_archive(struct vivo_tree *t, const struct node *dir, uint32_t arc
     return run_part(t, &part, fn, ctx, op);
 }
 
-static int each_part(struct vivo_tree *t, const struct node *dir, part_fn *fn,
-                     void *ctx, struct vivo_op *op)
+int exports_each_part(struct vivo_tree *t, const struct node *dir, part_fn *fn,
+                      void *ctx, struct vivo_op *op)
 {
     int rc = 0;
 
@@ -105,7 +101,7 @@ static int render_count(struct vivo_tree *t, const struct node *dir,
                         struct vivo_tree_spool *out, struct vivo_op *op)
 {
     struct vivo_counts c = {0};
-    int rc = each_part(t, dir, count_part, &c, op);
+    int rc = exports_each_part(t, dir, count_part, &c, op);
 
     if (rc)
         return rc;
@@ -149,7 +145,7 @@ static int paths_part(struct vivo_tree *t, const struct node *part,
 static int render_paths(struct vivo_tree *t, const struct node *dir,
                         struct vivo_tree_spool *out, struct vivo_op *op)
 {
-    return each_part(t, dir, paths_part, out, op);
+    return exports_each_part(t, dir, paths_part, out, op);
 }
 
 /* ---- .series.csv (RFC 4180) ---- */
@@ -248,7 +244,7 @@ int render_series(struct vivo_tree *t, const struct node *dir,
         return vivo_fail(&op->err, ENOMEM, "out of memory");
     int rc = vivo_tree_spool_add(out, head.data, head.len, &op->err);
 
-    return rc ? rc : each_part(t, dir, series_part, out, op);
+    return rc ? rc : exports_each_part(t, dir, series_part, out, op);
 }
 
 /* ---- .refused.csv ---- */
@@ -324,26 +320,41 @@ int render_refused(struct vivo_tree *t, const struct node *dir,
 {
     int rc = add_printf(out, &op->err, "path,reason\r\n");
 
-    return rc ? rc : each_part(t, dir, refused_part, out, op);
+    return rc ? rc : exports_each_part(t, dir, refused_part, out, op);
 }
 
 /* ---- by name ---- */
+
+enum place {
+    IN_QUERIES,
+    IN_STUDIES, /* and series, and in queries */
+    EVERYWHERE
+};
 
 static const struct export
 {
     const char *name;
     render_fn *render;
-    bool query; /* in query directories only */
+    enum place place;
     bool constant;
 }
 exports[] = {
-    {".query", render_query, true, true},
-    {".count", render_count, true, false},
-    {".explain", render_explain, true, false},
-    {".paths.txt", render_paths, true, false},
-    {".series.csv", render_series, false, false},
-    {".refused.csv", render_refused, false, false},
+    {".query", render_query, IN_QUERIES, true},
+    {".count", render_count, IN_QUERIES, false},
+    {".explain", render_explain, IN_QUERIES, false},
+    {".paths.txt", render_paths, IN_QUERIES, false},
+    {".series.csv", render_series, IN_STUDIES, false},
+    {".tags.json", render_tags_json, IN_STUDIES, false},
+    {".tags.txt", render_tags_txt, IN_STUDIES, false},
+    {".refused.csv", render_refused, EVERYWHERE, false},
 };
+
+static bool answers(const struct export *x, const struct node *dir)
+{
+    if (dir->query || x->place == EVERYWHERE)
+        return true;
+    return x->place == IN_STUDIES && dir->level >= VIVO_LEVEL_STUDY;
+}
 
 static int lookup_error(struct vivo_tree *t, const struct node *dir, struct found *f,
                         struct vivo_op *op)
@@ -399,15 +410,19 @@ int exports_lookup(struct vivo_tree *t, const struct node *dir, const char *name
     if (dir->query && !strcmp(name, ".error"))
         return lookup_error(t, dir, f, op);
     for (size_t i = 0; i < VIVO_ARRAY_LEN(exports); i++) {
-        const struct export *x = &exports[i];
-        bool series = x->render == render_series;
-
-        if (strcmp(name, x->name) || (x->query && !dir->query))
-            continue;
-        if (series && !dir->query && dir->level < VIVO_LEVEL_STUDY)
-            continue;
-        return make_export(t, dir, x, f, op);
+        if (!strcmp(name, exports[i].name) && answers(&exports[i], dir))
+            return make_export(t, dir, &exports[i], f, op);
     }
     /* Unknown dot names are asked for all the time (.git, .Trash, .hidden). */
     return not_there(f, LONG_TIMEOUT, op);
+}
+
+int exports_list(struct lister *l)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(exports) && !rc; i++)
+        if (exports[i].place != EVERYWHERE && answers(&exports[i], l->dir))
+            rc = list_fixed(l, exports[i].name, &room_text);
+    return rc;
 }

@@ -204,6 +204,15 @@ typedef int render_fn(struct vivo_tree *t, const struct node *dir,
  * when there is no such file. */
 int exports_lookup(struct vivo_tree *t, const struct node *dir, const char *name,
                    struct found *f, struct vivo_op *op);
+/* One part of what a directory shows: the whole of it, or one archive of q/EXPR; what
+ * is to be listed for it is listed. */
+typedef int part_fn(struct vivo_tree *t, const struct node *part,
+                    const struct vivo_selection *sel, void *ctx, struct vivo_op *op);
+int exports_each_part(struct vivo_tree *t, const struct node *dir, part_fn *fn,
+                      void *ctx, struct vivo_op *op);
+/* Lists by name what a directory answers, with -o sidecars. */
+int exports_list(struct lister *l);
+render_fn render_tags_json, render_tags_txt; /* sidecar.c */
 int render_refused(struct vivo_tree *t, const struct node *dir,
                    struct vivo_tree_spool *out, struct vivo_op *op);
 int render_explain(struct vivo_tree *t, const struct node *dir,

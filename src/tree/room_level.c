@@ -85,6 +85,8 @@ static int list(struct lister *l, struct vivo_op *op)
         if (!rc)
             rc = list_fixed(l, "by", &room_by);
     }
+    if (!rc && l->tree->cfg.sidecars)
+        rc = exports_list(l);
     if (!rc)
         rc = vivo_catalog_children(node_catalog(l->tree, dir), dir->level, dir->row,
                                    sel, emit_entry, &m, &op->err);
