@@ -60,6 +60,17 @@ int vivo_flow_select(struct vivo_flow *f, enum vivo_level level, vivo_row row,
 int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **out,
                      struct vivo_op *op);
 
+/* Where an object is, as its user sees it. Never waits for the network. */
+enum vivo_kept { VIVO_KEPT_REMOTE, VIVO_KEPT_CACHED, VIVO_KEPT_PINNED };
+int vivo_flow_kept(struct vivo_flow *f, vivo_row instance, enum vivo_kept *out,
+                   struct vivo_err *err);
+/* Keeps an object from being evicted, fetching it in the background when it is not
+ * here; or no longer. Local objects are as they are. */
+int vivo_flow_pin(struct vivo_flow *f, vivo_row instance, bool pinned,
+                  struct vivo_err *err);
+/* Drops what is kept of an object; whoever has it open reads on. */
+int vivo_flow_forget(struct vivo_flow *f, vivo_row instance, struct vivo_err *err);
+
 /* Takes a parked op off its flight: its landed() is then called with EINTR (unless it
  * was landing already). A flight that nobody waits for is cancelled. */
 void vivo_flow_interrupt(struct vivo_op *op);

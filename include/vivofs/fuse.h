@@ -12,6 +12,7 @@ struct vivo_session_config {
     const char *fsname; /* shown in mount tables; holds no secret: archive names */
     const char *const *options; /* libfuse options ("allow_other"), NULL-terminated */
     bool network;     /* a source is remote: clears FUSE_CAP_ASYNC_READ (DESIGN C3) */
+    bool xattr;       /* off: ENOSYS, which the kernel remembers */
     unsigned threads; /* 0 = 64 */
     /* Only the mounting user, root and members of `readers` may ask; files then belong
      * to that group, and others have no mode bits. Wants "allow_other". */

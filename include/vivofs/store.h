@@ -47,6 +47,9 @@ int vivo_store_put(struct vivo_store *s, const struct vivo_store_key *key,
                    const struct vivo_view *view, struct vivo_view **out,
                    struct vivo_err *err);
 
+/* Is it there, as far as its name tells? 0 or -ENOENT. */
+int vivo_store_has(struct vivo_store *s, const struct vivo_store_key *key,
+                   bool *pinned);
 /* Forgets one entry. 0 or -ENOENT. */
 int vivo_store_forget(struct vivo_store *s, const struct vivo_store_key *key);
 /* Keeps an entry from being evicted, or no longer. 0, -ENOENT or -EIO. */

@@ -59,6 +59,8 @@ struct vivo_tree_config {
     const char *saved_dir;   /* where saved queries are kept; NULL = not kept */
     struct vivo_query_list *const *lists; /* borrowed, for `in @NAME` */
     size_t nlists;
+    const char
+        *mountpoint;   /* for absolute paths in pin and its kind; borrowed; or NULL */
     const char *audit; /* where opens of objects are told, too: a file, "syslog" or
                           NULL; read by vivo_tree_new only */
     struct vivo_counters *counters; /* borrowed */
@@ -102,6 +104,10 @@ int vivo_tree_open(struct vivo_tree *t, vivo_ino ino, uid_t uid, pid_t pid,
                    struct vivo_op *op);
 int vivo_tree_readlink(struct vivo_tree *t, vivo_ino ino, struct vivo_buf *out,
                        struct vivo_err *err);
+/* The value of an extended attribute, or with name NULL the names of all, each with a
+ * NUL. -ENODATA: it has no such attribute; -ERANGE: more than `out` may hold. */
+int vivo_tree_xattr(struct vivo_tree *t, vivo_ino ino, const char *name,
+                    struct vivo_buf *out, struct vivo_err *err);
 /* Saved queries: ln -s, rm, mv within one q/. Elsewhere -EROFS. */
 int vivo_tree_symlink(struct vivo_tree *t, vivo_ino parent, const char *name,
                       const char *target, struct vivo_node_stat *out,

@@ -98,6 +98,7 @@ struct mounted {
     struct vivo_counters counters;
     struct vivo_buf config, conformance;
     char *saved;
+    const char *mountpoint; /* absolute */
     int ready_fd; /* to the parent; -1 in the foreground and once it was told */
 };
 
@@ -138,6 +139,7 @@ static int build_tree(struct mounted *m, struct vivo_err *err)
         .key_id = house_key_id(m->house),
         .saved_dir = m->saved,
         .audit = o->audit,
+        .mountpoint = m->mountpoint,
         .lists = lists,
         .nlists = nlists,
         .counters = &m->counters,
@@ -177,6 +179,7 @@ static int mount_session(struct mounted *m, const char *mountpoint,
         .fsname = (const char *)name.data,
         .options = (const char *const *)o->fuse,
         .network = house_network(m->house),
+        .xattr = o->xattr,
         .restricted = *o->readers != '\0',
         .counters = &m->counters,
     };
@@ -228,6 +231,7 @@ static int serve(struct mounted *m, const char *mountpoint)
     struct vivo_err err = {0};
     struct house_hooks hooks = {.changed = changed, .ctx = m, .probe = true};
     bool foreground = m->ready_fd < 0;
+    m->mountpoint = mountpoint;
     vivo_buf_init(&m->config, 1 << 20);
     vivo_buf_init(&m->conformance, 1 << 20);
     int rc = house_build(m->sources, m->nsources, &hooks, &m->house, &err);

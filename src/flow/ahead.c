@@ -151,7 +151,7 @@ void ahead_opened(struct vivo_flow *f, vivo_row series, vivo_row row)
     vivo_row fetch[WINDOW];
     size_t n = step(f, series, row, WINDOW, fetch);
     for (size_t i = 0; i < n; i++)
-        fetch_in_background(f, fetch[i]);
+        fetch_in_background(f, fetch[i], false);
 }
 
 struct preparing { /* of one job */

@@ -51,6 +51,11 @@ static void recent_set(struct vivo_flow *f, vivo_row row, struct vivo_view *view
     vivo_view_unref(old);
 }
 
+void flow_drop_view(struct vivo_flow *f, vivo_row row)
+{
+    recent_set(f, row, NULL);
+}
+
 /* ---- local objects
  * -------------------------------------------------------------------- */
 
@@ -206,8 +211,8 @@ static int no_descriptor(struct vivo_delivery *self, int fd, struct vivo_err *er
     return vivo_fail(err, EIO, "a remote driver delivered a descriptor");
 }
 
-static int make_store_key(struct vivo_flow *f, vivo_row row, struct vivo_store_key *key,
-                          struct vivo_buf *locator, struct vivo_err *err)
+int flow_store_key(struct vivo_flow *f, vivo_row row, struct vivo_store_key *key,
+                   struct vivo_buf *locator, struct vivo_err *err)
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf version = {0};
     vivo_buf_init(&version, 4096);
@@ -313,7 +318,7 @@ static int open_stored(struct vivo_flow *f, vivo_row row, struct vivo_view **out
     vivo_buf_init(&locator, 64 * 1024);
     if (!f->store)
         return -ENOENT;
-    int rc = make_store_key(f, row, &key, &locator, err);
+    int rc = flow_store_key(f, row, &key, &locator, err);
     return rc ? rc : take_stored(f, row, &key, out, err);
 }
 
@@ -325,11 +330,13 @@ static int store_or_fetch(struct vivo_flight *flight)
     VIVO_AUTO(vivo_view_unref_p) struct vivo_view *stored = NULL;
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
     vivo_buf_init(&locator, 64 * 1024);
-    int rc = make_store_key(f, flight->key.row, &key, &locator, err);
+    int rc = flow_store_key(f, flight->key.row, &key, &locator, err);
     if (rc)
         return rc;
     /* It may have come since the flight was asked for. */
     rc = take_stored(f, flight->key.row, &key, &stored, err);
+    if (!rc && atomic_load(&flight->pin))
+        vivo_store_pin(f->store, &key, true);
     if (rc != -ENOENT || err->errnum)
         return rc;
     rc = fetch_remote(flight, (char *)locator.data, &key);
@@ -338,6 +345,8 @@ static int store_or_fetch(struct vivo_flight *flight)
     pthread_mutex_unlock(&f->mutex);
     if (!rc)
         flow_recovered(f);
+    if (!rc && f->store && atomic_load(&flight->pin))
+        vivo_store_pin(f->store, &key, true);
     return rc;
 }
 
@@ -353,18 +362,19 @@ static int run_fetch(struct vivo_flight *flight)
     return rc;
 }
 
-static struct flight_plan fetch_plan(vivo_row row, bool keep)
+static struct flight_plan fetch_plan(vivo_row row, bool keep, bool pin)
 {
     return (struct flight_plan){
         .key = {.kind = FLIGHT_OBJECT, .level = VIVO_LEVEL_INSTANCE, .row = row},
         .run = run_fetch,
         .keep = keep,
+        .pin = pin,
     };
 }
 
-void fetch_in_background(struct vivo_flow *f, vivo_row row)
+void fetch_in_background(struct vivo_flow *f, vivo_row row, bool pin)
 {
-    struct flight_plan plan = fetch_plan(row, true);
+    struct flight_plan plan = fetch_plan(row, true, pin);
     flight_join(f, &plan, NULL);
 }
 
@@ -377,7 +387,7 @@ static int open_remote(struct vivo_flow *f, vivo_row row, struct vivo_view **out
     if (f->offline)
         return vivo_fail(&op->err, EIO, "%s #%lld: not kept here, and offline", f->name,
                          (long long)row);
-    struct flight_plan plan = fetch_plan(row, false);
+    struct flight_plan plan = fetch_plan(row, false, false);
     rc = flight_join(f, &plan, op);
     if (rc)
         return rc;

@@ -134,6 +134,7 @@ static struct vivo_flight *make(struct vivo_flow *f, const struct flight_plan *p
     flight->flow = f;
     flight->key = plan->key;
     flight->keep = plan->keep;
+    atomic_init(&flight->pin, plan->pin);
     flight->run = plan->run;
     flight->cancel = plan->cancel;
     flight->drop = plan->drop;
@@ -164,6 +165,8 @@ static int board(struct vivo_flow *f, const struct flight_plan *plan,
     struct vivo_flight *flight = find_locked(f, &plan->key);
     if (flight) {
         flight->keep = flight->keep || plan->keep;
+        if (plan->pin)
+            atomic_store(&flight->pin, true);
     } else {
         flight = fresh;
         fresh = NULL;

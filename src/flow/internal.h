@@ -32,7 +32,8 @@ struct vivo_flight {
     struct vivo_op op;       /* of the job; cancelled when nobody waits any more */
     struct vivo_op *waiters; /* parked ops */
     unsigned refs;
-    bool keep; /* runs on without waiters (background) */
+    bool keep;       /* runs on without waiters (background) */
+    atomic_bool pin; /* what it brings shall stay in the store */
     int64_t began_ms;
     atomic_int_least64_t progress_ms; /* last sign of life of the archive */
     /* Progress, for status.json: `seen` things of a listing, `things` of them read. */
@@ -49,7 +50,7 @@ enum { FLIGHT_ALOFT = 1 };
 struct flight_plan {
     struct flight_key key;
     int (*run)(struct vivo_flight *);
-    bool keep;
+    bool keep, pin;
     void *ctx; /* ownership passes to a flight that is made; else `drop` frees it */
     void (*cancel)(struct vivo_flight *);
     void (*drop)(struct vivo_flight *);
@@ -150,8 +151,16 @@ void ahead_opened(struct vivo_flow *f, vivo_row series, vivo_row row);
 void ahead_read(struct vivo_flow *f, vivo_row series, vivo_row row);
 /* fetch.c: makes the view of a local object, for whoever opens it soon. */
 void prepare_local(struct vivo_flow *f, vivo_row row);
-/* fetch.c: fetches an object into the store though nobody waits for it. */
-void fetch_in_background(struct vivo_flow *f, vivo_row row);
+/* fetch.c: fetches an object into the store though nobody waits for it; pin: to stay.
+ */
+void fetch_in_background(struct vivo_flow *f, vivo_row row, bool pin);
+enum { FLOW_LOCATOR_MAX = 64 * 1024 };
+/* fetch.c: under which name the store keeps an object; its locator is found on the way.
+ */
+int flow_store_key(struct vivo_flow *f, vivo_row row, struct vivo_store_key *key,
+                   struct vivo_buf *locator, struct vivo_err *err);
+/* fetch.c: the next to open it asks the store again. */
+void flow_drop_view(struct vivo_flow *f, vivo_row row);
 
 /* Starts a listing that nobody waits for. */
 void flow_list_in_background(struct vivo_flow *f, enum vivo_level level, vivo_row row);

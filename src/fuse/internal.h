@@ -43,7 +43,7 @@ struct vivo_session {
     struct vivo_counters *counters;
     struct vivo_counters own; /* when the caller wants none */
     char *mountpoint;         /* absolute, no links */
-    bool network, mounted;
+    bool network, xattr, mounted;
     atomic_bool tuned;
     unsigned threads;
     uid_t uid;
@@ -110,6 +110,7 @@ void reply_open(struct request *r, const struct fuse_file_info *fi);
 void reply_bytes(fuse_req_t req, const void *data, size_t len);
 void reply_text(fuse_req_t req, const char *text);
 void reply_count(fuse_req_t req, size_t n);
+void reply_xattr_size(fuse_req_t req, size_t n);
 void reply_fs(fuse_req_t req, const struct statvfs *st);
 void reply_code(fuse_req_t req, int errnum); /* 0 or positive; simple requests */
 /* A failure without a request of ours: logged, then answered. rc negative. */

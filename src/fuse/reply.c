@@ -133,6 +133,11 @@ void reply_count(fuse_req_t req, size_t n)
     fuse_reply_write(req, n);
 }
 
+void reply_xattr_size(fuse_req_t req, size_t n)
+{
+    fuse_reply_xattr(req, n);
+}
+
 void reply_fs(fuse_req_t req, const struct statvfs *st)
 {
     fuse_reply_statfs(req, st);

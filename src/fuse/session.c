@@ -197,6 +197,7 @@ int vivo_session_mount(const struct vivo_session_config *cfg, struct vivo_sessio
     }
     s->counters = cfg->counters ? cfg->counters : &s->own;
     s->network = cfg->network;
+    s->xattr = cfg->xattr;
     s->threads = cfg->threads ? cfg->threads : THREADS;
     s->mountpoint = realpath(cfg->mountpoint, NULL);
     s->uid = getuid();

@@ -332,6 +332,15 @@ int vivo_store_disk_get(struct vivo_store_disk *d, const struct vivo_store_key *
     return vivo_fail(err, ENOENT, "store: the entry was damaged");
 }
 
+bool vivo_store_disk_has(struct vivo_store_disk *d, const struct vivo_store_key *key)
+{
+    char name[STORE_NAME_MAX];
+    struct stat st;
+
+    vivo_store_disk_name(key, name);
+    return !fstatat(d->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode);
+}
+
 /* ---- put ------------------------------------------------------------------------- */
 
 static int open_tmp_file(struct vivo_store_disk *d, char name[STORE_NAME_MAX],

@@ -50,6 +50,7 @@ int vivo_store_disk_open(const struct vivo_store_config *cfg,
 void vivo_store_disk_close(struct vivo_store_disk *d);
 int vivo_store_disk_get(struct vivo_store_disk *d, const struct vivo_store_key *key,
                         struct vivo_view **out, struct vivo_err *err);
+bool vivo_store_disk_has(struct vivo_store_disk *d, const struct vivo_store_key *key);
 int vivo_store_disk_put(struct vivo_store_disk *d, const struct vivo_store_key *key,
                         const struct vivo_view *view, struct vivo_view **out,
                         struct vivo_err *err);

@@ -19,7 +19,7 @@ struct vivo_store_index {
     pthread_mutex_t mutex;
     sqlite3 *db;                                  /* guarded by mutex */
     sqlite3_stmt *upsert, *erase, *oldest, *keys; /* guarded by mutex */
-    sqlite3_stmt *totals, *pin;                   /* guarded by mutex */
+    sqlite3_stmt *totals, *pin, *pinned;          /* guarded by mutex */
 };
 
 /* state: 0 = may be evicted, 1 = pinned. The totals are kept by triggers, so that all
@@ -53,8 +53,8 @@ static int run(struct vivo_store_index *x, const char *sql)
 
 static void close_db(struct vivo_store_index *x)
 {
-    sqlite3_stmt **all[] = {&x->upsert, &x->erase,  &x->oldest,
-                            &x->keys,   &x->totals, &x->pin};
+    sqlite3_stmt **all[] = {&x->upsert, &x->erase, &x->oldest, &x->keys,
+                            &x->totals, &x->pin,   &x->pinned};
 
     for (size_t i = 0; i < VIVO_ARRAY_LEN(all); i++) {
         sqlite3_finalize(*all[i]);
@@ -79,6 +79,7 @@ static int prepare_all(struct vivo_store_index *x)
         {&x->keys, "SELECT key FROM object WHERE key >= ?1 AND key <= ?2 ORDER BY key"},
         {&x->totals, "SELECT bytes, entries FROM total"},
         {&x->pin, "UPDATE object SET state = ?2 WHERE key = ?1"},
+        {&x->pinned, "SELECT state FROM object WHERE key = ?1"},
     };
 
     for (size_t i = 0; i < VIVO_ARRAY_LEN(all); i++) {
@@ -381,4 +382,16 @@ int vivo_store_index_pin(struct vivo_store_index *x, const struct vivo_store_key
     if (failed)
         return failed;
     return changed ? 0 : vivo_fail(err, ENOENT, "store: no such entry");
+}
+
+bool vivo_store_index_pinned(struct vivo_store_index *x,
+                             const struct vivo_store_key *key)
+{
+    pthread_mutex_lock(&x->mutex);
+    sqlite3_bind_blob(x->pinned, 1, key->digest, sizeof key->digest, SQLITE_STATIC);
+    bool pinned =
+        sqlite3_step(x->pinned) == SQLITE_ROW && sqlite3_column_int(x->pinned, 0) == 1;
+    sqlite3_reset(x->pinned);
+    pthread_mutex_unlock(&x->mutex);
+    return pinned;
 }

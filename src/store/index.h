@@ -53,5 +53,7 @@ int vivo_store_index_keys(struct vivo_store_index *x, uint8_t prefix,
 /* 0, -ENOENT, -EIO. */
 int vivo_store_index_pin(struct vivo_store_index *x, const struct vivo_store_key *key,
                          bool pinned, struct vivo_err *err);
+bool vivo_store_index_pinned(struct vivo_store_index *x,
+                             const struct vivo_store_key *key);
 
 #endif

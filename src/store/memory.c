@@ -261,6 +261,16 @@ bool vivo_store_memory_forget(struct vivo_store_memory *m,
     return found;
 }
 
+bool vivo_store_memory_has(struct vivo_store_memory *m,
+                           const struct vivo_store_key *key, bool *pinned)
+{
+    enter(m);
+    const struct entry *e = *place_of(m, key);
+    *pinned = e && e->pinned;
+    leave(m);
+    return e != NULL;
+}
+
 bool vivo_store_memory_pin(struct vivo_store_memory *m,
                            const struct vivo_store_key *key, bool pinned)
 {

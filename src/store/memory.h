@@ -18,6 +18,8 @@ int vivo_store_memory_put(struct vivo_store_memory *m, const struct vivo_store_k
                           struct vivo_err *err);
 bool vivo_store_memory_forget(struct vivo_store_memory *m,
                               const struct vivo_store_key *key);
+bool vivo_store_memory_has(struct vivo_store_memory *m,
+                           const struct vivo_store_key *key, bool *pinned);
 bool vivo_store_memory_pin(struct vivo_store_memory *m,
                            const struct vivo_store_key *key, bool pinned);
 /* Fills bytes, entries and evicted. */

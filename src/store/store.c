@@ -74,6 +74,17 @@ int vivo_store_put(struct vivo_store *s, const struct vivo_store_key *key,
     return vivo_store_memory_put(s->memory, key, view, out, err);
 }
 
+int vivo_store_has(struct vivo_store *s, const struct vivo_store_key *key, bool *pinned)
+{
+    *pinned = false;
+    if (!s->disk)
+        return vivo_store_memory_has(s->memory, key, pinned) ? 0 : -ENOENT;
+    if (!vivo_store_disk_has(s->disk, key))
+        return -ENOENT;
+    *pinned = vivo_store_index_pinned(s->disk->index, key);
+    return 0;
+}
+
 int vivo_store_forget(struct vivo_store *s, const struct vivo_store_key *key)
 {
     if (s->disk)

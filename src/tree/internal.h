@@ -87,7 +87,7 @@ extern const struct room room_root, room_level, room_object; /* the plain tree *
 extern const struct room room_q, room_link, room_everywhere; /* q/ */
 extern const struct room room_error, room_text;
 extern const struct room room_by, room_by_values;
-extern const struct room room_control, room_refresh;
+extern const struct room room_control, room_refresh, room_pin, room_unpin, room_forget;
 
 struct table; /* table.c */
 struct select_cache;

@@ -34,11 +34,14 @@ static const char body[] =
     "\n"
     "In a query directory, by name\n"
     "  .query .count .explain .paths.txt .series.csv .refused.csv; .error tells what\n"
-    "  is wrong with an expression, or why it could not be answered.\n"
+    "  is wrong with an expression, or why it could not be answered. There, and in\n"
+    "  studies and series: .tags.json (DICOM JSON) and .tags.txt, what is known of the\n"
+    "  attributes without reading a file.\n"
     "\n"
     "About this mount\n"
     "  .vivofs/status.json, log, config, conformance.txt, audit.log;\n"
-    "  echo ARCHIVE > .vivofs/refresh lists an archive again.\n";
+    "  echo ARCHIVE > .vivofs/refresh lists an archive again; echo PATH > .vivofs/pin\n"
+    "  fetches what is below and keeps it, unpin and forget let it go.\n";
 
 int render_readme(struct vivo_tree *t, struct vivo_buf *out)
 {

@@ -40,13 +40,17 @@ static const struct control {
     const char *name;
     int (*put)(struct vivo_tree *t, struct vivo_buf *out, struct vivo_err *err);
     bool constant;
+    const struct room *room; /* of those that are written */
 } controls[] = {
-    {"audit.log", audit_text, false},
-    {"config", put_config, true},
-    {"conformance.txt", put_conformance, true},
-    {"log", put_log, false},
-    {"refresh", NULL, true},
-    {"status.json", put_status, false},
+    {"audit.log", audit_text, false, NULL},
+    {"config", put_config, true, NULL},
+    {"conformance.txt", put_conformance, true, NULL},
+    {"forget", NULL, true, &room_forget},
+    {"log", put_log, false, NULL},
+    {"pin", NULL, true, &room_pin},
+    {"refresh", NULL, true, &room_refresh},
+    {"status.json", put_status, false, NULL},
+    {"unpin", NULL, true, &room_unpin},
 };
 
 static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
@@ -64,7 +68,7 @@ static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
     if (!c)
         return not_there(f, LONG_TIMEOUT, op);
     if (!c->put) {
-        found_room(f, dir, &room_refresh);
+        found_room(f, dir, c->room);
         return 0;
     }
     rc = c->put(t, &text, &op->err);
@@ -79,7 +83,7 @@ static int list(struct lister *l, struct vivo_op *op)
     (void)op;
     for (size_t i = 0; i < VIVO_ARRAY_LEN(controls) && !rc; i++)
         rc = list_fixed(l, controls[i].name,
-                        controls[i].put ? &room_text : &room_refresh);
+                        controls[i].put ? &room_text : controls[i].room);
     return rc;
 }
 

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/tree/room_keep.c -- .vivofs/pin, unpin and forget: a path is written into them,
+ * of an object or of a directory whose objects are meant. They never wait: what is to
+ * be fetched is fetched in the background. */
+#include "tree/internal.h"
+
+#include <string.h>
+
+#define AT_ONCE 100000u /* objects of one path */
+
+typedef int keep_fn(struct vivo_flow *f, vivo_row instance, struct vivo_err *err);
+
+struct keep {
+    const char *what;
+    keep_fn *fn;
+    struct vivo_flow *flow;
+    size_t n;
+    struct vivo_err *err;
+};
+
+static int no_path(const char *what, struct vivo_err *err)
+{
+    return vivo_fail(
+        err, EINVAL,
+        "%s: no such path in the tree (one below an archive, not below q or "
+        "by, and listed before)",
+        what);
+}
+
+static int found(void *ctx, const struct vivo_entry *e)
+{
+    struct node *n = ctx;
+
+    n->level = e->level;
+    n->row = e->row;
+    return 0;
+}
+
+/* The next part of the path at *path: its length, slashes left out before it. */
+static size_t next_part(const char **path)
+{
+    *path += strspn(*path, "/");
+    return strcspn(*path, "/");
+}
+
+static int find_archive(const struct vivo_tree *t, const char **path, uint32_t *out)
+{
+    size_t len = next_part(path);
+
+    *out = 0;
+    if (t->cfg.flat)
+        return 0;
+    for (uint32_t i = 0; i < t->cfg.nflows; i++) {
+        const char *name = vivo_flow_name(t->flows[i]);
+
+        if (strlen(name) != len || strncmp(name, *path, len) != 0)
+            continue;
+        *path += len;
+        *out = i;
+        return 0;
+    }
+    return -ENOENT;
+}
+
+static int find(struct vivo_tree *t, const char *path, struct node *out)
+{
+    int rc = find_archive(t, &path, &out->archive);
+
+    for (size_t len = 0; !rc && (len = next_part(&path)) > 0; path += len) {
+        char name[VIVO_NAME_MAX + 1];
+        struct vivo_err err = {0};
+
+        if (len > VIVO_NAME_MAX || out->level == VIVO_LEVEL_INSTANCE)
+            return -ENOENT;
+        memcpy(name, path, len);
+        name[len] = 0;
+        rc = vivo_catalog_find(node_catalog(t, out), out->level, out->row, NULL, name,
+                               found, out, &err);
+    }
+    return rc;
+}
+
+static int keep_item(void *ctx, const struct walk_item *item)
+{
+    struct keep *k = ctx;
+
+    if (item->e.refusal)
+        return 0;
+    if (++k->n > AT_ONCE)
+        return vivo_fail(k->err, EINVAL,
+                         "%s: more than %u objects at once: choose a smaller part",
+                         k->what, AT_ONCE);
+    return k->fn(k->flow, item->e.row, k->err);
+}
+
+/* An absolute path lies below the mount point, or it is no path of ours. */
+static const char *below_mount(const struct vivo_tree *t, const char *path)
+{
+    const char *top = t->cfg.mountpoint;
+    size_t n = top ? strlen(top) : 0;
+
+    if (path[0] != '/' || n == 0)
+        return path;
+    return !strncmp(path, top, n) && (path[n] == '/' || !path[n]) ? path + n : NULL;
+}
+
+static int keep_line(struct vivo_tree *t, const char *what, keep_fn *fn, char *line,
+                     struct vivo_err *err)
+{
+    struct node n = {.room = &room_level, .mtime = NO_DATE};
+    struct keep k = {.what = what, .fn = fn, .err = err};
+    const char *path;
+    size_t len = strlen(line);
+
+    while (len > 0 && strchr(" \t\r", line[len - 1]))
+        line[--len] = 0;
+    if (!len)
+        return 0;
+    path = below_mount(t, line);
+    if (!path || find(t, path, &n))
+        return no_path(what, err);
+    k.flow = node_flow(t, &n);
+    return walk_level(t, &n, NULL, VIVO_LEVEL_INSTANCE, keep_item, &k, err);
+}
+
+static int keep_text(struct vivo_tree *t, const char *what, keep_fn *fn,
+                     const char *text, size_t len, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_free_p) char *copy = strndup(text, len);
+    char *rest = copy;
+    int rc = copy ? 0 : vivo_fail(err, ENOMEM, "no memory for a path");
+
+    for (char *line; !rc && (line = strsep(&rest, "\n"));)
+        rc = keep_line(t, what, fn, line, err);
+    return rc;
+}
+
+static int pin_one(struct vivo_flow *f, vivo_row row, struct vivo_err *err)
+{
+    return vivo_flow_pin(f, row, true, err);
+}
+
+static int unpin_one(struct vivo_flow *f, vivo_row row, struct vivo_err *err)
+{
+    return vivo_flow_pin(f, row, false, err);
+}
+
+static int pin(struct vivo_tree *t, const struct node *n, const char *text, size_t len,
+               struct vivo_err *err)
+{
+    (void)n;
+    return keep_text(t, "pin", pin_one, text, len, err);
+}
+
+static int unpin(struct vivo_tree *t, const struct node *n, const char *text,
+                 size_t len, struct vivo_err *err)
+{
+    (void)n;
+    return keep_text(t, "unpin", unpin_one, text, len, err);
+}
+
+static int forget(struct vivo_tree *t, const struct node *n, const char *text,
+                  size_t len, struct vivo_err *err)
+{
+    (void)n;
+    return keep_text(t, "forget", vivo_flow_forget, text, len, err);
+}
+
+#define ROOM(verb)                                                                     \
+    const struct room room_##verb = {                                                  \
+        .name = #verb, .kind = VIVO_NODE_FILE, .mode = 0200, .write = verb}
+ROOM(pin);
+ROOM(unpin);
+ROOM(forget);
