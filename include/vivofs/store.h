@@ -55,6 +55,21 @@ int vivo_store_forget(struct vivo_store *s, const struct vivo_store_key *key);
 /* Keeps an entry from being evicted, or no longer. 0, -ENOENT or -EIO. */
 int vivo_store_pin(struct vivo_store *s, const struct vivo_store_key *key, bool pinned);
 void vivo_store_stats(struct vivo_store *s, struct vivo_store_stats *out);
+/* ---- of a whole store in a directory, for the command line ------------------------
+ */
+
+struct vivo_store_verdict {
+    uint64_t objects, bytes, damaged, unreadable;
+};
+/* Counts what is there; with `blocks` it reads everything and compares it with its
+ * sums. Damaged entries go into quarantine. */
+void vivo_store_check(struct vivo_store *s, bool blocks,
+                      struct vivo_store_verdict *out);
+/* Least recently used entries go until at most `keep` bytes are left, pinned ones
+ * never; or all go, pinned ones too. */
+int vivo_store_trim(struct vivo_store *s, uint64_t keep, struct vivo_err *err);
+int vivo_store_clear(struct vivo_store *s, struct vivo_err *err);
+
 /* Directory for nameless files beside the store, or NULL (memory). */
 const char *vivo_store_dir(const struct vivo_store *s);
 

@@ -27,6 +27,8 @@ int cmd_query(int argc, char **argv);
 int cmd_deid(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_pseudonym(int argc, char **argv);
+int cmd_fetch(int argc, char **argv);
+int cmd_cache(int argc, char **argv);
 
 /* Prints "vivofs: " and the text on stderr; returns 1. */
 int cli_fail(const char *fmt, ...) VIVO_PRINTF(1, 2);

@@ -332,6 +332,25 @@ int vivo_store_disk_get(struct vivo_store_disk *d, const struct vivo_store_key *
     return vivo_fail(err, ENOENT, "store: the entry was damaged");
 }
 
+int vivo_store_disk_check(struct vivo_store_disk *d, const struct vivo_store_key *key,
+                          bool blocks, uint64_t *size)
+{
+    char name[STORE_NAME_MAX];
+    struct vivo_err why = {0};
+
+    vivo_store_disk_name(key, name);
+    VIVO_AUTO(vivo_close_p)
+    int fd = openat(d->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? -ENOENT : -EIO;
+    int rc = vivo_store_object_size(fd, key, size, &why);
+    if (!rc && blocks)
+        rc = vivo_store_object_verify(fd, *size, &why);
+    if (rc == -EBADMSG)
+        quarantine(d, key, name, why.text);
+    return rc;
+}
+
 bool vivo_store_disk_has(struct vivo_store_disk *d, const struct vivo_store_key *key)
 {
     char name[STORE_NAME_MAX];

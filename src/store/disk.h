@@ -50,6 +50,12 @@ int vivo_store_disk_open(const struct vivo_store_config *cfg,
 void vivo_store_disk_close(struct vivo_store_disk *d);
 int vivo_store_disk_get(struct vivo_store_disk *d, const struct vivo_store_key *key,
                         struct vivo_view **out, struct vivo_err *err);
+/* The disk behind a store that is no memory. */
+struct vivo_store_disk *vivo_store_disk_of(struct vivo_store *s);
+/* Looks at the form of an entry, and with `blocks` at every block. 0 and the size;
+ * -EBADMSG: damaged, and in quarantine now; -ENOENT; -EIO. It counts as no use. */
+int vivo_store_disk_check(struct vivo_store_disk *d, const struct vivo_store_key *key,
+                          bool blocks, uint64_t *size);
 bool vivo_store_disk_has(struct vivo_store_disk *d, const struct vivo_store_key *key);
 int vivo_store_disk_put(struct vivo_store_disk *d, const struct vivo_store_key *key,
                         const struct vivo_view *view, struct vivo_view **out,
@@ -69,6 +75,9 @@ int vivo_store_room_make(struct vivo_store_disk *d, uint64_t length,
 void vivo_store_room_free(struct vivo_store_disk *d, uint64_t bytes);
 /* Gives a reservation back (the put failed). */
 void vivo_store_room_return(struct vivo_store_disk *d, uint64_t length);
+/* Evicts until at most `keep` bytes are left; what is pinned stays. */
+int vivo_store_room_keep(struct vivo_store_disk *d, uint64_t keep,
+                         struct vivo_err *err);
 /* Evicts what is above the quota, other processes' entries too. */
 void vivo_store_room_trim(struct vivo_store_disk *d);
 

@@ -197,6 +197,11 @@ void vivo_store_room_return(struct vivo_store_disk *d, uint64_t length)
     pthread_mutex_unlock(&d->mutex);
 }
 
+int vivo_store_room_keep(struct vivo_store_disk *d, uint64_t keep, struct vivo_err *err)
+{
+    return evict(d, keep, 0, err);
+}
+
 void vivo_store_room_trim(struct vivo_store_disk *d)
 {
     pthread_mutex_lock(&d->mutex);

@@ -100,6 +100,11 @@ int vivo_store_pin(struct vivo_store *s, const struct vivo_store_key *key, bool 
     return rc < 0 ? rc : vivo_store_index_pin(s->disk->index, key, pinned, NULL);
 }
 
+struct vivo_store_disk *vivo_store_disk_of(struct vivo_store *s)
+{
+    return s->disk;
+}
+
 void vivo_store_stats(struct vivo_store *s, struct vivo_store_stats *out)
 {
     *out = (struct vivo_store_stats){
