@@ -25,6 +25,7 @@ struct vivo_archive_config {
     const char
         *endpoint;      /* -o endpoint=URL: where objects lie, if elsewhere; or NULL */
     int64_t timeout_ms; /* of one request */
+    unsigned jobs;      /* requests at once that one listing may make; 0 = 8 */
 };
 
 /* Base of every open archive; drivers embed it as first member. */

@@ -184,6 +184,7 @@ static int open_wing(struct house *h, struct wing *w, struct vivo_err *err)
         .bearer = w->bearer,
         .endpoint = *w->source->options.endpoint ? w->source->options.endpoint : NULL,
         .timeout_ms = (int64_t)o->timeout * 1000,
+        .jobs = (unsigned)o->jobs,
     };
     rc = vivo_archive_open(&cfg, &w->archive, err);
     if (rc)
