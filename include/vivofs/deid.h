@@ -69,7 +69,8 @@ enum vivo_burned_in {
 
 struct vivo_deid;
 
-/* profile: "none", "basic", "basic+OPTION+…" (DESIGN A6). A word that is not known,
+/* profile: "none", "basic", "basic+OPTION+…", "ctp:FILE[+OPTION…]" (a script of CTP's
+ * DicomAnonymizer in union with the basic profile), "ctp:FILE+alone" (DESIGN A6). A word that is not known,
  * or not offered yet, or two date options together: -EINVAL with a sentence (and
  * the nearest word). key: borrowed, must outlive; NULL only for "none". */
 int vivo_deid_new(const char *profile, enum vivo_burned_in burned_in,
@@ -99,6 +100,7 @@ enum vivo_refusal {
     VIVO_REFUSAL_AT_RISK,    /* burned_in=strict, by SOP class or ImageType */
     VIVO_REFUSAL_UNPARSABLE, /* not valid DICOM to the end */
     VIVO_REFUSAL_DICOMDIR,
+    VIVO_REFUSAL_SCRIPT, /* a CTP script quarantines or skips it */
 };
 const char *vivo_refusal_code(enum vivo_refusal r); /* "burned-in" */
 

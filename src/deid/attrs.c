@@ -4,6 +4,7 @@
  * A row of QIDO-RS is a data set in attrs form; it goes through capture and rewrite
  * like an object's header, so that both show the same values. What is decided by all
  * that an object says (cleaned text, dates without a patient) a row does not show. */
+#include "ctp.h"
 #include "options.h"
 
 #include <errno.h>
@@ -50,6 +51,8 @@ static int choose_patient(struct vivo_rewrite *r, struct vivo_attrs in,
     char id[TEXT_MAX], issuer[TEXT_MAX], uid[TEXT_MAX];
     if (find_whole(in, VIVO_TAG_PatientID, id) ||
         find_whole(context, VIVO_TAG_PatientID, id)) {
+        if (!vivo_ctp_patient(r->d, id, r->patient_id))
+            r->patient_id[0] = '\0';
         if (!find_whole(in, TAG_ISSUER, issuer))
             find_whole(context, TAG_ISSUER, issuer);
         return vivo_rewrite_pseudonym(r->d->key, "ISO_IR 192", issuer, id, r->patient,

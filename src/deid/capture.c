@@ -22,7 +22,7 @@ void vivo_header_init(struct vivo_header *h, const struct vivo_deid *d)
     memset(h, 0, sizeof *h);
     h->d = d;
     h->inflated = -1;
-    h->collects = d->options & VIVO_DEID_COLLECTS;
+    h->collects = d->options & VIVO_DEID_COLLECTS || d->ctp;
     vivo_buf_init(&h->values, VALUES_MAX);
     (void)vivo_buf_reserve(&h->values, USUAL_VALUES); /* else it grows step by step */
 }
@@ -85,6 +85,7 @@ static void fill(struct vivo_header *h, struct vivo_node *node,
     node->depth = (uint8_t)(h->base_depth + e->depth);
     node->act = (uint8_t)dec->act;
     node->registry = dec->registry;
+    node->scripted = dec->scripted;
     node->undefined = e->length_undefined;
     node->at = h->base_offset + e->value_offset;
     node->length = e->length;
@@ -150,12 +151,22 @@ static int add_un_sequence(struct vivo_header *h, const struct vivo_dcm_elem *e)
     return 0;
 }
 
+/* What a script does not name goes at the top level; in items it stays as the profile
+ * says, because what is in a sequence that stays is meant to be there. */
+static void decide(const struct vivo_header *h, const struct vivo_dcm_elem *e,
+                   struct vivo_decision *out)
+{
+    vivo_deid_decide(h->d, e->tag, out);
+    if (out->unlisted && !h->base_depth && !e->depth)
+        out->act = VIVO_ACT_X;
+}
+
 static int add_element(struct vivo_header *h, const struct vivo_dcm_elem *e,
                        struct vivo_err *err)
 {
     struct vivo_decision dec;
     struct vivo_node node;
-    vivo_deid_decide(h->d, e->tag, &dec);
+    decide(h, e, &dec);
     if (dec.act == VIVO_ACT_X && e->tag != TAG_ISSUER && !h->collects)
         return 0;
     bool nests = is_vr(dec.vr, "SQ") || dec.act == VIVO_ACT_PRIVATE;
@@ -176,7 +187,7 @@ static int add_bulk(struct vivo_header *h, enum vivo_dcm_event event,
 {
     struct vivo_decision dec;
     struct vivo_node node;
-    vivo_deid_decide(h->d, e->tag, &dec);
+    decide(h, e, &dec);
     if (dec.act == VIVO_ACT_X)
         return 0;
     fill(h, &node, e, &dec);
@@ -195,7 +206,7 @@ static int add_sequence(struct vivo_header *h, const struct vivo_dcm_elem *e,
     struct vivo_node node;
     if (e->tag == TAG_DIRECTORY_RECORDS && !h->base_depth && !e->depth)
         h->dicomdir = true;
-    vivo_deid_decide(h->d, e->tag, &dec);
+    decide(h, e, &dec);
     if (dec.act == VIVO_ACT_X && !h->collects)
         return VIVO_DCM_SKIP;
     fill(h, &node, e, &dec);

@@ -3,6 +3,7 @@
  * profiles.
  *
  * Written from the same tables that the engine acts on. */
+#include "ctp.h"
 #include "options.h"
 
 #include <string.h>
@@ -173,7 +174,9 @@ int vivo_deid_conformance(const struct vivo_deid *d, const char *source_note,
         vivo_deid_gaps_sha256, vivo_key_id(d->key), burned_in_text(d->burned_in));
     if (!rc && source_note)
         rc = vivo_buf_printf(out, "Source: %s\n", source_note);
-    if (!rc)
+    if (!rc && d->ctp)
+        rc = vivo_ctp_conformance(d, out);
+    if (!rc && !(d->ctp && d->ctp->alone))
         rc = put_options(d, out);
     if (!rc)
         rc = put_manners(d, out);
@@ -202,6 +205,9 @@ static const char named[] =
     "          kept: as research, and true dates: a limited data set needs an "
     "agreement "
     "on its use\n"
+    "ctp:FILE  a DicomAnonymizer script of RSNA's CTP, in union with basic: what either "
+    "removes is removed\n"
+    "          ctp:FILE+alone applies the script without basic\n"
     "Options, joined to one of these but none by '+':\n";
 
 /* What an option keeps, in a line. */

@@ -26,7 +26,7 @@ int64_t vivo_date_offset(const struct vivo_key *k, const char *pseudonym)
 
 /* Days since 1970-01-01 of the Gregorian calendar, and back; years begin in March, so
  * that leap days come last. */
-static int64_t days_of(int64_t year, int64_t month, int64_t day)
+int64_t vivo_date_days(int64_t year, int64_t month, int64_t day)
 {
     year -= month <= 2;
     int64_t era = (year >= 0 ? year : year - 399) / 400;
@@ -75,7 +75,7 @@ static bool shift_digits(const char *s, size_t n, int64_t days, char out[9])
     int64_t day = n == 8 ? number(s + 6, 2) : 1;
     if (year < 1 || month < 1 || month > 12 || day < 1 || day > 31)
         return false;
-    int64_t at = days_of(year, month, day);
+    int64_t at = vivo_date_days(year, month, day);
     date_of(at, &y, &m, &d);
     if (y != year || m != month || d != day)
         return false;

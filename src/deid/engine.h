@@ -90,13 +90,16 @@ int vivo_key_from(const void *data, size_t len, struct vivo_key **out,
  */
 
 struct vivo_decision;
+struct vivo_ctp;
 struct vivo_deid {
     bool none;
     unsigned options; /* enum vivo_deid_option */
     enum vivo_burned_in burned_in;
     const struct vivo_key *key;      /* borrowed */
     struct vivo_decision *decisions; /* one a row of the dictionary; NULL = none */
-    char words[320];                 /* canonical */
+    struct vivo_ctp *ctp;            /* a script (ctp.h); NULL = none; owned */
+    bool moves_dates;                /* a script does, by patient */
+    char words[420];                 /* canonical */
     uint8_t digest[VIVO_DIGEST_LEN];
 };
 
@@ -118,6 +121,9 @@ struct vivo_decision {
     bool either;         /* OB or OW, US or SS: the stream's choice counts */
     bool registry;       /* UI: UIDs of classes, not of instances */
     enum vivo_act basic; /* of what cannot be shifted or cleaned */
+    bool scripted;       /* ctp_eval.c is asked first */
+    bool unlisted;       /* at the top level it goes: the script does not name it */
+    bool script_goes;    /* removed by the script */
 };
 void vivo_deid_decide(const struct vivo_deid *d, uint32_t tag,
                       struct vivo_decision *out);
@@ -157,6 +163,8 @@ void vivo_pseudo_code(const struct vivo_key *k, const char *scheme, const void *
                       size_t len, char out[17]);
 /* One of PS3.6 Annex A or PS3.16 Table 8-1, which everybody shares. */
 bool vivo_uid_is_known(const char *uid, size_t len);
+/* 16 bytes as decimal digits, without leading zeros; at most 39. */
+size_t vivo_pseudo_decimal(const uint8_t *bytes, char *out);
 /* May the UID stand for a class, syntax or scheme? */
 bool vivo_uid_is_registry(const char *uid, size_t len);
 
@@ -194,6 +202,7 @@ struct vivo_node {
     bool undefined; /* SEQUENCE, ITEM: written with undefined length */
     bool swapped;   /* its byte order is not the data set's */
     bool registry;
+    bool scripted; /* a script is asked first */
     uint8_t act;   /* enum vivo_act */
     uint8_t basic; /* the same, for SHIFT and CLEAN where they fail */
     char vr[3];    /* to be written with; private: of the stream */
@@ -244,11 +253,13 @@ struct vivo_rewrite {
     char sop_class[VIVO_UID_MAX + 1];   /* as in the source, for attribute types */
     const struct vivo_sop_class *types; /* of sop_class; NULL = not known */
     char patient[22];                   /* pseudonym, "" = none can be made */
+    char patient_id[65];                /* as shown: that, or a script's */
     bool partial;             /* a listing's row: not all of the object is known */
     bool no_offset;           /* whose dates they are is not known */
     int64_t offset;           /* days, 0 = not worked out yet */
     const char *charset;      /* in force, with the options of options.h */
     struct vivo_known *known; /* NULL = not collected yet; owned */
+    uint32_t missing; /* a script's attributes below this tag are made */
     struct vivo_buf scratch;
 };
 int vivo_rewrite_set(struct vivo_rewrite *r, struct vivo_err *err);

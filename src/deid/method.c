@@ -4,13 +4,15 @@
  *
  * PS3.15 E.1.1: Patient Identity Removed, De-identification Method and its codes,
  * Longitudinal Temporal Information Modified. */
-#include "engine.h"
+#include "ctp.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define TAG_ISSUER 0x00100021u
 #define TEXT_MAX 512
+#define ANY_DATES                                                                      \
+    (VIVO_DEID_RETAIN_FULL_DATES | VIVO_DEID_RETAIN_MODIFIED_DATES)
 
 const uint32_t vivo_method_tags[VIVO_METHOD_COUNT] = {
     VIVO_TAG_PatientName, VIVO_TAG_PatientID, 0x00120062, /* PatientIdentityRemoved */
@@ -25,17 +27,27 @@ static int put(struct vivo_rewrite *r, uint32_t tag, const char *vr, const char 
     return vivo_dcm_write(r->w, tag, vr, text, strlen(text), err);
 }
 
+static int put_profile(const struct vivo_rewrite *r, struct vivo_buf *out)
+{
+    const struct vivo_ctp *c = r->d->ctp;
+    char hex[9];
+    int rc = 0;
+    if (c)
+        vivo_hex(c->digest, 4, hex);
+    if (!c || !c->alone)
+        rc = vivo_buf_printf(out, "vivofs: PS3.15 %s basic profile", vivo_deid_edition);
+    if (!rc && c)
+        rc = vivo_buf_printf(out, "%sCTP script %s", c->alone ? "vivofs: " : "\\", hex);
+    return rc;
+}
+
 /* One value a fact, each within the 64 characters of LO. */
 static int put_method(struct vivo_rewrite *r, struct vivo_err *err)
 {
     size_t n = 0;
     const struct vivo_option_word *words = vivo_option_words(&n);
     vivo_buf_clear(&r->scratch);
-    int rc = vivo_buf_puts(&r->scratch, "vivofs: PS3.15 ");
-    if (!rc)
-        rc = vivo_buf_puts(&r->scratch, vivo_deid_edition);
-    if (!rc)
-        rc = vivo_buf_puts(&r->scratch, " basic profile");
+    int rc = put_profile(r, &r->scratch);
     for (size_t i = 0; !rc && i < n; i++) {
         if (!(r->d->options & (unsigned)words[i].option))
             continue;
@@ -65,13 +77,39 @@ static int put_code_item(struct vivo_rewrite *r, const char *code, const char *m
     return rc ? rc : vivo_dcm_write_item_end(r->w, err);
 }
 
+/* What a script that is applied alone says of itself in (0012,0064): codes of CID 7050
+ * joined by '/'. */
+static int put_script_codes(struct vivo_rewrite *r, struct vivo_err *err)
+{
+    const struct vivo_ctp_row *row = vivo_ctp_find(r->d->ctp, 0x00120064);
+    size_t n = 0;
+    const struct vivo_option_word *words = vivo_option_words(&n);
+    int rc = 0;
+    for (const char *s = row ? row->text : ""; !rc && (s = strstr(s, "1131")); s += 4) {
+        if (!strncmp(s, "113100", 6))
+            rc = put_code_item(r, "113100", "Basic Application Confidentiality Profile",
+                               err);
+        for (size_t i = 0; !rc && i < n; i++)
+            if (!strncmp(s, words[i].code, 6))
+                rc = put_code_item(r, words[i].code, words[i].meaning, err);
+    }
+    return rc;
+}
+
 /* PS3.16 CID 7050. */
 int vivo_method_code_items(struct vivo_rewrite *r, struct vivo_err *err)
 {
     size_t n = 0;
     const struct vivo_option_word *words = vivo_option_words(&n);
-    int rc =
-        put_code_item(r, "113100", "Basic Application Confidentiality Profile", err);
+    int rc = 0;
+    if (r->d->ctp && r->d->ctp->alone)
+        return put_script_codes(r, err);
+    rc = put_code_item(r, "113100", "Basic Application Confidentiality Profile", err);
+    if (!rc && r->d->moves_dates && !(r->d->options & ANY_DATES))
+        rc = put_code_item(r, "113107",
+                           "Retain Longitudinal Temporal Information Modified Dates "
+                           "Option",
+                           err);
     for (size_t i = 0; !rc && i < n; i++)
         if (r->d->options & (unsigned)words[i].option)
             rc = put_code_item(r, words[i].code, words[i].meaning, err);
@@ -90,16 +128,21 @@ static const char *temporal(const struct vivo_deid *d)
 {
     if (d->options & VIVO_DEID_RETAIN_FULL_DATES)
         return "UNMODIFIED";
-    return d->options & VIVO_DEID_RETAIN_MODIFIED_DATES ? "MODIFIED" : "REMOVED";
+    if (d->options & VIVO_DEID_RETAIN_MODIFIED_DATES || d->moves_dates)
+        return "MODIFIED";
+    struct vivo_decision dec;
+    vivo_deid_decide(d, VIVO_TAG_StudyDate, &dec);
+    bool kept = d->ctp && d->ctp->alone && dec.act == VIVO_ACT_K && !dec.unlisted;
+    return kept ? "UNMODIFIED" : "REMOVED";
 }
 
 int vivo_method_put(struct vivo_rewrite *r, uint32_t tag, struct vivo_err *err)
 {
     switch (tag) {
     case VIVO_TAG_PatientName:
-        return put(r, tag, "PN", r->patient, err);
+        return put(r, tag, "PN", r->patient_id, err);
     case VIVO_TAG_PatientID:
-        return put(r, tag, "LO", r->patient, err);
+        return put(r, tag, "LO", r->patient_id, err);
     case 0x00120062:
         return put(r, tag, "CS", "YES", err);
     case 0x00120063:

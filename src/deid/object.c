@@ -3,6 +3,7 @@
  *
  * Walk and capture, refuse or rewrite, then put the writer's pieces together. Every
  * way out but the last gives nothing: de-identification fails closed. */
+#include "ctp.h"
 #include "options.h"
 
 #include "vivofs/file.h"
@@ -139,6 +140,15 @@ static int choose_patient(struct vivo_rewrite *r, struct vivo_err *err)
     return 0;
 }
 
+/* What the script makes of the PatientID, if it has a say. */
+static void choose_identifier(struct vivo_rewrite *r)
+{
+    char id[512];
+    vivo_header_text(r->h, VIVO_TAG_PatientID, id, sizeof id);
+    if (!vivo_ctp_patient(r->d, id, r->patient_id))
+        memcpy(r->patient_id, r->patient, sizeof r->patient);
+}
+
 static void shown_instance(const struct vivo_rewrite *r, char out[VIVO_UID_MAX + 1])
 {
     char uid[128];
@@ -150,7 +160,9 @@ static void shown_instance(const struct vivo_rewrite *r, char out[VIVO_UID_MAX +
     if (!n)
         return;
     bool valid = vivo_deid_valid("UI", (const uint8_t *)uid, n);
-    bool keep = r->d->options & VIVO_DEID_RETAIN_UIDS && valid;
+    struct vivo_decision dec;
+    vivo_deid_decide(r->d, VIVO_TAG_SOPInstanceUID, &dec);
+    bool keep = dec.act == VIVO_ACT_K && valid;
     if (keep || vivo_uid_is_known(uid, n))
         memcpy(out, uid, n + 1);
     else
@@ -198,6 +210,8 @@ static int write_header(struct vivo_rewrite *r, struct vivo_err *err)
     int rc = output_syntax(r->h, &syntax, &uid, err);
     if (!rc)
         rc = choose_patient(r, err);
+    if (!rc)
+        choose_identifier(r);
     if (!rc)
         rc = vivo_dcm_writer_new(syntax, HEADER_MAX, &r->w, err);
     if (rc)
@@ -277,6 +291,7 @@ static int refuse(enum vivo_refusal why, struct vivo_err *err)
         return vivo_fail(err, EPERM, "refused: a DICOMDIR");
     case VIVO_REFUSAL_UNPARSABLE:
         return vivo_fail(err, EBADMSG, "not valid DICOM");
+    case VIVO_REFUSAL_SCRIPT:
     case VIVO_REFUSAL_NONE:
         break;
     }
@@ -299,6 +314,8 @@ static int clean(const struct vivo_deid *d, struct job *job,
         rc = vivo_header_settle(&h, err);
     if (!rc)
         rc = write_header(&r, err);
+    if (rc == -EPERM && report->refusal == VIVO_REFUSAL_NONE)
+        report->refusal = VIVO_REFUSAL_SCRIPT;
     if (!rc)
         rc = build_view(&h, r.w, job, err);
     vivo_dcm_writer_free(r.w);

@@ -18,6 +18,8 @@
 
 /* Days, negative: 53 to 521 whole weeks back, one for all dates of a pseudonym. */
 int64_t vivo_date_offset(const struct vivo_key *k, const char *pseudonym);
+/* Days since 1970-01-01. */
+int64_t vivo_date_days(int64_t year, int64_t month, int64_t day);
 /* Appends the values of DA, DT, TM or SH (a zone, which stays) that can be shifted,
  * joined by backslashes; those that cannot are left out. 0 or -ENOMEM, -ENOSPC. */
 int vivo_date_shift(const char *vr, const uint8_t *v, size_t len, int64_t days,

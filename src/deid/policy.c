@@ -4,6 +4,7 @@
  * An attribute survives only when the standard knows it, Table E.1-1 does not touch
  * it, and its VR cannot hold an identity or somebody decided that it does not
  * (gaps_keep.txt). PS3.15 E.1.1, E.3. */
+#include "ctp.h"
 #include "options.h"
 
 #include <errno.h>
@@ -116,7 +117,8 @@ static void set_vr(struct vivo_decision *out, const char *vr)
     memcpy(out->vr, vr, 3);
 }
 
-static void work_out(const struct vivo_deid *d, uint32_t tag, struct vivo_decision *out)
+static void work_out_basic(const struct vivo_deid *d, uint32_t tag,
+                           struct vivo_decision *out)
 {
     memset(out, 0, sizeof *out);
     set_vr(out, "UN");
@@ -160,6 +162,34 @@ static void work_out(const struct vivo_deid *d, uint32_t tag, struct vivo_decisi
         out->act = VIVO_ACT_K;
     else
         out->act = VIVO_ACT_KEEP;
+}
+
+static bool is_curve(uint32_t tag)
+{
+    return tag >> 24 == 0x50 || tag >> 24 == 0x60;
+}
+
+/* With a script alone the standard's attributes stay, but for those that never make
+ * sense in another file. */
+static void keep_all(uint32_t tag, struct vivo_decision *out)
+{
+    const struct vivo_dict *dict = vivo_dcm_dict(tag);
+    bool curve = is_curve(tag) && !(GROUP(tag) & 1) && ELEMENT(tag);
+    if (!dict || (group_goes(tag) && !curve) || out->act == VIVO_ACT_PSEUDO)
+        return;
+    set_vr(out, dict->vr);
+    out->either = dict->either;
+    out->act = VIVO_ACT_K;
+}
+
+static void work_out(const struct vivo_deid *d, uint32_t tag, struct vivo_decision *out)
+{
+    work_out_basic(d, tag, out);
+    if (!d->ctp)
+        return;
+    if (d->ctp->alone)
+        keep_all(tag, out);
+    vivo_ctp_decide(d, tag, out);
 }
 
 int vivo_deid_learn(struct vivo_deid *d)
@@ -310,6 +340,10 @@ const char *vivo_deid_hides(const struct vivo_deid *d, uint32_t tag,
         return NULL;
     struct vivo_decision dec;
     vivo_deid_decide(d, tag, &dec);
+    if (dec.script_goes || dec.unlisted)
+        return "deid=none";
+    if (dec.scripted)
+        return NULL;
     switch (dec.act) {
     case VIVO_ACT_K:
     case VIVO_ACT_KEEP:

@@ -3,11 +3,13 @@
  *
  * "none", or a named profile followed by option words of PS3.15 E.3 joined by '+'
  * (DESIGN A6). */
+#include "ctp.h"
 #include "options.h"
 
 #include "vivofs/text.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Meanings: PS3.16 CID 7050. The first ten follow the columns of Table E.1-1. */
@@ -119,9 +121,52 @@ static int add_base(struct vivo_deid *d, const char *s, size_t len,
         d->options |= RESEARCH | VIVO_DEID_RETAIN_FULL_DATES;
         return 0;
     }
-    if (len >= 4 && !memcmp(s, "ctp:", 4))
-        return vivo_fail(err, EINVAL, "deid: 'ctp:' is not offered yet");
     return unknown_word(s, len, err);
+}
+
+static bool is_option(const char *s)
+{
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(words); i++)
+        if (!strcmp(s, words[i].word))
+            return true;
+    return false;
+}
+
+/* ctp:FILE, behind it words joined by '+'; a '+' of the file's name is one where no
+ * word follows. */
+static int parse_script(struct vivo_deid *d, const char *spec, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_free_p) char *path = strdup(spec);
+    bool alone = false;
+    if (!path)
+        return vivo_fail(err, ENOMEM, "no memory for a profile");
+    for (char *plus; (plus = strrchr(path, '+')); *plus = '\0') {
+        int rc = 0;
+        if (!strcmp(plus + 1, "alone"))
+            alone = true;
+        else if (is_option(plus + 1))
+            rc = add_option(d, plus + 1, strlen(plus + 1), err);
+        else
+            break;
+        if (rc)
+            return rc;
+    }
+    if (!*path)
+        return vivo_fail(err, EINVAL, "deid: ctp: needs a file: ctp:FILE");
+    if (alone && d->options)
+        return vivo_fail(err, EINVAL, "deid: a script alone takes no options");
+    int rc = vivo_ctp_load(path, alone, &d->ctp, err);
+    if (!rc && alone && d->ctp->keep_safe)
+        d->options |= VIVO_DEID_RETAIN_SAFE_PRIVATE;
+    return rc;
+}
+
+/* What the script would show is judged by what the profile hides. */
+static void judge_script(struct vivo_deid *d)
+{
+    vivo_ctp_judge(d->ctp, d);
+    for (size_t i = 0; i < d->ctp->nrows; i++)
+        d->moves_dates = d->moves_dates || d->ctp->rows[i].dates;
 }
 
 static int parse(struct vivo_deid *d, const char *profile, struct vivo_err *err)
@@ -135,7 +180,11 @@ static int parse(struct vivo_deid *d, const char *profile, struct vivo_err *err)
         return vivo_fail(err, EINVAL,
                          "deid: retain-full-dates and "
                          "retain-modified-dates exclude each other");
-    int rc = add_base(d, profile, len, err);
+    bool script = !strncmp(profile, "ctp:", 4);
+    int rc = script ? parse_script(d, profile + 4, err)
+                    : add_base(d, profile, len, err);
+    if (script)
+        len = strlen(profile);
     for (const char *p = profile + len; !rc && *p == '+'; p += len) {
         p++;
         len = strcspn(p, "+");
@@ -151,7 +200,11 @@ static int parse(struct vivo_deid *d, const char *profile, struct vivo_err *err)
 static void write_words(struct vivo_deid *d)
 {
     char *p = d->words;
-    p = stpcpy(p, d->none ? "none" : "basic");
+    if (d->ctp)
+        p += snprintf(p, 100, "ctp:%.80s%s", d->ctp->name,
+                      d->ctp->alone ? "+alone" : "");
+    else
+        p = stpcpy(p, d->none ? "none" : "basic");
     for (size_t i = 0; i < VIVO_ARRAY_LEN(words); i++) {
         if (!(d->options & (unsigned)words[i].option))
             continue;
@@ -164,6 +217,7 @@ static int write_digest(struct vivo_deid *d, struct vivo_err *err)
 {
     struct vivo_buf b;
     vivo_buf_init(&b, 4096);
+    static const uint8_t nothing[VIVO_DIGEST_LEN];
     int rc = vivo_buf_printf(&b, "%s\n%s\n%s\n%s\n%s\n%s\n%s\n%d\n%s\n",
                              VIVO_DEID_ENGINE, vivo_deid_edition,
                              vivo_deid_table_sha256, vivo_deid_gaps_sha256,
@@ -176,6 +230,8 @@ static int write_digest(struct vivo_deid *d, struct vivo_err *err)
         char c = (char)('0' + (int)gaps[i].action);
         rc = vivo_buf_add(&b, &c, 1);
     }
+    if (!rc)
+        rc = vivo_buf_add(&b, d->ctp ? d->ctp->digest : nothing, VIVO_DIGEST_LEN);
     if (!rc)
         vivo_sha256(b.data, b.len, d->digest);
     vivo_buf_free(&b);
@@ -198,6 +254,8 @@ int vivo_deid_new(const char *profile, enum vivo_burned_in burned_in,
         write_words(d);
         rc = write_digest(d, err);
     }
+    if (!rc && d->ctp)
+        judge_script(d);
     if (!rc && !d->none && vivo_deid_learn(d))
         rc = vivo_fail(err, ENOMEM, "no memory for a profile");
     if (rc) {
@@ -210,8 +268,10 @@ int vivo_deid_new(const char *profile, enum vivo_burned_in burned_in,
 
 void vivo_deid_free(struct vivo_deid *d)
 {
-    if (d)
+    if (d) {
         free(d->decisions);
+        vivo_ctp_free(d->ctp);
+    }
     free(d);
 }
 

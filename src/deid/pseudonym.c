@@ -58,7 +58,7 @@ static void trim(const uint8_t **v, size_t *len)
 
 /* 16 bytes, big-endian, as decimal digits; returns how many. Nine digits a division:
  * this runs for each UID of each file. */
-static size_t decimal(const uint8_t *bytes, char *out)
+size_t vivo_pseudo_decimal(const uint8_t *bytes, char *out)
 {
     uint32_t limb[4];
     char digits[45];
@@ -96,7 +96,7 @@ void vivo_pseudo_uid(const struct vivo_key *k, const void *uid, size_t len,
     mac[8] = (uint8_t)((mac[8] & 0x3F) | 0x80);
     mac[0] |= 0x10; /* never a leading zero, all of the same order of length */
     memcpy(out, "2.25.", 5);
-    out[5 + decimal(mac, out + 5)] = '\0';
+    out[5 + vivo_pseudo_decimal(mac, out + 5)] = '\0';
 }
 
 static const char *const roots[] = {"1.2.840.10008.", "2.16.840.1.113883."};

@@ -117,6 +117,8 @@ const char *vivo_refusal_code(enum vivo_refusal r)
         return "unparsable";
     case VIVO_REFUSAL_DICOMDIR:
         return "dicomdir";
+    case VIVO_REFUSAL_SCRIPT:
+        return "script";
     case VIVO_REFUSAL_NONE:
         break;
     }

@@ -4,6 +4,7 @@
  * One data set at a time, in ascending order of tags (PS3.5 section 7.1), every
  * attribute by the decision that capture.c noted. Nothing is copied that was not
  * checked against its VR. */
+#include "ctp.h"
 #include "options.h"
 
 #include <errno.h>
@@ -251,12 +252,15 @@ static int put_patient(struct vivo_rewrite *r, const struct vivo_node *node,
                        const struct scope *s, struct vivo_err *err)
 {
     char pseudonym[22];
-    const char *text = r->patient;
+    char original[TEXT_MAX], shown[65];
+    const char *text = r->patient_id[0] ? r->patient_id : r->patient;
     if (s->depth) {
         int rc = vivo_rewrite_patient(r, s->first, s->end, pseudonym, err);
         if (rc)
             return rc;
-        text = pseudonym;
+        vivo_nodes_text(r->h, s->first, s->end, VIVO_TAG_PatientID, original,
+                        sizeof original);
+        text = vivo_ctp_patient(r->d, original, shown) ? shown : pseudonym;
     }
     return put_text(r, node, text, err);
 }
@@ -274,6 +278,12 @@ static int put_node(struct vivo_rewrite *r, const struct vivo_node *node,
                     const struct scope *s, struct vivo_err *err)
 {
     enum vivo_act act = (enum vivo_act)node->act;
+    if (node->scripted) {
+        bool done = false;
+        int rc = vivo_ctp_put(r, node, s->first, s->end, &done, err);
+        if (rc || done)
+            return rc;
+    }
     if (is_optional(node)) {
         bool done = false;
         int rc = vivo_options_put(r, node, r->charset, &done, err);
@@ -301,11 +311,14 @@ static int put_methods(struct vivo_rewrite *r, size_t *next, uint32_t until,
                        struct vivo_err *err)
 {
     for (; *next < VIVO_METHOD_COUNT && vivo_method_tags[*next] < until; (*next)++) {
-        int rc = vivo_method_put(r, vivo_method_tags[*next], err);
+        uint32_t tag = vivo_method_tags[*next];
+        int rc = vivo_ctp_put_missing(r, &r->missing, tag, err);
+        if (!rc)
+            rc = vivo_method_put(r, tag, err);
         if (rc)
             return rc;
     }
-    return 0;
+    return vivo_ctp_put_missing(r, &r->missing, until, err);
 }
 
 /* (0012,0064) that was there already: its items stay, ours come behind them (PS3.15
@@ -331,6 +344,8 @@ static int put_root_node(struct vivo_rewrite *r, const struct vivo_node *node,
     if (*next == VIVO_METHOD_COUNT || vivo_method_tags[*next] != node->tag)
         return put_node(r, node, s, err);
     (*next)++;
+    if (node->tag == VIVO_TAG_PatientName && node->scripted)
+        return put_node(r, node, s, err);
     if (node->tag == 0x00120064)
         return put_history(r, node, err);
     return vivo_method_put(r, node->tag, err);
