@@ -205,7 +205,8 @@ static const char named[] =
     "          kept: as research, and true dates: a limited data set needs an "
     "agreement "
     "on its use\n"
-    "ctp:FILE  a DicomAnonymizer script of RSNA's CTP, in union with basic: what either "
+    "ctp:FILE  a DicomAnonymizer script of RSNA's CTP, in union with basic: what "
+    "either "
     "removes is removed\n"
     "          ctp:FILE+alone applies the script without basic\n"
     "Options, joined to one of these but none by '+':\n";

@@ -259,7 +259,7 @@ struct vivo_rewrite {
     int64_t offset;           /* days, 0 = not worked out yet */
     const char *charset;      /* in force, with the options of options.h */
     struct vivo_known *known; /* NULL = not collected yet; owned */
-    uint32_t missing; /* a script's attributes below this tag are made */
+    uint32_t missing;         /* a script's attributes below this tag are made */
     struct vivo_buf scratch;
 };
 int vivo_rewrite_set(struct vivo_rewrite *r, struct vivo_err *err);

@@ -11,8 +11,7 @@
 
 #define TAG_ISSUER 0x00100021u
 #define TEXT_MAX 512
-#define ANY_DATES                                                                      \
-    (VIVO_DEID_RETAIN_FULL_DATES | VIVO_DEID_RETAIN_MODIFIED_DATES)
+#define ANY_DATES (VIVO_DEID_RETAIN_FULL_DATES | VIVO_DEID_RETAIN_MODIFIED_DATES)
 
 const uint32_t vivo_method_tags[VIVO_METHOD_COUNT] = {
     VIVO_TAG_PatientName, VIVO_TAG_PatientID, 0x00120062, /* PatientIdentityRemoved */

@@ -181,8 +181,8 @@ static int parse(struct vivo_deid *d, const char *profile, struct vivo_err *err)
                          "deid: retain-full-dates and "
                          "retain-modified-dates exclude each other");
     bool script = !strncmp(profile, "ctp:", 4);
-    int rc = script ? parse_script(d, profile + 4, err)
-                    : add_base(d, profile, len, err);
+    int rc =
+        script ? parse_script(d, profile + 4, err) : add_base(d, profile, len, err);
     if (script)
         len = strlen(profile);
     for (const char *p = profile + len; !rc && *p == '+'; p += len) {
