@@ -53,6 +53,8 @@ struct vivo_net_request {
     const void *body;           /* of POST; borrowed until the call returns */
     size_t body_len;
     const char *bearer;              /* token, or NULL */
+    const char *basic;               /* "user:password", or NULL */
+    bool no_netrc; /* who asks stands in `headers` (a cookie): nothing else is sent */
     uint64_t range_first, range_len; /* bytes; range_len 0 = whole body */
     uint64_t max_bytes;              /* of the reply; 0 = 64 MiB */
     bool close_ends; /* a body ended by close is not a cut one (caller checks) */
@@ -64,6 +66,7 @@ struct vivo_net_reply {
     char etag[128];
     char warning[128];      /* Warning header */
     char modified[64];      /* Last-Modified, as it stands */
+    char cookies[512];      /* Set-Cookie headers, a line each; as many as fit */
     int64_t content_length; /* as announced; -1 = not */
     int64_t total;          /* of the whole thing, also of a range; -1 = not said */
     bool encoded;           /* a Content-Encoding that nobody asked for */

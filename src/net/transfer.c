@@ -63,6 +63,13 @@ static void read_range(struct transfer *t, const char *value)
     t->reply->total = total;
 }
 
+static void add_cookie(struct vivo_net_reply *r, const char *value)
+{
+    size_t at = strlen(r->cookies);
+    if (at + strlen(value) + 2 <= sizeof r->cookies)
+        snprintf(r->cookies + at, sizeof r->cookies - at, "%s\n", value);
+}
+
 static size_t on_header(char *line, size_t size, size_t nmemb, void *ctx)
 {
     struct transfer *t = ctx;
@@ -76,6 +83,8 @@ static size_t on_header(char *line, size_t size, size_t nmemb, void *ctx)
         memcpy(r->content_type, value, sizeof r->content_type);
     else if (header_value(line, len, "ETag", value, sizeof value))
         snprintf(r->etag, sizeof r->etag, "%.127s", value);
+    else if (header_value(line, len, "Set-Cookie", value, sizeof value))
+        add_cookie(r, value);
     else if (header_value(line, len, "Warning", value, sizeof value))
         snprintf(r->warning, sizeof r->warning, "%.127s", value);
     else if (header_value(line, len, "Transfer-Encoding", value, sizeof value))
@@ -311,7 +320,10 @@ static void set_credentials(CURL *e, const struct settings *s, const struct exch
     if (x->rq->bearer) {
         curl_easy_setopt(e, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
         curl_easy_setopt(e, CURLOPT_XOAUTH2_BEARER, x->rq->bearer);
-    } else if (s->netrc) {
+    } else if (x->rq->basic) {
+        curl_easy_setopt(e, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+        curl_easy_setopt(e, CURLOPT_USERPWD, x->rq->basic);
+    } else if (s->netrc && !x->rq->no_netrc) {
         curl_easy_setopt(e, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
         curl_easy_setopt(e, CURLOPT_NETRC_FILE, s->netrc);
