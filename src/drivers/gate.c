@@ -23,7 +23,8 @@ static int on_element(void *ctx, enum vivo_dcm_event event,
     uint64_t len = e->length;
     while (len > 0 && (e->value[len - 1] == '\0' || e->value[len - 1] == ' '))
         len--;
-    if (len != strlen(g->uid) || memcmp(e->value, g->uid, (size_t)len) != 0)
+    if (g->uid ? len != strlen(g->uid) || memcmp(e->value, g->uid, (size_t)len) != 0
+               : len == 0)
         return vivo_fail(err, EIO, "the server sent another object than asked for");
     g->right = true;
     return VIVO_DCM_STOP;

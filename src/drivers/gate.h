@@ -19,7 +19,8 @@ struct vivo_gate {
     uint64_t bytes;
 };
 
-/* uid, to: borrowed. Also begins anew, after a restart. */
+/* uid: NULL = any object will do, if it is one. uid, to: borrowed. Also begins anew,
+ * after a restart. */
 int vivo_gate_begin(struct vivo_gate *g, const char *uid, struct vivo_delivery *to,
                     struct vivo_err *err);
 /* Bytes of the object, in order. -EIO: another object; -EBADMSG: no DICOM object. */

@@ -15,7 +15,7 @@ struct vivo_http_object {
     bool started;
 };
 
-/* uid, to: borrowed until the end. */
+/* uid, to: borrowed until the end. uid: NULL = any DICOM object will do. */
 int vivo_http_object_begin(struct vivo_http_object *o, const char *uid,
                            struct vivo_delivery *to, struct vivo_err *err);
 /* After vivo_net_fetch returned 0: was it a whole object? */

@@ -349,10 +349,12 @@ static void check_cancelled_on_the_way(struct suite *s)
 
 /* ---- headers, watch -------------------------------------------------------------- */
 
-static bool has_uid(const struct gathering *g, const char *uid)
+/* By its UID or, where a listing carries none, by its locator. */
+static bool has_object(const struct gathering *g, const struct object *o)
 {
     for (size_t i = 0; i < g->n_objects; i++)
-        if (strcmp(g->objects[i].uid, uid) == 0)
+        if (o->uid[0] ? strcmp(g->objects[i].uid, o->uid) == 0
+                      : strcmp(g->objects[i].locator, o->locator) == 0)
             return true;
     return false;
 }
@@ -376,7 +378,7 @@ static void check_headers(struct suite *s)
         failed(s, "headers: of %zu objects instead of %zu", g.n_objects,
                s->all.n_objects);
     for (size_t i = 0; i < s->all.n_objects; i++)
-        if (!has_uid(&g, s->all.objects[i].uid))
+        if (!has_object(&g, &s->all.objects[i]))
             failed(s, "headers: none of the object listed as %s",
                    s->all.objects[i].uid);
     gathering_free(&g);
