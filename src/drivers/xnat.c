@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/drivers/xnat.c -- archive = an XNAT server.
+ *
+ * URL:      xnat+http(s)://HOST[:PORT][/CONTEXT], as NITRC-IR's
+ * https://www.nitrc.org/ir Lists:    top = projects, collection = all sessions of a
+ * project with their subjects, study = scans of a session, series = files of a scan
+ * Locator:  ids, see xnat.h
+ * Source:   XNAT REST API (/data), as in the server's source of 2024-06; xnat.md. */
+#include "xnat.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void close_xnat(struct vivo_archive *self)
+{
+    struct xnat *x = xnat_of(self);
+    vivo_xnat_session_end(x);
+    pthread_cond_destroy(&x->landed);
+    pthread_mutex_destroy(&x->mutex);
+    free(x->url);
+    if (x->login)
+        explicit_bzero(x->login, strlen(x->login));
+    free(x->login);
+    explicit_bzero(x->session, sizeof x->session);
+    free(x);
+}
+
+static int read_source(const char *source, struct xnat *x, struct vivo_err *err)
+{
+    static const char prefix[] = "xnat+";
+    size_t skip = sizeof prefix - 1;
+    if (strncmp(source, prefix, skip) != 0 ||
+        (strncmp(source + skip, "http://", 7) != 0 &&
+         strncmp(source + skip, "https://", 8) != 0))
+        return vivo_fail(err, EINVAL, "expected xnat+https://HOST[:PORT][/CONTEXT]");
+    const char *url = source + skip;
+    const char *host = strstr(url, "://") + 3;
+    size_t host_len = strcspn(host, "/?#");
+    if (memchr(host, '@', host_len))
+        return vivo_fail(err, EINVAL,
+                         "a user name or password inside a URL is refused: "
+                         "use netrc=FILE or bearer=FILE");
+    if (host_len == 0)
+        return vivo_fail(err, EINVAL, "the URL names no host");
+    if (strpbrk(url, "?# \t\r\n\""))
+        return vivo_fail(err, EINVAL,
+                         "the URL of an XNAT server has no query, fragment or spaces");
+    size_t len = strlen(url);
+    while (url[len - 1] == '/')
+        len--;
+    x->url = strndup(url, len);
+    return x->url ? 0 : vivo_fail(err, ENOMEM, "xnat: out of memory");
+}
+
+static int read_login(const char *bearer, struct xnat *x, struct vivo_err *err)
+{
+    const char *colon = bearer ? strchr(bearer, ':') : NULL;
+    if (!bearer)
+        return 0;
+    if (!colon || colon == bearer || !colon[1])
+        return vivo_fail(err, EINVAL,
+                         "bearer=FILE: XNAT wants ALIAS:SECRET of an alias token, or "
+                         "USER:PASSWORD");
+    x->login = strdup(bearer);
+    return x->login ? 0 : vivo_fail(err, ENOMEM, "xnat: out of memory");
+}
+
+static int open_xnat(const struct vivo_archive_config *cfg, struct vivo_archive **out,
+                     struct vivo_err *err)
+{
+    if (!cfg->net)
+        return vivo_fail(err, EINVAL, "xnat: needs the network");
+    struct xnat *x = calloc(1, sizeof *x);
+    if (!x)
+        return vivo_fail(err, ENOMEM, "xnat: out of memory");
+    x->base.net = cfg->net;
+    pthread_mutex_init(&x->mutex, NULL);
+    pthread_cond_init(&x->landed, NULL);
+    int rc = read_source(cfg->source, x, err);
+    if (rc == 0)
+        rc = read_login(cfg->bearer, x, err);
+    if (rc) {
+        close_xnat(&x->base);
+        return rc;
+    }
+    *out = &x->base;
+    return 0;
+}
+
+/* A session is had by those who may look, guests too if they may. */
+static int probe(struct vivo_archive *self, struct vivo_op *op)
+{
+    char session[XNAT_SESSION_MAX + 1];
+    return vivo_xnat_session(xnat_of(self), session, op);
+}
+
+/* What names are made of (DESIGN A1); subjects are named by their labels. */
+static const uint32_t listed[] = {
+    VIVO_TAG_StudyDate,
+    VIVO_TAG_Modality,
+    VIVO_TAG_SeriesDescription,
+    VIVO_TAG_StudyInstanceUID,
+    VIVO_TAG_SeriesInstanceUID,
+    VIVO_TAG_SeriesNumber,
+    0,
+};
+
+extern const struct vivo_driver vivo_driver_xnat;
+const struct vivo_driver vivo_driver_xnat = {
+    .name = "xnat",
+    .summary = "XNAT server (NITRC-IR, and any other)",
+    .schemes = "xnat+http xnat+https",
+    .caps = VIVO_CAP_HEADERS,
+    .lists = 1u << VIVO_LEVEL_NONE | 1u << VIVO_LEVEL_COLLECTION |
+             1u << VIVO_LEVEL_STUDY | 1u << VIVO_LEVEL_SERIES,
+    .listed = listed,
+    .open = open_xnat,
+    .close = close_xnat,
+    .probe = probe,
+    .list = vivo_xnat_list,
+    .fetch = vivo_xnat_fetch,
+    .headers = vivo_xnat_headers,
+};

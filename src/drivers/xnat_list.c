@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/drivers/xnat_list.c -- projects, sessions with their subjects, scans, files.
+ *
+ * One request a level: all imaging sessions of a project come with subject, date and
+ * UID in the columns of one table. Servers that cannot do that are asked subject by
+ * subject. A UID that two siblings claim, or that is missing, cannot tell them apart:
+ * they are known by the archive's own ids then (vivo_record.key). */
+#include "xnat.h"
+
+#include "vivofs/hash.h"
+#include "vivofs/log.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define ROWS_MAX (4u << 20)
+#define ARENA_BYTES (1u << 30)
+
+struct row { /* a session or a scan; all in the arena */
+    const char *id, *label, *subject, *uid, *date, *modality, *text;
+    bool twice; /* a sibling has this UID too */
+};
+
+struct listing {
+    struct xnat *x;
+    struct vivo_intake *in;
+    struct vivo_op *op;
+    struct xnat_place parent;
+    struct vivo_arena *arena;
+    struct row *rows;
+    size_t count, cap, nameless;
+    const char *subject_id, *subject; /* whose sessions are being listed, or NULL */
+    struct vivo_buf attrs;
+};
+
+/* ---- rows -------------------------------------------------------------------------
+ */
+
+static const char *take(struct listing *l, const json_t *row, const char *columns)
+{
+    char text[4 * XNAT_ID_MAX];
+    vivo_xnat_text(row, columns, text, sizeof text);
+    return vivo_arena_strndup(l->arena, text, strlen(text));
+}
+
+static int add_row(struct listing *l, const struct row *r, struct vivo_err *err)
+{
+    if (l->count == l->cap) {
+        size_t cap = l->cap ? 2 * l->cap : 256;
+        struct row *rows = cap > ROWS_MAX ? NULL : realloc(l->rows, cap * sizeof *rows);
+        if (!rows)
+            return vivo_fail(err, cap > ROWS_MAX ? EIO : ENOMEM, "too many rows");
+        l->rows = rows;
+        l->cap = cap;
+    }
+    l->rows[l->count++] = *r;
+    return 0;
+}
+
+static bool id_ok(const char *id)
+{
+    if (!id[0] || strlen(id) > XNAT_ID_MAX || strcmp(id, ".") == 0 ||
+        strcmp(id, "..") == 0)
+        return false;
+    for (; *id; id++)
+        if ((unsigned char)*id < 0x20 || *id == 0x7F)
+            return false;
+    return true;
+}
+
+/* Digits and dots, at most 64: PS3.5 section 9.1, leading zeros tolerated. */
+static bool uid_ok(const char *uid)
+{
+    size_t n = strspn(uid, "0123456789.");
+    return n > 0 && n <= VIVO_UID_MAX && !uid[n] && uid[0] != '.' &&
+           uid[n - 1] != '.' && !strstr(uid, "..");
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct row *x = a;
+    const struct row *y = b;
+    int c = strcmp(x->subject, y->subject);
+    return c ? c : strcmp(x->id, y->id);
+}
+
+static int by_uid(const void *a, const void *b)
+{
+    const struct row *x = a;
+    const struct row *y = b;
+    int c = strcmp(x->subject, y->subject);
+    return c ? c : strcmp(x->uid, y->uid);
+}
+
+/* Joins make one thing several rows; siblings may claim one UID. Ordered by id at the
+ * end, so that a listing is the same whatever order the rows came in. */
+static void sort_rows(struct listing *l)
+{
+    size_t n = 0;
+    if (l->count == 0)
+        return;
+    qsort(l->rows, l->count, sizeof *l->rows, by_id);
+    for (size_t i = 0; i < l->count; i++)
+        if (n == 0 || by_id(&l->rows[n - 1], &l->rows[i]) != 0)
+            l->rows[n++] = l->rows[i];
+    l->count = n;
+    qsort(l->rows, n, sizeof *l->rows, by_uid);
+    for (size_t i = 1; i < n; i++)
+        if (by_uid(&l->rows[i - 1], &l->rows[i]) == 0)
+            l->rows[i - 1].twice = l->rows[i].twice = true;
+    qsort(l->rows, n, sizeof *l->rows, by_id);
+}
+
+static void tell_nameless(const struct listing *l, const char *what)
+{
+    if (l->nameless)
+        vivo_log(VIVO_LOG_WARN, "drivers.xnat",
+                 "%zu %s have ids that cannot be asked for: left out", l->nameless,
+                 what);
+}
+
+/* What was listed a moment ago is not gone: the server, or the right, is. */
+static int not_gone(int rc, struct vivo_op *op)
+{
+    if (rc != -ENOENT)
+        return rc;
+    op->err.errnum = EIO;
+    return -EIO;
+}
+
+/* ---- projects ---------------------------------------------------------------------
+ */
+
+static int take_project(void *ctx, json_t *row, struct vivo_err *err)
+{
+    struct listing *l = ctx;
+    struct row r = {.id = take(l, row, "ID"), .subject = "", .uid = ""};
+    if (!r.id)
+        return vivo_fail(err, ENOMEM, "xnat: out of memory");
+    if (!id_ok(r.id)) {
+        l->nameless++;
+        return 0;
+    }
+    return add_row(l, &r, err);
+}
+
+static int emit_project(struct listing *l, const struct row *r)
+{
+    char locator[XNAT_LOCATOR_MAX];
+    struct xnat_place p = {0};
+    snprintf(p.project, sizeof p.project, "%s", r->id);
+    vivo_xnat_place_write(&p, VIVO_LEVEL_COLLECTION, locator);
+    const struct vivo_record rec = {
+        .level = VIVO_LEVEL_COLLECTION, .locator = locator, .collection = p.project};
+    return l->in->record(l->in, &rec, &l->op->err);
+}
+
+/* Each row once, in order. */
+static int emit_all(struct listing *l,
+                    int (*emit)(struct listing *, const struct row *))
+{
+    int rc = 0;
+    sort_rows(l);
+    for (size_t i = 0; rc == 0 && i < l->count; i++) {
+        rc = vivo_op_check(l->op);
+        if (rc == 0)
+            rc = emit(l, &l->rows[i]);
+    }
+    return rc;
+}
+
+static int list_projects(struct listing *l)
+{
+    int status;
+    int rc =
+        vivo_xnat_table(l->x, "projects", "/data/projects?format=json&accessible=true",
+                        take_project, l, &status, l->op);
+    if (rc == 0)
+        rc = emit_all(l, emit_project);
+    tell_nameless(l, "projects");
+    return not_gone(rc, l->op);
+}
+
+/* ---- sessions ---------------------------------------------------------------------
+ */
+
+static bool is_imaging(const char *type)
+{
+    static const char tail[] = "SessionData";
+    size_t n = strlen(type);
+    return n == 0 || (n >= sizeof tail - 1 &&
+                      strcasecmp(type + n - (sizeof tail - 1), tail) == 0);
+}
+
+static int take_session(void *ctx, json_t *row, struct vivo_err *err)
+{
+    struct listing *l = ctx;
+    const char *type = take(l, row, "xsiType");
+    const char *id = take(l, row,
+                          "subject_ID|xnat:subjectData/ID|"
+                          "xnat:imageSessionData/subject_ID");
+    struct row r = {
+        .id = take(l, row, "ID"),
+        .label = take(l, row, "label|xnat:imageSessionData/label"),
+        .subject = l->subject ? l->subject
+                              : take(l, row, "subject_label|xnat:subjectData/label"),
+        .uid = take(l, row, "UID|xnat:imageSessionData/UID"),
+        .date = take(l, row, "date|xnat:imageSessionData/date"),
+        .modality = "",
+        .text = "",
+    };
+    if (!type || !id || !r.id || !r.label || !r.subject || !r.uid || !r.date)
+        return vivo_fail(err, ENOMEM, "xnat: out of memory");
+    if (!is_imaging(type))
+        return 0;
+    if (!r.subject[0])
+        r.subject = id; /* what the archive tells subjects apart by */
+    if (!id_ok(r.id)) {
+        l->nameless++;
+        return 0;
+    }
+    return add_row(l, &r, err);
+}
+
+static int emit_session(struct listing *l, const struct row *r)
+{
+    char locator[XNAT_LOCATOR_MAX];
+    char date[9];
+    struct xnat_place p = {0};
+    bool own = uid_ok(r->uid) && !r->twice;
+    snprintf(p.session, sizeof p.session, "%s", r->id);
+    vivo_xnat_place_write(&p, VIVO_LEVEL_STUDY, locator);
+    vivo_xnat_date(r->date, date);
+    vivo_buf_clear(&l->attrs);
+    int rc = vivo_xnat_put_text(&l->attrs, VIVO_TAG_SpecificCharacterSet, "ISO_IR 192");
+    if (rc == 0)
+        rc = vivo_xnat_put_text(&l->attrs, VIVO_TAG_StudyDate, date);
+    if (rc == 0 && uid_ok(r->uid))
+        rc = vivo_xnat_put_text(&l->attrs, VIVO_TAG_StudyInstanceUID, r->uid);
+    if (rc)
+        return vivo_fail(&l->op->err, ENOMEM, "xnat: out of memory");
+    const struct vivo_record rec = {.level = VIVO_LEVEL_STUDY,
+                                    .locator = locator,
+                                    .collection = l->parent.project,
+                                    .patient = r->subject[0] ? r->subject : NULL,
+                                    .key = own ? NULL : r->id,
+                                    .attrs = {l->attrs.data, l->attrs.len}};
+    return l->in->record(l->in, &rec, &l->op->err);
+}
+
+#define SESSION_COLUMNS                                                                \
+    "ID,label,date,xsiType,subject_ID,subject_label,UID,xnat:imageSessionData/UID"
+
+/* Statuses of a server that is there and does not know the question. */
+static bool is_refusal(int rc, int status)
+{
+    return rc < 0 && (status == 400 || status == 404 || status == 406 ||
+                      status == 422 || status == 500);
+}
+
+struct subjects {
+    struct listing *l;
+    struct vivo_buf ids; /* "id\0label\0" and so on */
+};
+
+static int take_subject(void *ctx, json_t *row, struct vivo_err *err)
+{
+    struct subjects *s = ctx;
+    char id[XNAT_ID_MAX + 1];
+    char label[XNAT_ID_MAX + 1];
+    vivo_xnat_text(row, "ID", id, sizeof id);
+    vivo_xnat_text(row, "label", label, sizeof label);
+    if (!id_ok(id)) {
+        s->l->nameless++;
+        return 0;
+    }
+    const char *shown = label[0] ? label : id;
+    if (vivo_buf_add(&s->ids, id, strlen(id) + 1) ||
+        vivo_buf_add(&s->ids, shown, strlen(shown) + 1))
+        return vivo_fail(err, ENOMEM, "too many subjects");
+    return 0;
+}
+
+/* Two or more levels by as many requests as there are subjects. */
+static int ask_subjects(struct listing *l, const char *project)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf ids = {0};
+    struct subjects s = {.l = l};
+    char path[XNAT_URL_MAX];
+    char id[3 * XNAT_ID_MAX + 1];
+    int status;
+    vivo_buf_init(&s.ids, XNAT_TABLE_BYTES);
+    snprintf(path, sizeof path, "/data/projects/%s/subjects?format=json", project);
+    int rc = vivo_xnat_table(l->x, "subjects", path, take_subject, &s, &status, l->op);
+    ids = s.ids;
+    for (size_t at = 0; rc == 0 && at < ids.len;) {
+        l->subject_id = (const char *)ids.data + at;
+        at += strlen(l->subject_id) + 1;
+        l->subject = vivo_arena_strndup(l->arena, (const char *)ids.data + at,
+                                        strlen((const char *)ids.data + at));
+        at += strlen((const char *)ids.data + at) + 1;
+        vivo_xnat_encode(l->subject_id, false, id, sizeof id);
+        snprintf(path, sizeof path,
+                 "/data/projects/%s/subjects/%s/experiments?format=json", project, id);
+        l->in->alive(l->in);
+        rc = l->subject ? vivo_xnat_table(l->x, "sessions of a subject", path,
+                                          take_session, l, &status, l->op)
+                        : vivo_fail(&l->op->err, ENOMEM, "xnat: out of memory");
+    }
+    return rc;
+}
+
+static int list_sessions(struct listing *l)
+{
+    char path[XNAT_URL_MAX];
+    char project[3 * XNAT_ID_MAX + 1];
+    int status = 0;
+    int rc = 0;
+    vivo_xnat_encode(l->parent.project, false, project, sizeof project);
+    snprintf(path, sizeof path,
+             "/data/projects/%s/experiments?format=json&"
+             "xsiType=xnat:imageSessionData&columns=" SESSION_COLUMNS,
+             project);
+    bool simple = atomic_load(&l->x->defaults);
+    if (!simple)
+        rc = vivo_xnat_table(l->x, "sessions", path, take_session, l, &status, l->op);
+    if (is_refusal(rc, status)) {
+        vivo_err_clear(&l->op->err);
+        l->count = 0;
+        simple = true;
+        rc = 0;
+    }
+    if (rc == 0 && simple) {
+        rc = ask_subjects(l, project);
+        if (rc == 0)
+            atomic_store(&l->x->defaults, true);
+    }
+    if (rc == 0)
+        rc = emit_all(l, emit_session);
+    tell_nameless(l, "sessions");
+    return not_gone(rc, l->op);
+}
+
+/* ---- scans ------------------------------------------------------------------------
+ */
+
+/* xnat:mrScanData → MR, as XNAT makes them of the modality. */
+static const char *modality_of(const char *type)
+{
+    static const struct {
+        const char *type, *modality;
+    } known[] = {{"mr", "MR"}, {"ct", "CT"}, {"pet", "PT"},  {"cr", "CR"}, {"dx", "DX"},
+                 {"us", "US"}, {"mg", "MG"}, {"nm", "NM"},   {"xa", "XA"}, {"rf", "RF"},
+                 {"io", "IO"}, {"px", "PX"}, {"seg", "SEG"}, {"xcv", "XA"}};
+    const char *word = strchr(type, ':');
+    word = word ? word + 1 : type;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(known); i++) {
+        size_t n = strlen(known[i].type);
+        if (strncasecmp(word, known[i].type, n) == 0 &&
+            strcasecmp(word + n, "ScanData") == 0)
+            return known[i].modality;
+    }
+    return "";
+}
+
+static int take_scan(void *ctx, json_t *row, struct vivo_err *err)
+{
+    struct listing *l = ctx;
+    const char *type = take(l, row, "xsiType");
+    struct row r = {
+        .id = take(l, row, "ID"),
+        .label = "",
+        .subject = "",
+        .uid = take(l, row, "UID|xnat:imageScanData/UID"),
+        .date = "",
+        .modality = take(l, row, "modality|xnat:imageScanData/modality"),
+        .text = take(l, row, "series_description"),
+    };
+    if (!type || !r.id || !r.uid || !r.modality || !r.text)
+        return vivo_fail(err, ENOMEM, "xnat: out of memory");
+    if (!r.modality[0])
+        r.modality = modality_of(type);
+    if (!id_ok(r.id) || !vivo_xnat_scan_ok(r.id)) {
+        l->nameless++;
+        return 0;
+    }
+    return add_row(l, &r, err);
+}
+
+/* XNAT numbers scans by their series number; what is no number it made itself. */
+static bool is_number(const char *id)
+{
+    size_t n = strspn(id, "0123456789");
+    return n > 0 && n < 10 && !id[n];
+}
+
+static int scan_attrs(struct listing *l, const struct row *r)
+{
+    struct vivo_buf *b = &l->attrs;
+    vivo_buf_clear(b);
+    int rc = vivo_xnat_put_text(b, VIVO_TAG_SpecificCharacterSet, "ISO_IR 192");
+    if (rc == 0)
+        rc = vivo_xnat_put_text(b, VIVO_TAG_Modality, r->modality);
+    if (rc == 0)
+        rc = vivo_xnat_put_text(b, VIVO_TAG_SeriesDescription, r->text);
+    if (rc == 0 && uid_ok(r->uid))
+        rc = vivo_xnat_put_text(b, VIVO_TAG_SeriesInstanceUID, r->uid);
+    if (rc == 0 && is_number(r->id))
+        rc = vivo_xnat_put_text(b, VIVO_TAG_SeriesNumber, r->id);
+    return rc ? vivo_fail(&l->op->err, ENOMEM, "xnat: out of memory") : 0;
+}
+
+static int emit_scan(struct listing *l, const struct row *r)
+{
+    char locator[XNAT_LOCATOR_MAX];
+    struct xnat_place p = l->parent;
+    bool own = uid_ok(r->uid) && !r->twice;
+    snprintf(p.scan, sizeof p.scan, "%s", r->id);
+    vivo_xnat_place_write(&p, VIVO_LEVEL_SERIES, locator);
+    int rc = scan_attrs(l, r);
+    if (rc)
+        return rc;
+    const struct vivo_record rec = {.level = VIVO_LEVEL_SERIES,
+                                    .locator = locator,
+                                    .key =
+                                        own ? NULL : locator, /* of session and scan */
+                                    .attrs = {l->attrs.data, l->attrs.len}};
+    return l->in->record(l->in, &rec, &l->op->err);
+}
+
+#define SCAN_COLUMNS                                                                   \
+    "ID,xsiType,type,series_description,UID,modality,xnat:imageScanData/UID,"          \
+    "xnat:imageScanData/modality"
+
+static int list_scans(struct listing *l)
+{
+    char path[XNAT_URL_MAX];
+    char session[3 * XNAT_ID_MAX + 1];
+    int status = 0;
+    vivo_xnat_encode(l->parent.session, false, session, sizeof session);
+    snprintf(path, sizeof path,
+             "/data/experiments/%s/scans?format=json&columns=" SCAN_COLUMNS, session);
+    int rc = vivo_xnat_table(l->x, "scans", path, take_scan, l, &status, l->op);
+    if (is_refusal(rc, status) && status != 404) {
+        vivo_err_clear(&l->op->err);
+        l->count = 0;
+        snprintf(path, sizeof path, "/data/experiments/%s/scans?format=json", session);
+        rc = vivo_xnat_table(l->x, "scans", path, take_scan, l, &status, l->op);
+    }
+    if (rc == 0)
+        rc = emit_all(l, emit_scan);
+    tell_nameless(l, "scans");
+    return not_gone(rc, l->op);
+}
+
+/* ---- files ------------------------------------------------------------------------
+ */
+
+static int emit_file(void *ctx, const struct xnat_file *f, struct vivo_op *op)
+{
+    struct listing *l = ctx;
+    char locator[XNAT_LOCATOR_MAX];
+    const char *version = f->version[0] ? f->version : NULL;
+    vivo_xnat_place_write(&f->place, VIVO_LEVEL_INSTANCE, locator);
+    if (version && l->in->known(l->in, locator, version))
+        return 0;
+    if (!f->dicom) {
+        l->in->other(l->in, locator, version);
+        return 0;
+    }
+    vivo_buf_clear(&l->attrs);
+    if (vivo_xnat_put_text(&l->attrs, VIVO_TAG_SpecificCharacterSet, "ISO_IR 192"))
+        return vivo_fail(&op->err, ENOMEM, "xnat: out of memory");
+    const struct vivo_record rec = {.level = VIVO_LEVEL_INSTANCE,
+                                    .locator = locator,
+                                    .key = f->key,
+                                    .version = version,
+                                    .size = f->size,
+                                    .size_about = true,
+                                    .attrs = {l->attrs.data, l->attrs.len}};
+    return l->in->record(l->in, &rec, &op->err);
+}
+
+/* ---- list -------------------------------------------------------------------------
+ */
+
+int vivo_xnat_list(struct vivo_archive *self, enum vivo_level level, const char *parent,
+                   struct vivo_intake *in, struct vivo_op *op)
+{
+    struct listing l = {.x = xnat_of(self), .in = in, .op = op};
+    int rc = parent ? vivo_xnat_place_read(parent, level, &l.parent, &op->err) : 0;
+    if (rc)
+        return rc;
+    vivo_buf_init(&l.attrs, VIVO_ATTRS_MAX);
+    l.arena = vivo_arena_new(ARENA_BYTES);
+    if (!l.arena)
+        rc = vivo_fail(&op->err, ENOMEM, "xnat: out of memory");
+    else if (level == VIVO_LEVEL_NONE)
+        rc = list_projects(&l);
+    else if (level == VIVO_LEVEL_COLLECTION)
+        rc = list_sessions(&l);
+    else if (level == VIVO_LEVEL_STUDY)
+        rc = list_scans(&l);
+    else
+        rc = vivo_xnat_files(l.x, &l.parent, emit_file, &l, op);
+    vivo_arena_free(l.arena);
+    free(l.rows);
+    vivo_buf_free(&l.attrs);
+    return rc;
+}

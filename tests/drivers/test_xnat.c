@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/drivers/test_xnat.c -- the XNAT driver against a test server with the quirks of
+ * the real one: conformance, then what is special. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "child.h"
+#include "collect.h"
+#include "conformance.h"
+
+#include "vivofs/dcm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SERVER VIVO_TEST_SOURCE_DIR "/tests/servers/xnat_server.py"
+#define SHAPE "2,2,2,3" /* patients, studies, series, instances of each */
+#define PROJECTS 2
+#define SESSIONS 4
+#define SCANS 8
+#define OBJECTS 24
+#define CONTAINERS (PROJECTS + SESSIONS + SCANS)
+
+static struct child server;
+static struct vivo_net *net;
+static char source[300];
+
+static const char *const bad_locators[] = {"XNAT_E00000/1/DICOM/..",
+                                           "XNAT_E00000/1/DICOM/../1%2Edcm",
+                                           "XNAT_E00000/1/DICOM/1.dcm",
+                                           "XNAT_E00000/1/DICOM//1%2Edcm",
+                                           "XNAT_E00000/1/DICOM/",
+                                           "XNAT_E00000/1/DICOM",
+                                           "XNAT_E00000/ALL/DICOM/1%2Edcm",
+                                           "XNAT_E00000/%2A/DICOM/1%2Edcm",
+                                           "XNAT_E00000//DICOM/1%2Edcm",
+                                           "/1/DICOM/1%2Edcm",
+                                           "%2E%2E/1/DICOM/1%2Edcm",
+                                           "XNAT_E00000/1/DICOM/1%2edcm",
+                                           "XNAT_E00000/1/DICOM/1%00dcm",
+                                           "XNAT_E00000/1/DICOM/1%0Adcm",
+                                           "XNAT_E00000/1/DICOM/1%2Edcm?x=1",
+                                           "XNAT_E00000/1/DICOM/1%2Edcm HTTP/1.1",
+                                           NULL};
+
+/* ---- talking to the server -------------------------------------------------- */
+
+static int ask(const char *path, struct vivo_buf *out)
+{
+    char url[1200];
+    struct vivo_op op;
+    struct vivo_net_reply reply;
+    struct vivo_buf_sink sink;
+    int root = (int)(strstr(server.line, "/ir") - server.line);
+    snprintf(url, sizeof url, "%.*s%s", root, server.line, path);
+    const struct vivo_net_request rq = {.url = url, .max_bytes = OBJECT_MAX};
+    vivo_op_init(&op, 0);
+    vivo_buf_init(out, OBJECT_MAX);
+    vivo_buf_sink_init(&sink, out);
+    return vivo_net_fetch(net, &rq, &sink.base, &reply, &op);
+}
+
+static void control(const char *path)
+{
+    struct vivo_buf b;
+    assert_int_equal(ask(path, &b), 0);
+    vivo_buf_free(&b);
+}
+
+static void set(const char *knobs)
+{
+    char path[512];
+    snprintf(path, sizeof path, "/__set?%s", knobs);
+    control(path);
+}
+
+static size_t asked(const char *what)
+{
+    struct vivo_buf b;
+    size_t n = 0;
+    assert_int_equal(ask("/__log", &b), 0);
+    for (const char *p = (const char *)b.data; (p = strstr(p, what)); p++)
+        n++;
+    vivo_buf_free(&b);
+    return n;
+}
+
+static int expect_file(void *ctx, const char *locator, const char *uid,
+                       struct vivo_buf *out)
+{
+    char path[1000];
+    (void)ctx;
+    (void)uid;
+    snprintf(path, sizeof path, "/__object/%s", locator);
+    return ask(path, out);
+}
+
+static uint64_t count_retrieved(void *ctx)
+{
+    struct vivo_buf b;
+    (void)ctx;
+    assert_int_equal(ask("/__count", &b), 0);
+    uint64_t n = strtoull((const char *)b.data, NULL, 10);
+    vivo_buf_free(&b);
+    return n;
+}
+
+static struct vivo_archive *open_with(const char *bearer)
+{
+    const struct vivo_archive_config cfg = {
+        .source = source, .net = net, .bearer = bearer, .timeout_ms = 5000};
+    struct vivo_archive *a = NULL;
+    struct vivo_err err = {0};
+    assert_int_equal(vivo_archive_open(&cfg, &a, &err), 0);
+    return a;
+}
+
+/* Everything, level by level; the first error. */
+static int list_all(struct vivo_archive *a, struct gathering *g, struct vivo_op *op)
+{
+    vivo_op_init(op, 0);
+    gathering_init(g, a->driver->lists);
+    int rc = vivo_archive_list(a, VIVO_LEVEL_NONE, NULL, &g->base, op);
+    for (size_t i = 0; rc == 0 && i < g->n_containers; i++)
+        rc = vivo_archive_list(a, g->containers[i].level, g->containers[i].locator,
+                               &g->base, op);
+    assert_int_equal(g->flaws, 0);
+    assert_int_equal(op->err.errnum, -rc);
+    return rc;
+}
+
+static int list_with(const char *knobs, struct gathering *g, struct vivo_op *op)
+{
+    control("/__reset");
+    set(knobs);
+    struct vivo_archive *a = open_with(NULL);
+    int rc = list_all(a, g, op);
+    vivo_archive_close(a);
+    return rc;
+}
+
+static int start_all(void **state)
+{
+    (void)state;
+    static const char *const argv[] = {SERVER, "--make", SHAPE, NULL};
+    const struct vivo_net_config cfg = {.timeout_ms = 1500, .retries = 1};
+    struct vivo_err err = {0};
+    if (vivo_dcm_global_init(&err) < 0 || vivo_net_new(&cfg, &net, &err) < 0)
+        return -1;
+    if (child_start(&server, argv) < 0)
+        return -1;
+    snprintf(source, sizeof source, "xnat+%s", server.line);
+    return 0;
+}
+
+static int stop_all(void **state)
+{
+    (void)state;
+    vivo_net_free(net);
+    child_stop(&server);
+    return 0;
+}
+
+/* ---- conformance ------------------------------------------------------------ */
+
+static void test_conforms_whatever_the_server_is_like(void **state)
+{
+    (void)state;
+    static const char *const knobs[] = {"order=random", "names=odd&uri=encoded",
+                                        "names=odd&numbers=1&duplicates=1&digests=0"};
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
+        control("/__reset");
+        set(knobs[i]);
+        const struct vivo_conformance c = {.source = source,
+                                           .net = net,
+                                           .missing = "xnat+http://127.0.0.1:9/ir",
+                                           .missing_errno = EIO,
+                                           .objects = OBJECTS,
+                                           .expect = expect_file,
+                                           .content_requests = count_retrieved,
+                                           .unknown = "XNAT_E00000/1/DICOM/99%2Edcm",
+                                           .escapes = bad_locators};
+        assert_int_equal(vivo_conformance(&c), 0);
+    }
+}
+
+/* ---- listing: every quirk gives everything, or an error --------------------- */
+
+static void test_listing_is_complete_whatever_the_server_does(void **state)
+{
+    (void)state;
+    static const char *const knobs[] = {
+        "order=stable",
+        "duplicates=1",
+        "numbers=1",
+        "no_total=1",
+        "digests=0",
+        "size_add=7",
+        "uri=number",
+        "names=odd",
+        "names=odd&uri=encoded",
+        "formats=0",
+        "types=1",
+        "no_uid=sessions,scans",
+        "same_uid=1",
+        "refuse_columns=400",
+        "refuse_columns=500",
+        "silent_columns=UID,modality,xnat:imageSessionData/UID,subject_label",
+        "fickle=1",
+        "field=note&value=null",
+        "field=note&value=[{}]",
+        "field=series_description&value=%22..%2F..%2F%5Cu0007%22",
+        "match=scans&pad=2000000",
+        "chunked=1",
+        "close=1",
+        "fail=503&fail_times=1",
+        "fail=429&fail_times=1&retry_after=1",
+        "cut=10&cut_times=1",
+        "latency=30",
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
+        struct gathering g;
+        struct vivo_op op;
+        int rc = list_with(knobs[i], &g, &op);
+        if (rc != 0 || g.n_objects != OBJECTS || g.n_containers != CONTAINERS)
+            fail_msg("%s: %d, %zu objects, %zu containers: %s", knobs[i], rc,
+                     g.n_objects, g.n_containers, op.err.text);
+        gathering_free(&g);
+    }
+    control("/__reset");
+}
+
+static void test_listing_fails_rather_than_being_short(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *knobs;
+        int rc;
+        const char *words;
+    } cases[] = {
+        {"html=1", -EACCES, "projects"},
+        {"html=1", -EACCES, "login"},
+        {"match=experiments&html=1", -EACCES, "sessions"},
+        {"match=files&html=1", -EACCES, "files of a scan"},
+        {"bad_login=1", -EACCES, "JSESSION"},
+        {"require_login=1", -EACCES, "netrc=FILE"},
+        {"require_login=1&login_page=1", -EACCES, "login"},
+        {"json=null", -EBADMSG, "projects"},
+        {"json=[]", -EBADMSG, "table"},
+        {"json={}", -EBADMSG, "table"},
+        {"json={\"ResultSet\":{}}", -EBADMSG, "table"},
+        {"json={\"ResultSet\":{\"Result\":null}}", -EBADMSG, "table"},
+        {"json={\"ResultSet\":{\"Result\":{}}}", -EBADMSG, "table"},
+        {"json={\"ResultSet\":{\"Result\":[null]}}", -EBADMSG, "JSON"},
+        {"json={\"ResultSet\":{\"Result\":[{\"ID\":}]}}", -EBADMSG, "projects"},
+        {"json={\"ResultSet\":{\"Result\":[", -EBADMSG, "table"},
+        {"json={\"ResultSet\":{\"Result\":[{\"ID\":\"A\"}]}}x", -EBADMSG, "table"},
+        {"empty_body=1", -EBADMSG, "empty"},
+        {"match=scans&empty_body=1", -EBADMSG, "scans"},
+        {"total_add=1", -EIO, "rows"},
+        {"match=files&total_add=2", -EIO, "rows"},
+        {"endless=1", -EIO, "longer than"},
+        {"cut=20", -EIO, "JSESSION"},
+        {"match=scans&cut=20", -EIO, "scans"},
+        {"match=scans&cut=20&close=1", -EBADMSG, "table"},
+        {"match=projects&length=5", -EIO, "projects"},
+        {"fail=503", -EIO, "503"},
+        {"match=files&fail=503", -EIO, "503"},
+        {"match=files&fail=404", -EIO, "404"},
+        {"match=scans&fail=403", -EACCES, "login"},
+        {"match=scans&fail=401", -EACCES, "login"},
+        {"stall=10", -ETIMEDOUT, "JSESSION"},
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
+        struct gathering g;
+        struct vivo_op op;
+        int rc = list_with(cases[i].knobs, &g, &op);
+        if (rc != cases[i].rc || !strstr(op.err.text, cases[i].words))
+            fail_msg("%s: %d: %s", cases[i].knobs, rc, op.err.text);
+        gathering_free(&g);
+    }
+    control("/__reset");
+}
+
+static void test_listing_asks_once_a_level(void **state)
+{
+    (void)state;
+    struct gathering g;
+    struct vivo_op op;
+    assert_int_equal(list_with("order=random", &g, &op), 0);
+    gathering_free(&g);
+    assert_int_equal(asked("\"method\": \"GET\""), 2 + PROJECTS + SESSIONS + SCANS);
+    assert_int_equal(asked("/data/JSESSION\", \"query\": \"\", \"accept\""), 1);
+    assert_int_equal(asked("\"method\": \"DELETE\""), 1);
+}
+
+static void test_ids_that_cannot_be_asked_for_are_left_out(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {
+        "%22..%22", "%22%22", "%22a%5Cu0000b%22", "%22%5Cu0007%22", "null", "[1]", "{}",
+        "true",     "1.5"};
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(ids); i++) {
+        char knobs[100];
+        struct gathering g;
+        struct vivo_op op;
+        snprintf(knobs, sizeof knobs, "match=projects&field=ID&value=%s", ids[i]);
+        assert_int_equal(list_with(knobs, &g, &op), 0);
+        assert_int_equal(g.n_containers, 0);
+        gathering_free(&g);
+    }
+    /* All scans called so: none of them can be told from the others. */
+    struct gathering g;
+    struct vivo_op op;
+    assert_int_equal(list_with("match=scans&field=ID&value=%22ALL%22", &g, &op), 0);
+    assert_int_equal(g.n_objects, 0);
+    assert_int_equal(g.n_containers, PROJECTS + SESSIONS);
+    gathering_free(&g);
+    control("/__reset");
+}
+
+static void test_files_that_lead_elsewhere_are_left_out(void **state)
+{
+    (void)state;
+    static const char *const uris[] = {"%22%2Fdata%2Fexperiments%2FE%2Fscans%2F1%"
+                                       "2Fresources%2FDICOM%2Ffiles%2F..%2Fx%22",
+                                       "%22%2Fetc%2Fpasswd%22",
+                                       "%22http:%2F%2F127.0.0.1:9%2Fx%22",
+                                       "null",
+                                       "%22%2Fresources%2F..%2Ffiles%2Fa%22",
+                                       "%22%2Fresources%2Fa%2Ffiles%2F%22"};
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(uris); i++) {
+        char knobs[200];
+        struct gathering g;
+        struct vivo_op op;
+        snprintf(knobs, sizeof knobs, "match=files&field=URI&value=%s", uris[i]);
+        assert_int_equal(list_with(knobs, &g, &op), 0);
+        assert_int_equal(g.n_objects, 0);
+        gathering_free(&g);
+    }
+    control("/__reset");
+}
+
+/* ---- sessions ----------------------------------------------------------------- */
+
+static size_t sessions_begun(void)
+{
+    struct vivo_buf b;
+    assert_int_equal(ask("/__sessions", &b), 0);
+    size_t n = (size_t)strtoull((const char *)b.data + 1, NULL, 10);
+    vivo_buf_free(&b);
+    return n;
+}
+
+static void test_session_that_ran_out_is_begun_anew(void **state)
+{
+    (void)state;
+    for (int guests = 0; guests < 2; guests++) {
+        struct gathering g;
+        struct vivo_op op;
+        control("/__reset");
+        set(guests ? "private=demo_2" : "require_login=1");
+        struct vivo_archive *a = open_with("user:secret");
+        assert_int_equal(list_all(a, &g, &op), 0);
+        assert_int_equal(g.n_objects, OBJECTS);
+        gathering_free(&g);
+        /* A guest would be told of one project less, not that the session is over. */
+        control("/__expire");
+        assert_int_equal(list_all(a, &g, &op), 0);
+        assert_int_equal(g.n_objects, OBJECTS);
+        control("/__expire");
+        struct receipt r;
+        receipt_init(&r, false, &op);
+        assert_int_equal(
+            vivo_archive_fetch(a, g.objects[OBJECTS - 1].locator, &r.base, &op), 0);
+        receipt_free(&r);
+        gathering_free(&g);
+        vivo_archive_close(a);
+    }
+    control("/__reset");
+}
+
+static void test_one_session_serves_all(void **state)
+{
+    (void)state;
+    struct gathering g;
+    struct vivo_op op;
+    size_t before = sessions_begun();
+    assert_int_equal(list_with("order=random", &g, &op), 0);
+    gathering_free(&g);
+    assert_int_equal(sessions_begun(), before + 1);
+}
+
+static void test_guest_sees_what_is_public(void **state)
+{
+    (void)state;
+    struct gathering g;
+    struct vivo_op op;
+    assert_int_equal(list_with("private=demo_2", &g, &op), 0);
+    assert_int_equal(g.n_objects, OBJECTS / 2);
+    gathering_free(&g);
+    control("/__reset");
+}
+
+static void test_wrong_credentials_are_eacces(void **state)
+{
+    (void)state;
+    static const char *const knobs[] = {"user=user:other", "require_login=1&user=a:b",
+                                        "bad_login=1"};
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
+        struct gathering g;
+        struct vivo_op op;
+        control("/__reset");
+        set(knobs[i]);
+        struct vivo_archive *a = open_with("user:secret");
+        assert_int_equal(list_all(a, &g, &op), -EACCES);
+        assert_null(strstr(op.err.text, "secret"));
+        assert_non_null(strstr(op.err.text, "netrc=FILE"));
+        gathering_free(&g);
+        vivo_archive_close(a);
+    }
+    control("/__reset");
+}
+
+static void test_login_stays_with_its_host(void **state)
+{
+    (void)state;
+    struct gathering g;
+    struct vivo_op op;
+    control("/__reset");
+    /* To another name of the same machine, which logs what it is sent. */
+    char knobs[100];
+    const char *port = strchr(server.line + 8, ':') + 1;
+    snprintf(knobs, sizeof knobs, "match=projects&redirect=http:%%2F%%2Flocalhost:%d",
+             (int)strtoll(port, NULL, 10));
+    set(knobs);
+    struct vivo_archive *a = open_with("user:secret");
+    assert_int_not_equal(list_all(a, &g, &op), 0);
+    assert_int_equal(asked("\"authorization\": \"Basic"), 1);
+    gathering_free(&g);
+    vivo_archive_close(a);
+    control("/__reset");
+}
+
+/* ---- files -------------------------------------------------------------------- */
+
+/* Fetches with these knobs; checks that the bytes are right when it succeeds. */
+static int fetch_with(const char *before, const char *knobs, struct vivo_op *op)
+{
+    struct gathering g;
+    struct receipt r;
+    struct vivo_buf want;
+    control("/__reset");
+    set(before);
+    struct vivo_archive *a = open_with(NULL);
+    assert_int_equal(list_all(a, &g, op), 0);
+    set(knobs);
+    receipt_init(&r, false, op);
+    int rc = vivo_archive_fetch(a, g.objects[0].locator, &r.base, op);
+    if (rc == 0) {
+        assert_int_equal(expect_file(NULL, g.objects[0].locator, "", &want), 0);
+        assert_int_equal(r.bytes.len, want.len);
+        assert_memory_equal(r.bytes.data, want.data, want.len);
+        vivo_buf_free(&want);
+    }
+    assert_int_equal(op->err.errnum, -rc);
+    receipt_free(&r);
+    gathering_free(&g);
+    vivo_archive_close(a);
+    return rc;
+}
+
+static void test_file_is_whole_or_an_error(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before, *knobs;
+        int rc;
+    } cases[] = {
+        {"size_add=9", "order=stable", 0},
+        {"order=stable", "chunked=1", 0},
+        {"order=stable", "fail=503&fail_times=1", 0},
+        {"order=stable", "cut=100&cut_times=1", 0},
+        {"order=stable", "cut=100", -EIO},
+        {"order=stable", "cut=1000", -EIO},
+        {"order=stable", "cut=0", -EIO},
+        {"order=stable", "close=1", -EIO},
+        {"order=stable", "length=5", -EIO},
+        {"order=stable", "fail=503", -EIO},
+        {"order=stable", "fail=404", -ENOENT},
+        {"order=stable", "fail=403", -EACCES},
+        {"order=stable", "kind=text/html", -EACCES},
+        {"order=stable", "kind=text/plain", -EIO},
+        {"order=stable", "wrong=1", -EBADMSG},
+        {"order=stable", "body=Unable%20to%20find%20file.", -EBADMSG},
+        {"order=stable", "stall=200", -ETIMEDOUT},
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
+        struct vivo_op op;
+        int rc = fetch_with(cases[i].before, cases[i].knobs, &op);
+        if (rc != cases[i].rc)
+            fail_msg("%s: %d: %s", cases[i].knobs, rc, op.err.text);
+    }
+    control("/__reset");
+}
+
+static void test_headers_are_those_of_the_files(void **state)
+{
+    (void)state;
+    struct gathering g, h;
+    struct vivo_op op;
+    control("/__reset");
+    struct vivo_archive *a = open_with(NULL);
+    assert_int_equal(list_all(a, &g, &op), 0);
+    for (size_t i = 0; i < g.n_containers; i++) {
+        if (g.containers[i].level != VIVO_LEVEL_SERIES)
+            continue;
+        gathering_init(&h, a->driver->lists);
+        assert_int_equal(vivo_archive_headers(a, g.containers[i].locator, &h.base, &op),
+                         0);
+        assert_int_equal(h.n_objects, OBJECTS / SCANS);
+        for (size_t k = 0; k < h.n_objects; k++)
+            assert_true(h.objects[k].uid[0]);
+        gathering_free(&h);
+    }
+    gathering_free(&g);
+    vivo_archive_close(a);
+}
+
+static void test_source_is_checked(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"xnat+http://", "xnat+ftp://h/",
+                                        "xnat+http://u:p@h/ir", "xnat+http://h/ir?x=1"};
+    struct vivo_archive *a = NULL;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(wrong); i++) {
+        const struct vivo_archive_config cfg = {.source = wrong[i], .net = net};
+        struct vivo_err err = {0};
+        assert_int_equal(vivo_archive_open(&cfg, &a, &err), -EINVAL);
+    }
+    const struct vivo_archive_config cfg = {
+        .source = "xnat+http://h/ir/", .net = net, .bearer = "nocolon"};
+    struct vivo_err err = {0};
+    assert_int_equal(vivo_archive_open(&cfg, &a, &err), -EINVAL);
+    assert_null(strstr(err.text, "nocolon"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_conforms_whatever_the_server_is_like),
+        cmocka_unit_test(test_listing_is_complete_whatever_the_server_does),
+        cmocka_unit_test(test_listing_fails_rather_than_being_short),
+        cmocka_unit_test(test_listing_asks_once_a_level),
+        cmocka_unit_test(test_ids_that_cannot_be_asked_for_are_left_out),
+        cmocka_unit_test(test_files_that_lead_elsewhere_are_left_out),
+        cmocka_unit_test(test_session_that_ran_out_is_begun_anew),
+        cmocka_unit_test(test_one_session_serves_all),
+        cmocka_unit_test(test_guest_sees_what_is_public),
+        cmocka_unit_test(test_wrong_credentials_are_eacces),
+        cmocka_unit_test(test_login_stays_with_its_host),
+        cmocka_unit_test(test_file_is_whole_or_an_error),
+        cmocka_unit_test(test_headers_are_those_of_the_files),
+        cmocka_unit_test(test_source_is_checked),
+    };
+    return cmocka_run_group_tests(tests, start_all, stop_all);
+}

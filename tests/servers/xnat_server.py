@@ -1,0 +1,446 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""An XNAT server for tests: sessions, tables, files and zips over a folder, with the quirks
+of the real one and more faults behind knobs.
+
+Prints its base URL (with a context path) as its first line and serves until its standard
+input ends. Control (/__set, /__log, /__count ...), transport knobs and arguments are those
+of dicomweb_server.py; those of XNAT are below. /__object/LOCATOR is the file that the
+driver calls so, /__sessions tells how many sessions were begun and how many are left.
+
+    xnat_server.py FOLDER | --make P,T,S,I  [--port N] [--project NAME ...]
+
+Subject SUBJnnnn is the n-th patient; the first is in the first project, the second in the
+second, and so on round. Source: the XNAT server's source of 2024-06.
+"""
+import argparse
+import base64
+import hashlib
+import io
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import urllib.parse
+import zipfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+
+import dicomweb_server as base  # noqa: E402
+import synthetic  # noqa: E402
+
+CONTEXT = "/ir"
+base.DEFAULTS.update({
+    "require_login": 0,     # guests are refused
+    "user": "user:secret",  # who may log in
+    "private": "",          # projects that guests do not see
+    "login_page": 0,        # refuses by 302 to a page, as it does browsers
+    "bad_login": 0,         # JSESSION answers 200 and a page
+    "fickle": 0,            # every reply begins a session
+    "refuse_columns": 0,    # ... and xsiType: this status
+    "silent_columns": "",   # columns it does not know and leaves out
+    "no_uid": "",           # "sessions", "scans": without UIDs
+    "same_uid": 0,          # all sessions of a subject, all scans of a session
+    "order": "random",      # of rows
+    "duplicates": 0,        # every row twice
+    "numbers": 0,           # bare numbers, null for nothing (1.6)
+    "total_add": 0,         # added to totalRecords
+    "no_total": 0,
+    "digests": 1,
+    "size_add": 0,          # added to Size: the catalogue is behind
+    "uri": "label",         # | number: of resources; | encoded: names in URIs
+    "names": "plain",       # | odd: spaces, plus signs, folders
+    "formats": 1,           # file_format is told
+    "types": 0,             # scan types are the ids of other scans
+    "field": "", "value": "",  # this column of every row is this JSON
+    "pad": 0,               # bytes of a text in every row
+    "endless": 0,           # the reply never ends
+    "empty_body": 0,        # 200 and nothing
+    "kind": "application/octet-stream",
+    "body": "",             # exactly this instead of a file
+    "wrong": 0,             # bytes that are no DICOM
+})
+LOGIN = (b"<!DOCTYPE html><html><body>Login attempt failed. Please try again."
+         b"</body></html>")
+DEFAULT = {
+    "projects": "ID secondary_ID name description pi_firstname pi_lastname URI".split(),
+    "subjects": "ID project label insert_date insert_user URI".split(),
+    "experiments": "ID project date xsiType label insert_date URI".split(),
+    "scans": ("xnat_imagescandata_id ID type quality xsiType note series_description "
+              "URI").split(),
+}
+
+
+class Server(base.Server):
+    def __init__(self, port, archive, knobs, projects):
+        super().__init__(port, archive, knobs)
+        self.RequestHandlerClass = Handler
+        self.sessions = {}  # id: user or "guest"
+        self.begun = 0
+        self.projects = projects
+        self.tables = {"subjects": [], "experiments": [], "scans": []}
+        self.members = {}   # (experiment, scan): [SOP Instance UID]
+        self.fill()
+
+    def fill(self):
+        a = self.archive
+        subjects = {}
+        for n, (study, series) in enumerate(a.tree.items()):
+            first = a.first(study)
+            if first.PatientID not in subjects:
+                i = len(subjects)
+                row = {"ID": "XNAT_S%05d" % i, "label": "SUBJ%04d" % i,
+                       "project": self.projects[i % len(self.projects)]}
+                subjects[first.PatientID] = row
+                self.tables["subjects"].append(row)
+            subject = subjects[first.PatientID]
+            date = first.get("StudyDate", "")
+            e = {"ID": "XNAT_E%05d" % n, "project": subject["project"],
+                 "label": "%s_MR%d" % (subject["label"], n), "UID": study,
+                 "date": f"{date[:4]}-{date[4:6]}-{date[6:]}" if date else "",
+                 "xsiType": "xnat:mrSessionData", "subject_ID": subject["ID"],
+                 "subject_label": subject["label"]}
+            self.tables["experiments"].append(e)
+            for uid, members in series.items():
+                self.add_scan(e, uid, members)
+        for p in self.projects:  # what is no session of images
+            self.tables["experiments"].append({
+                "ID": "FS_" + p, "project": p, "label": "fs", "date": "2012-01-01",
+                "xsiType": "fs:fsData", "UID": "", "subject_ID": "XNAT_S00000",
+                "subject_label": "SUBJ0000"})
+
+    def add_scan(self, e, uid, members):
+        ds = self.archive.headers[members[0]]
+        number = str(ds.get("SeriesNumber", "1"))
+        scan = {"ID": number, "type": "t" + number, "UID": uid, "experiment": e["ID"],
+                "xsiType": "xnat:%sScanData" % {"CT": "ct", "MR": "mr"}[ds.Modality],
+                "series_description": str(ds.get("SeriesDescription", "")),
+                "modality": "", "quality": "usable", "note": "",
+                "xnat_imagescandata_id": str(len(self.tables["scans"]))}
+        self.tables["scans"].append(scan)
+        self.members[e["ID"], number] = members
+
+    def user_of(self, authorization):
+        kind, _, rest = (authorization or "").partition(" ")
+        if kind != "Basic":
+            return None
+        told = base64.b64decode(rest).decode()
+        return told.split(":")[0] if told == self.knobs["user"] else None
+
+    def begin(self, user):
+        with self.lock:
+            self.begun += 1
+            name = hashlib.sha256(b"%d" % self.begun).hexdigest()[:32].upper()
+            self.sessions[name] = user
+        return name
+
+
+class Handler(base.Handler):
+    # ---- who asks
+
+    def cookie(self):
+        for part in (self.headers.get("Cookie") or "").split(";"):
+            name, _, value = part.strip().partition("=")
+            if name == "JSESSIONID":
+                return value
+        return None
+
+    def refuse_login(self):
+        if self.k["login_page"]:
+            self.answer(302, headers=[("Location", "/__login")])
+        else:
+            self.answer(401, headers=[("WWW-Authenticate", 'Basic realm="XNAT"')])
+
+    def who(self):
+        """The user, or None when it was refused; a new session costs a cookie."""
+        s, k = self.server, self.k
+        self.fresh = []
+        user = s.sessions.get(self.cookie())
+        if user is None:
+            user = s.user_of(self.headers.get("Authorization"))
+            if user is None and (k["require_login"] or self.headers.get("Authorization")):
+                self.refuse_login()
+                return None
+            user = user or "guest"
+            self.fresh = [("Set-Cookie", "JSESSIONID=%s; Path=/; HttpOnly" %
+                           s.begin(user))]
+        elif k["fickle"]:
+            self.fresh = [("Set-Cookie", "JSESSIONID=%s; Path=/" % s.begin(user))]
+        self.fresh.append(("Set-Cookie", 'SESSION_EXPIRATION_TIME="1,900000"; Path=/'))
+        return user
+
+    def jsession(self):
+        s, k = self.server, self.k
+        if k["bad_login"]:
+            return self.answer(200, "text/html", LOGIN)
+        user = s.user_of(self.headers.get("Authorization"))
+        if user is None and (k["require_login"] or self.headers.get("Authorization")):
+            return self.refuse_login()
+        name = s.begin(user or "guest")
+        return self.answer(200, "text/plain", name.encode(),
+                           [("Set-Cookie", "JSESSIONID=%s; Path=/" % name)])
+
+    def do_DELETE(self):
+        s = self.server
+        self.k = base.DEFAULTS
+        self.entry = {"method": "DELETE", "path": self.path, "query": ""}
+        with s.lock:
+            s.log.append(self.entry)
+            s.sessions.pop(self.cookie(), None)
+        self.answer(200)
+
+    # ---- control
+
+    def control(self, path, query):
+        s = self.server
+        self.k = base.DEFAULTS
+        if path == "/__expire":
+            with s.lock:
+                s.sessions.clear()
+            return self.answer(200, body=b"ok")
+        if path == "/__sessions":
+            return self.answer(200, body=json.dumps([s.begun, len(s.sessions)]).encode())
+        if path == "/__login":
+            return self.answer(200, "text/html; charset=utf-8", LOGIN)
+        if path.startswith("/__object/"):
+            return self.object(path[10:])
+        return super().control(path, query)
+
+    def object(self, locator):
+        s = self.server
+        parts = [urllib.parse.unquote(p) for p in locator.split("/")]
+        for key in s.members.get((parts[0], parts[1]), []):
+            for uri_of in (self.path_in_resource(key, n) for n in ("plain", "odd")):
+                if uri_of == "/".join(parts[3:]):
+                    with open(s.archive.files[key], "rb") as f:
+                        return self.answer(200, "application/dicom", f.read())
+        return self.answer(404)
+
+    # ---- tables
+
+    def table(self, kind, rows, query):
+        k = self.k
+        if k["empty_body"]:
+            return self.answer(200, "application/json", b"", self.fresh)
+        if k["html"]:
+            return self.answer(200, "text/html; charset=utf-8", LOGIN, self.fresh)
+        if k["json"]:
+            return self.answer(200, "application/json", k["json"].encode(), self.fresh)
+        columns = query.get("columns")
+        wanted = DEFAULT.get(kind)
+        if columns and wanted:
+            wanted = [c for c in columns.split(",") + ["URI"]
+                      if c not in k["silent_columns"].split(",")]
+        out = [self.row(r, wanted) for r in rows]
+        if k["order"] == "random":
+            random.shuffle(out)
+        if k["duplicates"]:
+            out = out + out[::-1]
+        members = [("Result", out)]
+        if not k["no_total"]:
+            members.append(("totalRecords", str(len(out) + k["total_add"])))
+        members.append(("title", 'a "table" of [{'))
+        random.shuffle(members)
+        text = json.dumps({"ResultSet": dict(members)})
+        if k["endless"]:
+            return self.endless(text.encode())
+        return self.answer(200, "application/json", text.encode(), self.fresh)
+
+    def row(self, r, wanted):
+        k = self.k
+        out = {}
+        for name in wanted or r:
+            key = name.rsplit("/", 1)[-1]
+            if key not in r and name not in r:
+                continue
+            value = r.get(name, r.get(key))
+            if k["numbers"]:
+                value = int(value) if str(value).isdigit() else value or None
+            # Paths come back in small letters.
+            out[name if ":" not in name else name.lower()] = value
+        if k["field"]:
+            out[k["field"]] = json.loads(k["value"])
+        if k["pad"]:
+            out["series_description"] = "x" * k["pad"]
+        return out
+
+    def endless(self, text):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        while True:
+            self.wfile.write(text * 100)
+
+    # ---- files
+
+    def path_in_resource(self, key, names=None):
+        number = self.server.archive.headers[key].get("InstanceNumber", 0)
+        if (names or self.k["names"]) == "odd":
+            return "sub dir/%d+1 (a)&b=%%20.dcm" % number
+        return "%d.dcm" % number
+
+    def files(self, e, scan):
+        s, k = self.server, self.k
+        rows = []
+        uri = f"/data/experiments/{e}/scans/{scan}/resources/"
+        where = "12" if k["uri"] == "number" else "DICOM"
+        for key in s.members[e, scan]:
+            with open(s.archive.files[key], "rb") as f:
+                data = f.read()
+            path = self.path_in_resource(key)
+            told = urllib.parse.quote(path) if k["uri"] == "encoded" else path
+            rows.append({"Name": path.rsplit("/", 1)[-1], "collection": "DICOM",
+                         "Size": str(len(data) + k["size_add"]),
+                         "URI": f"{uri}{where}/files/{told}", "cat_ID": "12",
+                         "file_format": "DICOM" if k["formats"] else "",
+                         "file_content": "RAW", "file_tags": "",
+                         "digest": hashlib.md5(data).hexdigest() if k["digests"] else ""})
+        for name, resource, form in (("t.gif", "SNAPSHOTS", "GIF"),
+                                     ("scan.nii.gz", "NIFTI", "")):
+            rows.append({"Name": name, "Size": "10", "URI": f"{uri}{resource}/files/{name}",
+                         "collection": resource, "file_format": form, "file_content": "",
+                         "file_tags": "", "cat_ID": "13", "digest": ""})
+        return rows
+
+    def download(self, e, scan, path):
+        s, k = self.server, self.k
+        # Decoded only when a space or a plus sign was encoded.
+        if "%20" in path or "%2B" in path:
+            path = urllib.parse.unquote(path)
+        with s.lock:
+            s.retrieved += 1
+        for key in s.members.get((e, scan), []):
+            if self.path_in_resource(key) != path:
+                continue
+            with open(s.archive.files[key], "rb") as f:
+                data = f.read()
+            if k["wrong"]:
+                data = b"no DICOM " * 100
+            return self.answer(200, k["kind"], k["body"].encode() or data, self.fresh)
+        return self.answer(404, "text/plain", b"Unable to find file.", self.fresh)
+
+    def zip(self, e, scan):
+        s = self.server
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as z:
+            for key in s.members[e, scan]:
+                z.write(s.archive.files[key], f"{e}/scans/{scan}-t/resources/DICOM/files/" +
+                        self.path_in_resource(key))
+        self.k = dict(self.k, chunked=1)
+        return self.answer(200, "application/zip", out.getvalue(), self.fresh)
+
+    # ---- requests
+
+    def serve(self, path, query):
+        query = dict(query)
+        if path == "/ir/data/JSESSION":
+            return self.jsession()
+        if not path.startswith(CONTEXT + "/data/"):
+            return self.answer(404, "text/html", b"<html>404</html>")
+        user = self.who()
+        if user is None:
+            return None
+        parts = path[len(CONTEXT) + 6:].split("/")
+        if self.k["refuse_columns"] and ("columns" in query or "xsiType" in query):
+            return self.answer(self.k["refuse_columns"], "text/html", b"<html>no</html>",
+                               self.fresh)
+        if "format" not in query and "files" not in parts:
+            return self.answer(200, "text/html", b"<html>a page</html>", self.fresh)
+        hidden = self.k["private"].split(",") if user == "guest" else []
+        return self.route(parts, query, hidden)
+
+    def missing(self):
+        return self.answer(404, "text/html", b"<html>404</html>", self.fresh)
+
+    def route(self, parts, query, hidden):
+        s = self.server
+        t = s.tables
+        if parts == ["projects"]:
+            rows = [{"ID": p, "name": "Project " + p, "description": "d", "secondary_ID": p,
+                     "URI": "/data/projects/" + p} for p in s.projects if p not in hidden]
+            return self.table("projects", rows, query)
+        first = urllib.parse.unquote(parts[1]) if len(parts) > 1 else ""
+        if parts[0] == "projects":
+            if first in hidden or first not in s.projects:
+                return self.missing()
+            return self.in_project(first, parts[2:], query)
+        e = next((e for e in t["experiments"] if e["ID"] == first), None)
+        if parts[0] != "experiments" or not e or e["project"] in hidden:
+            return self.missing()
+        return self.in_experiment(e, parts[2:], query)
+
+    def sessions_of(self, rows, query):
+        if query.get("xsiType") == "xnat:imageSessionData":
+            rows = [r for r in rows if r["xsiType"].endswith("SessionData")]
+        if "sessions" in self.k["no_uid"]:
+            rows = [dict(r, UID="") for r in rows]
+        if self.k["same_uid"]:
+            rows = [dict(r, UID=r["UID"] and rows[0]["UID"]) for r in rows]
+        return self.table("experiments", rows, query)
+
+    def in_project(self, project, parts, query):
+        t = self.server.tables
+        if parts == ["subjects"]:
+            return self.table("subjects", [r for r in t["subjects"]
+                                           if r["project"] == project], query)
+        rows = [r for r in t["experiments"] if r["project"] == project]
+        if parts == ["experiments"]:
+            return self.sessions_of(rows, query)
+        if len(parts) == 3 and parts[0] == "subjects" and parts[2] == "experiments":
+            return self.sessions_of([r for r in rows if r["subject_ID"] == parts[1]], query)
+        return self.missing()
+
+    def in_experiment(self, e, parts, query):
+        rows = [r for r in self.server.tables["scans"] if r["experiment"] == e["ID"]]
+        if self.k["types"]:  # each is called as the next one is numbered
+            rows = [dict(r, type=rows[(i + 1) % len(rows)]["ID"])
+                    for i, r in enumerate(rows)]
+        if parts == ["scans"]:
+            if "scans" in self.k["no_uid"]:
+                rows = [dict(r, UID="") for r in rows]
+            if self.k["same_uid"]:
+                rows = [dict(r, UID=rows[0]["UID"]) for r in rows]
+            return self.table("scans", rows, query)
+        if len(parts) < 3 or parts[0] != "scans":
+            return self.missing()
+        scan = urllib.parse.unquote(parts[1])
+        chosen = [r["ID"] for r in rows if scan in (r["ID"], r["type"])]
+        if parts[2:] == ["files"] and chosen:
+            if query.get("format") == "zip":
+                return self.zip(e["ID"], scan)
+            files = [f for c in chosen for f in self.files(e["ID"], c)]
+            return self.table("files", files, query)
+        if parts[2] == "resources" and "files" in parts:
+            return self.download(e["ID"], scan, "/".join(parts[5:]))
+        return self.missing()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    synthetic.add_arguments(parser)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--knob", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--project", action="append", metavar="NAME")
+    args = parser.parse_args()
+    projects = args.project or ["DEMO1", "demo_2"]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
+    with tempfile.TemporaryDirectory(prefix="vivo-xnat-") as temporary:
+        archive = base.Archive(synthetic.folder_of(args, temporary))
+        server = Server(args.port, archive, dict(base.DEFAULTS), projects)
+        server.set(k.split("=", 1) for k in args.knob)
+        server.initial = dict(server.knobs)
+        print("http://127.0.0.1:%d%s" % (server.server_address[1], CONTEXT), flush=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        while sys.stdin.buffer.read(4096):
+            pass
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    main()
