@@ -29,6 +29,14 @@ int cmd_status(int argc, char **argv);
 int cmd_pseudonym(int argc, char **argv);
 int cmd_fetch(int argc, char **argv);
 int cmd_cache(int argc, char **argv);
+int cmd_login(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+int cmd_bugreport(int argc, char **argv);
+
+/* Calls fn for each mount of vivofs that the kernel knows; the sum of what it returns.
+ * (cmd_status.c) */
+typedef int cli_mount_fn(void *ctx, const char *mountpoint);
+int cli_each_mount(cli_mount_fn *fn, void *ctx);
 
 /* Prints "vivofs: " and the text on stderr; returns 1. */
 int cli_fail(const char *fmt, ...) VIVO_PRINTF(1, 2);

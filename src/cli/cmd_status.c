@@ -61,30 +61,41 @@ static char *vivofs_mountpoint(char *line)
     return field;
 }
 
-int cmd_status(int argc, char **argv)
+int cli_each_mount(cli_mount_fn *fn, void *ctx)
 {
-    if (argc > 2)
-        return cli_usage("status: one mount point, or none");
-    if (argc == 2)
-        return show(argv[1]);
     FILE *f = fopen("/proc/self/mountinfo", "re");
     if (!f)
         return cli_fail("/proc/self/mountinfo: %s", strerror(errno));
     char *line = NULL;
     size_t cap = 0;
     int rc = 0;
-    size_t n = 0;
     while (getline(&line, &cap, f) > 0) {
         const char *at = vivofs_mountpoint(line);
-        if (!at)
-            continue;
-        n++;
-        printf("%s\n", at);
-        rc |= show(at);
+        if (at)
+            rc += fn(ctx, at);
     }
     free(line);
     fclose(f);
-    if (!n)
-        puts("nothing is mounted");
     return rc;
+}
+
+static int show_named(void *ctx, const char *mountpoint)
+{
+    ++*(size_t *)ctx;
+    printf("%s\n", mountpoint);
+    fflush(stdout);
+    return show(mountpoint);
+}
+
+int cmd_status(int argc, char **argv)
+{
+    size_t n = 0;
+    if (argc > 2)
+        return cli_usage("status: one mount point, or none");
+    if (argc == 2)
+        return show(argv[1]);
+    int rc = cli_each_mount(show_named, &n);
+    if (!n && !rc)
+        puts("nothing is mounted");
+    return rc ? 1 : 0;
 }

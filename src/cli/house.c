@@ -154,15 +154,27 @@ static int read_bearer(struct wing *w, struct vivo_err *err)
     return w->bearer ? 0 : vivo_fail(err, ENOMEM, "out of memory");
 }
 
+/* What `vivofs login` has kept; NULL when nothing was. */
+static char *login_file(void)
+{
+    char *path = vivo_user_dir(VIVO_DIR_CONFIG, "netrc");
+    if (path && access(path, F_OK)) {
+        free(path);
+        path = NULL;
+    }
+    return path;
+}
+
 static int open_net(struct wing *w, struct vivo_err *err)
 {
     const struct options *o = &w->source->options;
+    VIVO_AUTO(vivo_free_p) char *kept = o->netrc[0] ? NULL : login_file();
     struct vivo_net_config cfg = {
         .timeout_ms = (int64_t)o->timeout * 1000,
         .retries = (unsigned)o->retries,
         .proxy = o->proxy[0] ? o->proxy : NULL,
         .cafile = o->cafile[0] ? o->cafile : NULL,
-        .netrc = o->netrc[0] ? o->netrc : NULL,
+        .netrc = o->netrc[0] ? o->netrc : kept,
     };
     return vivo_net_new(&cfg, &w->net, err);
 }

@@ -44,6 +44,12 @@ static const struct command commands[] = {
      "what is mounted, and how it is"},
     {"archives", cmd_archives, "vivofs archives [NAME]",
      "the presets, and what each archive asks for"},
+    {"login", cmd_login, "vivofs login NAME",
+     "keep a user and a password for the server of a preset or URL"},
+    {"doctor", cmd_doctor, "vivofs doctor [[NAME=]SOURCE...]",
+     "whether this machine, and these sources, are fit for a mount"},
+    {"bugreport", cmd_bugreport, "vivofs bugreport",
+     "what a maintainer asks first, without a secret or a patient's value"},
     {"version", cmd_version, "vivofs version", "the version of this program"},
 };
 

@@ -130,7 +130,8 @@ static int get(struct dicomweb *d, const char *url, const char *accept, bool clo
     int rc = vivo_net_fetch(d->base.net, &rq, sink, reply, op);
     atomic_fetch_add(&d->base.bytes, reply->received);
     if (rc == -EACCES)
-        return vivo_fail_in(&op->err, "needs credentials (netrc=FILE)");
+        return vivo_fail_in(&op->err,
+                            "needs credentials (`vivofs login`, or netrc=FILE)");
     return rc;
 }
 

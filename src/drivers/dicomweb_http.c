@@ -34,7 +34,8 @@ int vivo_dicomweb_ask(struct dicomweb *d, const struct dicomweb_ask *ask,
     int rc = vivo_net_fetch(d->base.net, &rq, &sink.base, reply, op);
     atomic_fetch_add(&d->base.bytes, reply->received);
     if (rc == -EACCES)
-        return vivo_fail_in(&op->err, "needs credentials (netrc=FILE)");
+        return vivo_fail_in(&op->err,
+                            "needs credentials (`vivofs login`, or netrc=FILE)");
     return rc;
 }
 

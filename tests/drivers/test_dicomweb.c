@@ -191,7 +191,7 @@ static void test_bearer_token_opens_the_door(void **state)
     struct vivo_archive *a = open_source(source, NULL);
     vivo_op_init(&op, 0);
     assert_int_equal(vivo_archive_probe(a, &op), -EACCES);
-    assert_non_null(strstr(op.err.text, "needs credentials (netrc=FILE)"));
+    assert_non_null(strstr(op.err.text, "needs credentials (`vivofs login`"));
     vivo_archive_close(a);
     a = open_source(source, "t0k");
     assert_int_equal(list_all(a, &g, &op), 0);
