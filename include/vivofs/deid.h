@@ -70,9 +70,10 @@ enum vivo_burned_in {
 struct vivo_deid;
 
 /* profile: "none", "basic", "basic+OPTION+…", "ctp:FILE[+OPTION…]" (a script of CTP's
- * DicomAnonymizer in union with the basic profile), "ctp:FILE+alone" (DESIGN A6). A word that is not known,
- * or not offered yet, or two date options together: -EINVAL with a sentence (and
- * the nearest word). key: borrowed, must outlive; NULL only for "none". */
+ * DicomAnonymizer in union with the basic profile), "ctp:FILE+alone" (DESIGN A6). A
+ * word that is not known, or not offered yet, or two date options together: -EINVAL
+ * with a sentence (and the nearest word). key: borrowed, must outlive; NULL only for
+ * "none". */
 int vivo_deid_new(const char *profile, enum vivo_burned_in burned_in,
                   const struct vivo_key *key, struct vivo_deid **out,
                   struct vivo_err *err);
@@ -143,6 +144,16 @@ bool vivo_deid_cleans(const struct vivo_deid *d, uint32_t tag);
  * else a pseudonym in the given domain; out gets at most 64 characters and NUL. */
 void vivo_deid_name(const struct vivo_deid *d, const char *domain, const char *original,
                     char out[65]);
+
+/* A script of CTP's DicomFilter: which objects are shown at all, by their original
+ * values. Immutable. -EINVAL with "FILE:LINE: …". */
+struct vivo_filter;
+int vivo_filter_load(const char *path, struct vivo_filter **out, struct vivo_err *err);
+void vivo_filter_free(struct vivo_filter *f);
+const uint8_t *vivo_filter_digest(const struct vivo_filter *f);
+/* 1 = is shown, 0 = is not; -EBADMSG not valid DICOM, -EIO, -ENOMEM. */
+int vivo_filter_passes(const struct vivo_filter *f, int fd, uint64_t size,
+                       struct vivo_err *err);
 
 /* Is the attribute hidden as a whole (DESIGN A5, under de-identification)? Decided
  * by profile and tag, never by object. Returns NULL when it may be asked, else the

@@ -20,12 +20,13 @@
 struct vivo_flow; /* thread-safe */
 
 struct vivo_flow_config {
-    const char *name;             /* of the archive directory, safe */
-    struct vivo_archive *archive; /* ownership passes on success */
-    const struct vivo_deid *deid; /* borrowed */
-    struct vivo_store *store;     /* borrowed; NULL = none (local, or no cache) */
-    const char *catalog_path;     /* NULL = temporary */
-    unsigned jobs;                /* job threads; 0 = 32 */
+    const char *name;                 /* of the archive directory, safe */
+    struct vivo_archive *archive;     /* ownership passes on success */
+    const struct vivo_deid *deid;     /* borrowed */
+    const struct vivo_filter *filter; /* borrowed; NULL = all; local archives only */
+    struct vivo_store *store;         /* borrowed; NULL = none (local, or no cache) */
+    const char *catalog_path;         /* NULL = temporary */
+    unsigned jobs;                    /* job threads; 0 = 32 */
     int64_t timeout_ms; /* of a flight while the archive is silent; 0 = 30 s */
     int64_t refresh_s;  /* re-list remote levels older than this; 0 = 3600 */
     bool offline;       /* answer from catalog and store only */

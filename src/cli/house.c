@@ -16,6 +16,7 @@ struct wing { /* one archive */
     const struct source *source;
     struct vivo_key *key; /* NULL with deid=none */
     struct vivo_deid *deid;
+    struct vivo_filter *filter; /* NULL = every object */
     char *bearer;
     struct vivo_net *net; /* with its own credentials and proxy; NULL when local */
     char *catalog_path;   /* NULL = temporary */
@@ -73,6 +74,8 @@ static int make_deid(struct wing *w, struct vivo_err *err)
     int rc = cli_burned_in(o->burned_in, &burned_in, err);
     if (!rc && strcmp(o->deid, "none") != 0)
         rc = cli_key(o->key, &w->key, err);
+    if (!rc && o->filter[0])
+        rc = vivo_filter_load(o->filter, &w->filter, err);
     return rc ? rc : vivo_deid_new(o->deid, burned_in, w->key, &w->deid, err);
 }
 
@@ -105,6 +108,8 @@ static int place_catalog(struct wing *w, struct vivo_err *err)
     char hex[2 * VIVO_DIGEST_LEN + 1];
     vivo_sha256_add(sha, w->source->location, strlen(w->source->location) + 1);
     vivo_sha256_add(sha, vivo_deid_digest(w->deid), VIVO_DIGEST_LEN);
+    if (w->filter)
+        vivo_sha256_add(sha, vivo_filter_digest(w->filter), VIVO_DIGEST_LEN);
     vivo_sha256_end(sha, digest);
     /* The digest of a path that holds a name could be guessed: keyed, it cannot. */
     if (w->key)
@@ -202,6 +207,11 @@ static int open_wing(struct house *h, struct wing *w, struct vivo_err *err)
     if (rc)
         return rc;
     if (!(w->archive->driver->caps & VIVO_CAP_LOCAL)) {
+        if (w->filter)
+            return vivo_fail(err, EINVAL,
+                             "%s: filter= needs headers while listing: a folder or a "
+                             "pack",
+                             w->source->name);
         h->network = true;
         if (!h->store)
             rc = open_store(h, o, err);
@@ -244,6 +254,7 @@ static int start_flow(struct house *h, size_t i, const struct house_hooks *hooks
         .name = w->source->name,
         .archive = a,
         .deid = w->deid,
+        .filter = w->filter,
         .store = a->driver->caps & VIVO_CAP_LOCAL ? NULL : h->store,
         .catalog_path = w->catalog_path,
         .jobs = (unsigned)o->jobs,
@@ -339,6 +350,7 @@ void house_free(struct house *h)
             vivo_archive_close(w->archive);
         vivo_net_free(w->net);
         vivo_deid_free(w->deid);
+        vivo_filter_free(w->filter);
         vivo_key_free(w->key);
         if (w->bearer)
             vivo_wipe(w->bearer, strlen(w->bearer));

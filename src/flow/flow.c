@@ -270,6 +270,7 @@ static void set_config(struct vivo_flow *f, const struct vivo_flow_config *cfg)
     memcpy(f->name, cfg->name, strnlen(cfg->name, VIVO_NAME_MAX));
     f->archive = cfg->archive;
     f->deid = cfg->deid;
+    f->filter = cfg->filter;
     f->store = cfg->store;
     f->local = cfg->archive->driver->caps & VIVO_CAP_LOCAL;
     f->offline = cfg->offline;

@@ -82,6 +82,7 @@ struct recent_view { /* strong references to what was opened last */
 struct vivo_flow {
     char name[VIVO_NAME_MAX + 1];
     struct vivo_archive *archive;
+    const struct vivo_filter *filter; /* NULL = all objects */
     const struct vivo_deid *deid;
     struct vivo_store *store;
     struct vivo_catalog *catalog;

@@ -135,13 +135,32 @@ static int read_refused(struct vivo_flow *f, int fd, uint64_t size,
     return refused_attrs(f, fd, size, &out->attrs, err);
 }
 
+/* What does not pass is as if it were no object: hidden and counted. What is not valid
+ * is told by who reads it next. */
+static int filter(struct vivo_flow *f, int fd, uint64_t size, struct object_put *out,
+                  struct vivo_err *err)
+{
+    struct vivo_err why = {0};
+    int passes = f->filter ? vivo_filter_passes(f->filter, fd, size, &why) : 1;
+    if (passes == -EBADMSG || passes > 0)
+        return 0;
+    out->foreign = !passes;
+    if (!passes)
+        return vivo_fail(err, EBADMSG, "does not pass the filter");
+    *err = why;
+    return passes;
+}
+
 static int read_header(struct vivo_flow *f, int *fd, const struct vivo_identity *id,
                        struct object_put *out, struct vivo_err *err)
 {
     struct vivo_deid_report report = {0};
     struct vivo_err why = {0};
-    int rc = vivo_deid_object(f->deid, *fd, id, id->size, &out->view, &out->attrs,
-                              &report, &why);
+    int rc = filter(f, *fd, id->size, out, err);
+    if (rc)
+        return rc;
+    rc = vivo_deid_object(f->deid, *fd, id, id->size, &out->view, &out->attrs, &report,
+                          &why);
     if (rc == -EPERM)
         return read_refused(f, *fd, id->size, &report, out, err);
     if (rc) {
