@@ -26,6 +26,8 @@ struct vivo_archive_config {
         *endpoint;      /* -o endpoint=URL: where objects lie, if elsewhere; or NULL */
     int64_t timeout_ms; /* of one request */
     unsigned jobs;      /* requests at once that one listing may make; 0 = 8 */
+    const char *cafile; /* for drivers that do not go through net; or NULL */
+    unsigned rate;      /* requests a second, where a driver counts; 0 = its own */
 };
 
 /* Base of every open archive; drivers embed it as first member. */

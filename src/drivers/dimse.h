@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/drivers/dimse.h -- what the files of the DIMSE driver share. */
+#ifndef VIVOFS_DRIVERS_DIMSE_H
+#define VIVOFS_DRIVERS_DIMSE_H
+
+#include "dicomweb.h"
+
+#include "vivofs/dimse.h"
+#include "vivofs/driver.h"
+
+#include <pthread.h>
+
+#define DIMSE_STUDY_FIND "1.2.840.10008.5.1.4.1.2.2.1"
+#define DIMSE_STUDY_MOVE "1.2.840.10008.5.1.4.1.2.2.2"
+#define DIMSE_STUDY_GET "1.2.840.10008.5.1.4.1.2.2.3"
+#define DIMSE_VERIFICATION "1.2.840.10008.1.1"
+#define DIMSE_RATE 5 /* requests a second unless told otherwise */
+#define DIMSE_TITLE_MAX 16
+#define DIMSE_KIND_MAX (VIVO_UID_MAX + 1)
+
+/* What the objects to come may be: a SOP class UID, a modality, or "" for none, and
+ * which part of the kinds there are. */
+struct dimse_kind {
+    char name[DIMSE_KIND_MAX];
+    unsigned part;
+};
+
+struct dimse {
+    struct vivo_archive base;
+    char *host, *cafile;
+    unsigned port, move_port, associations, rate;
+    bool tls;
+    char calling[DIMSE_TITLE_MAX + 1], called[DIMSE_TITLE_MAX + 1];
+    int64_t timeout_ms;
+    struct dicomweb_memory *memory;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    unsigned busy, waiting;   /* guarded by mutex, as all below */
+    int64_t next_ms;          /* when the next request may go */
+    struct vivo_dimse *spare; /* handed from one request to one that waits */
+    struct dimse_kind spare_kind;
+    bool moving;  /* the port for C-MOVE is in use */
+    unsigned cap; /* the longest answer that the server gives; 0 = not known */
+};
+static inline struct dimse *dimse_of(struct vivo_archive *a)
+{
+    return (struct dimse *)a; /* first member */
+}
+
+/* ---- locators (dimse_locator.c) ---------------------------------------------- */
+
+/* "STUDY", "STUDY/SERIES", "STUDY/SERIES/INSTANCE[/KIND]". */
+struct dimse_place {
+    char study[VIVO_UID_MAX + 1], series[VIVO_UID_MAX + 1], instance[VIVO_UID_MAX + 1];
+    char kind[DIMSE_KIND_MAX];
+};
+#define DIMSE_LOCATOR_MAX (4 * (VIVO_UID_MAX + 1) + 1)
+int vivo_dimse_place_read(const char *locator, enum vivo_level level,
+                          struct dimse_place *out, struct vivo_err *err);
+bool vivo_dimse_kind_ok(const char *kind);
+
+/* ---- associations (dimse_line.c) --------------------------------------------- */
+
+/* Waits for its turn and for the pace, then gives an association that was handed on, or
+ * a new one. kind NULL = for questions only. *used: it was handed on, so that the
+ * server may have given it up meanwhile. */
+int vivo_dimse_line_get(struct dimse *d, const struct dimse_kind *kind,
+                        struct vivo_dimse **out, bool *used, struct vivo_op *op);
+void vivo_dimse_line_put(struct dimse *d, struct vivo_dimse *line,
+                         const struct dimse_kind *kind);
+
+/* ---- kinds of objects (dimse_kinds.c) ------------------------------------------ */
+
+/* Contexts for objects of this kind; 0 = there is no such part. */
+size_t vivo_dimse_kinds_offer(const struct dimse_kind *kind,
+                              struct vivo_dimse_offer *out, size_t cap);
+
+/* ---- questions (dimse_find.c) --------------------------------------------------- */
+
+#define DIMSE_KEYS_MAX 96
+struct dimse_keys {
+    const char *level; /* "STUDY" … */
+    struct {
+        uint32_t tag;
+        const char *value;
+    } key[DIMSE_KEYS_MAX];
+    size_t n;
+};
+/* A key to match, in UTF-8; "" = to be returned. Once for each tag; a later value takes
+ * the place of an empty one. */
+void vivo_dimse_keys_add(struct dimse_keys *k, uint32_t tag, const char *value);
+/* As explicit little endian. */
+int vivo_dimse_keys_write(const struct dimse_keys *k, struct vivo_buf *out,
+                          struct vivo_err *err);
+
+/* Gets each answer, in attrs form, with the keys that were asked for and no others. */
+typedef int dimse_row_fn(void *ctx, struct vivo_attrs row, struct vivo_err *err);
+struct dimse_answer {
+    size_t rows;
+    unsigned status;
+};
+/* 0 = the server came to an end, with answer->status. */
+int vivo_dimse_ask(struct dimse *d, const struct dimse_keys *k, dimse_row_fn *fn,
+                   void *ctx, struct dimse_answer *answer, struct vivo_op *op);
+/* The sentence for a status that is no success. */
+int vivo_dimse_status_fail(unsigned status, const char *what, struct vivo_err *err);
+
+/* ---- studies (dimse_studies.c) ----------------------------------------------------
+ */
+
+struct dimse_studies {
+    struct dimse *d;
+    const struct dimse_keys *keys; /* without StudyDate and StudyTime, if dated */
+    bool dated;       /* keys have a date of their own: an answer at the limit fails */
+    dimse_row_fn *fn; /* each study once */
+    void *ctx;
+};
+/* All studies that match; split by date where the server cuts its answers. */
+int vivo_dimse_studies(const struct dimse_studies *s, struct vivo_op *op);
+
+/* ---- the callbacks ------------------------------------------------------------------
+ */
+
+int vivo_dimse_list(struct vivo_archive *self, enum vivo_level level,
+                    const char *parent, struct vivo_intake *in, struct vivo_op *op);
+int vivo_dimse_fetch(struct vivo_archive *self, const char *locator,
+                     struct vivo_delivery *to, struct vivo_op *op);
+int vivo_dimse_search(struct vivo_archive *self, const struct vivo_match *matches,
+                      size_t n, uint64_t *answered, struct vivo_intake *in,
+                      struct vivo_op *op);
+extern const uint32_t vivo_dimse_searches[];
+
+/* Fields of each level, asked for and listed; 0-terminated (dimse_list.c). */
+extern const uint32_t vivo_dimse_study_fields[];
+int vivo_dimse_emit_study(struct dimse *d, struct vivo_attrs row,
+                          struct vivo_intake *in, struct vivo_err *err);
+
+#endif

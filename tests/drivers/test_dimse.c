@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/drivers/test_dimse.c -- the DIMSE driver against DCMTK's own server. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "dimse_run.h"
+
+static const char *const bad_locators[] = {
+    "1.2/3.4/5.6/..",
+    "1.2/3.4/5.6/ct",
+    "1.2/3.4/5.6/CT/7",
+    "1.2/3.4",
+    "1.2/*/5.6",
+    "1.2/3.4/5.6\\7.8",
+    "1..2/3.4/5.6",
+    "12345678901234567890123456789012345678901234567890123456789012345/1/1",
+    NULL};
+
+static unsigned conform(struct pacs *p, const char *settings)
+{
+    char url[300];
+    snprintf(url, sizeof url, "dimse://VIVOFS@%s/ARCHIVE%s", p->address, settings);
+    const struct vivo_conformance c = {.source = url,
+                                       .missing = "dimse://127.0.0.1:9/ARCHIVE",
+                                       .missing_errno = EIO,
+                                       .objects = OBJECTS,
+                                       .expect = expect_file,
+                                       .ctx = p,
+                                       .unknown = "1.2.3/1.2.3.4/1.2.3.4.5/CT",
+                                       .escapes = bad_locators};
+    return vivo_conformance(&c);
+}
+
+static void test_dcmqrscp_with_get_conforms(void **state)
+{
+    static const char *const argv[] = {DCMQRSCP, "--make", SHAPE, NULL};
+    struct pacs p;
+    (void)state;
+    pacs_start(&p, argv);
+    unsigned failures = conform(&p, "");
+    child_stop(&p.child);
+    assert_int_equal(failures, 0);
+}
+
+static void test_dcmqrscp_without_get_conforms_by_move(void **state)
+{
+    static const char *const argv[] = {DCMQRSCP, "--make", SHAPE,
+                                       "--flag=--disable-get", NULL};
+    char settings[40];
+    struct pacs p;
+    (void)state;
+    pacs_start(&p, argv);
+    snprintf(settings, sizeof settings, "?move=%u", p.move);
+    unsigned failures = conform(&p, settings);
+    child_stop(&p.child);
+    assert_int_equal(failures, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_dcmqrscp_with_get_conforms),
+        cmocka_unit_test(test_dcmqrscp_without_get_conforms_by_move),
+    };
+    return cmocka_run_group_tests(tests, start_tables, NULL);
+}
