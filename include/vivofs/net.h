@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* include/vivofs/net.h -- HTTP(S), over one libcurl multi handle on one thread.
+/* include/vivofs/net.h -- HTTP(S), and FTP for who asks for it, over one libcurl multi
+ * handle on one thread.
  *
  * HTTP/1.1, pooled connections, low-speed abort, jittered back-off, Retry-After,
  * per-host limits; redirects never carry credentials to another host; every reply
@@ -48,6 +49,8 @@ void vivo_buf_sink_init(struct vivo_buf_sink *s, struct vivo_buf *buf);
 struct vivo_net_request {
     const char *method;         /* NULL = GET */
     const char *url;            /* no userinfo: that is -EINVAL */
+    const char *what;           /* in messages instead of the path, where that may
+                                   name a patient: "a file"; NULL = the path, redacted */
     const char *accept;         /* NULL = any */
     const char *const *headers; /* "Name: value", NULL-terminated; or NULL */
     const void *body;           /* of POST; borrowed until the call returns */
@@ -58,6 +61,9 @@ struct vivo_net_request {
     uint64_t range_first, range_len; /* bytes; range_len 0 = whole body */
     uint64_t max_bytes;              /* of the reply; 0 = 64 MiB */
     bool close_ends; /* a body ended by close is not a cut one (caller checks) */
+    bool ftp; /* the URL is of ftp or ftps. method: NULL = RETR, else a listing: MLSD,
+                 LIST. Its answers become HTTP's: 401, 403, 404, 501 (a command that it
+                 does not know), 503, and 200 or 206 */
 };
 
 struct vivo_net_reply {

@@ -3,6 +3,7 @@
 #include "crawl.h"
 
 #include "crew.h"
+#include "file_object.h"
 #include "header_range.h"
 
 #include "vivofs/log.h"
@@ -49,7 +50,8 @@ static bool is_name(const char *s, size_t len)
     return true;
 }
 
-int vivo_crawl_check(const char *locator, struct vivo_err *err)
+/* -ENOENT: it is not a locator of this kind, or leads out of the source. */
+static int check_locator(const char *locator, struct vivo_err *err)
 {
     size_t len = strlen(locator);
     bool good = len > 0 && len <= VIVO_CRAWL_PATH_MAX;
@@ -362,4 +364,18 @@ int vivo_crawl_run(struct vivo_crawl *c, struct vivo_intake *in, struct vivo_op 
     if (rc == 0)
         log_left_out(&run);
     return rc;
+}
+
+int vivo_crawl_fetch(struct vivo_crawl *c, const char *locator,
+                     struct vivo_delivery *to, struct vivo_op *op)
+{
+    struct vivo_net_request rq;
+    int rc = check_locator(locator, &op->err);
+    if (rc)
+        return rc;
+    VIVO_AUTO(vivo_free_p) char *url = malloc(VIVO_CRAWL_URL_MAX);
+    if (!url)
+        return vivo_fail(&op->err, ENOMEM, "fetch: out of memory");
+    rc = c->request(c, locator, url, &rq, &op->err);
+    return rc ? rc : vivo_file_object(c->archive, &rq, to, op);
 }

@@ -43,10 +43,12 @@ int vivo_crawl_entry(struct vivo_crawl_folder *into, const char *name, size_t le
 
 int vivo_crawl_run(struct vivo_crawl *c, struct vivo_intake *in, struct vivo_op *op);
 
+/* Delivers the file whole: what a driver's fetch() does. */
+int vivo_crawl_fetch(struct vivo_crawl *c, const char *locator,
+                     struct vivo_delivery *to, struct vivo_op *op);
+
 /* ---- paths ---------------------------------------------------------------------- */
 
-/* -ENOENT: it is not a locator of this kind, or leads out of the source. */
-int vivo_crawl_check(const char *locator, struct vivo_err *err);
 /* Appends a path to a URL, RFC 3986 section 2.1; -EINVAL: too long. */
 int vivo_crawl_url(const char *base, const char *path, const char *tail,
                    char url[VIVO_CRAWL_URL_MAX], struct vivo_err *err);

@@ -9,7 +9,6 @@
  * Source:   RFC 9110; index pages as nginx, httpd, lighttpd, caddy and Python write
  *           them, from their sources of 2025. Quirks: http.md. */
 #include "crawl.h"
-#include "file_object.h"
 #include "http_index.h"
 
 #include <errno.h>
@@ -158,6 +157,7 @@ static int ask_folder(struct http *h, const char *path, enum vivo_crawl_flaw *fl
         return rc;
     const struct vivo_net_request rq = {
         .url = url,
+        .what = "a folder",
         /* Caddy and lighttpd can say it in JSON, with exact sizes and times. */
         .accept = "application/json, text/html;q=0.9, */*;q=0.1",
         .bearer = h->bearer,
@@ -193,7 +193,7 @@ static int make_request(struct vivo_crawl *self, const char *path,
 {
     struct http *h = http_of(self->archive);
     *rq = (struct vivo_net_request){
-        .url = url, .headers = file_headers, .bearer = h->bearer};
+        .url = url, .what = "a file", .headers = file_headers, .bearer = h->bearer};
     return vivo_crawl_url(h->url, path, "", url, err);
 }
 
@@ -241,16 +241,7 @@ static int list(struct vivo_archive *self, enum vivo_level level VIVO_UNUSED,
 static int fetch(struct vivo_archive *self, const char *locator,
                  struct vivo_delivery *to, struct vivo_op *op)
 {
-    struct http *h = http_of(self);
-    struct vivo_net_request rq;
-    int rc = vivo_crawl_check(locator, &op->err);
-    if (rc)
-        return rc;
-    VIVO_AUTO(vivo_free_p) char *url = malloc(VIVO_CRAWL_URL_MAX);
-    if (!url)
-        return vivo_fail(&op->err, ENOMEM, "http: out of memory");
-    rc = make_request(&h->crawl, locator, url, &rq, &op->err);
-    return rc ? rc : vivo_file_object(self, &rq, to, op);
+    return vivo_crawl_fetch(&http_of(self)->crawl, locator, to, op);
 }
 
 extern const struct vivo_driver vivo_driver_http;

@@ -39,7 +39,7 @@ static int check_redirect(const struct transfer *t, const char *first,
     if (strcmp(x->method, "GET") != 0 && strcmp(x->method, "HEAD") != 0)
         return vivo_fail(err, EIO, "HTTP %d in answer to a %s", t->reply->status,
                          x->method);
-    if (vivo_url_origin(t->redirect, origin, &why) < 0)
+    if (vivo_url_origin(t->redirect, false, origin, &why) < 0)
         return vivo_fail(err, EIO, "HTTP %d to a place that is not allowed",
                          t->reply->status);
     if (strncmp(t->origin, "https:", 6) == 0 && strncmp(origin, "https:", 6) != 0)
@@ -85,7 +85,7 @@ static int attempt_once(struct vivo_net *n, const struct vivo_net_request *rq,
     struct exchange x = {rq, rq->url, rq->method ? rq->method : "GET", true};
     VIVO_AUTO(vivo_free_p) char *url = NULL;
     char first[ORIGIN_MAX];
-    int rc = vivo_url_origin(rq->url, first, &op->err);
+    int rc = vivo_url_origin(rq->url, rq->ftp, first, &op->err);
     for (int hops = 0; rc == 0; hops++) {
         char *next = NULL;
         rc = exchange_once(n, &x, first, body, out, a, &next, op);
@@ -186,7 +186,8 @@ int vivo_net_fetch(struct vivo_net *n, const struct vivo_net_request *rq,
     if (rc == 0)
         return 0;
     char label[160];
-    vivo_url_label(rq->method ? rq->method : "GET", rq->url, label, sizeof label);
+    vivo_url_label(rq->method ? rq->method : "GET", rq->url, rq->what, label,
+                   sizeof label);
     return vivo_fail_in(&op->err, "%s", label);
 }
 

@@ -15,6 +15,7 @@
 
 #define POLL_MS 100 /* also how soon a cancelled op is noticed */
 #define CONNECT_MAX_MS 15000
+#define FTP_PER_HOST 4u /* FTP servers count control connections by address */
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 
@@ -40,7 +41,8 @@ static struct transfer *take_locked(struct vivo_net *n)
         return NULL;
     for (struct transfer **p = &n->queue; *p; p = &(*p)->next) {
         struct transfer *t = *p;
-        if (t->abandon || running_of_host_locked(n, t->origin) >= n->per_host)
+        unsigned most = t->rq->ftp ? VIVO_MIN(n->per_host, FTP_PER_HOST) : n->per_host;
+        if (t->abandon || running_of_host_locked(n, t->origin) >= most)
             continue;
         *p = t->next;
         t->next = n->running;

@@ -76,6 +76,10 @@ static size_t on_header(char *line, size_t size, size_t nmemb, void *ctx)
     struct vivo_net_reply *r = t->reply;
     size_t len = size * nmemb;
     char value[256];
+    if (t->rq->ftp) {
+        vivo_transfer_ftp_line(t, line, len);
+        return len;
+    }
     /* Each status line (100 Continue, a proxy's CONNECT) starts another head. */
     if (len > 5 && memcmp(line, "HTTP/", 5) == 0)
         start_reply(t);
@@ -105,6 +109,11 @@ static void read_status(struct transfer *t)
     curl_off_t length = -1;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    if (t->rq->ftp) { /* an answer to the transfer ends it: no doubt where it ends */
+        t->reply->status = vivo_transfer_ftp_status(t, status);
+        t->ranged = true;
+        return;
+    }
     t->reply->status = (int)status;
     t->reply->content_length = t->chunked ? -1 : length;
     t->reply->by_close = !t->chunked && length < 0 && status != 204 && status != 304;
@@ -193,14 +202,17 @@ void vivo_transfer_end(struct transfer *t, int code)
 
 /* ---- what it means ---------------------------------------------------------- */
 
-static int verdict_of_status(int status, bool *again, struct vivo_err *err)
+static int verdict_of_status(const struct transfer *t, bool *again,
+                             struct vivo_err *err)
 {
+    const char *kind = t->rq->ftp ? "FTP, as HTTP" : "HTTP";
+    int status = t->reply->status;
     *again = status == 429 || status == 500 || (status >= 502 && status <= 504);
     if (status == 401 || status == 403)
-        return vivo_fail(err, EACCES, "HTTP %d", status);
+        return vivo_fail(err, EACCES, "%s %d", kind, status);
     if (status == 404 || status == 410)
-        return vivo_fail(err, ENOENT, "HTTP %d", status);
-    return vivo_fail(err, EIO, "HTTP %d", status);
+        return vivo_fail(err, ENOENT, "%s %d", kind, status);
+    return vivo_fail(err, EIO, "%s %d", kind, status);
 }
 
 static int verdict_of_code(const struct transfer *t, bool *again, struct vivo_err *err)
@@ -228,6 +240,26 @@ static int verdict_of_code(const struct transfer *t, bool *again, struct vivo_er
     }
 }
 
+/* libcurl takes an FTP range that ends with the file for a cut one, and one that was
+ * cut for a whole one: SIZE tells. */
+static bool is_ftp_range(const struct transfer *t)
+{
+    return t->rq->ftp && t->rq->range_len > 0 && t->reply->total >= 0 &&
+           (t->code == CURLE_OK || t->code == CURLE_PARTIAL_FILE);
+}
+
+static int verdict_of_range(const struct transfer *t, bool *again, struct vivo_err *err)
+{
+    uint64_t total = (uint64_t)t->reply->total;
+    uint64_t left = total - VIVO_MIN(t->rq->range_first, total);
+    uint64_t want = VIVO_MIN(left, t->rq->range_len);
+    *again = t->reply->received < want;
+    if (t->reply->received == want)
+        return 0;
+    return vivo_fail(err, EIO, "reply cut: %llu of %llu bytes",
+                     (unsigned long long)t->reply->received, (unsigned long long)want);
+}
+
 int vivo_transfer_verdict(const struct transfer *t, bool *again, struct vivo_err *err)
 {
     *again = false;
@@ -241,11 +273,13 @@ int vivo_transfer_verdict(const struct transfer *t, bool *again, struct vivo_err
                          (long long)t->silence_ms);
     /* A refusal counts even when its page was cut. */
     if (t->reply->status >= 300)
-        return verdict_of_status(t->reply->status, again, err);
+        return verdict_of_status(t, again, err);
+    if (is_ftp_range(t))
+        return verdict_of_range(t, again, err);
     if (t->code != CURLE_OK)
         return verdict_of_code(t, again, err);
     if (!is_success(t))
-        return verdict_of_status(t->reply->status, again, err);
+        return verdict_of_status(t, again, err);
     if (t->rq->method && strcmp(t->rq->method, "HEAD") == 0)
         return 0;
     if (t->reply->received == 0 && t->reply->by_close && !t->rq->close_ends)
@@ -372,14 +406,17 @@ int vivo_transfer_init(struct transfer *t, const struct settings *s,
     pthread_cond_init(&t->ended, &attr);
     pthread_condattr_destroy(&attr);
     start_reply(t);
-    int rc = vivo_url_origin(x->url, t->origin, err);
+    int rc = vivo_url_origin(x->url, x->rq->ftp, t->origin, err);
     if (rc)
         return rc;
     t->easy = curl_easy_init();
     if (!t->easy || curl_easy_setopt(t->easy, CURLOPT_URL, x->url) != CURLE_OK)
         return vivo_fail(err, ENOMEM, "request: out of memory");
     set_transport(t->easy, s);
-    set_method(t->easy, x);
+    if (x->rq->ftp)
+        vivo_transfer_ftp_setup(t, x);
+    else
+        set_method(t->easy, x);
     set_credentials(t->easy, s, x);
     set_callbacks(t);
     if (x->rq->range_len > 0) {

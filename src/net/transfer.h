@@ -43,6 +43,7 @@ struct transfer {
     bool chunked;        /* Transfer-Encoding tells where the body ends */
     bool ranged;         /* Content-Range begins where it was asked to */
     bool delivered;      /* bytes went to the sink */
+    bool denied;         /* FTP: the last refusal spoke of permission */
     bool silent;         /* ended because nothing came any more */
     int rc;              /* of the sink or a limit; then err is set */
     struct vivo_err err; /* written by the net thread until done */
@@ -72,12 +73,22 @@ bool vivo_transfer_is_silent(struct transfer *t, int64_t now_ms);
  * text without host and path. *again: may be tried again. */
 int vivo_transfer_verdict(const struct transfer *t, bool *again, struct vivo_err *err);
 
+/* ---- ftp.c ------------------------------------------------------------------ */
+
+/* One line of the control connection: sizes and why something was refused. */
+void vivo_transfer_ftp_line(struct transfer *t, const char *line, size_t len);
+/* What HTTP would have answered; 0 before there was an answer. */
+int vivo_transfer_ftp_status(const struct transfer *t, long code);
+void vivo_transfer_ftp_setup(const struct transfer *t, const struct exchange *x);
+
 /* ---- url.c ------------------------------------------------------------------ */
 
 /* Splits off "scheme://host:port" (default ports left out, lower case). -EINVAL: not
- * http(s), userinfo, or no URL at all. */
-int vivo_url_origin(const char *url, char out[ORIGIN_MAX], struct vivo_err *err);
-/* "host:port: GET /path" for messages, path redacted. */
-void vivo_url_label(const char *method, const char *url, char *out, size_t cap);
+ * http(s), or not ftp(s) where that is wanted, userinfo, or no URL at all. */
+int vivo_url_origin(const char *url, bool ftp, char out[ORIGIN_MAX],
+                    struct vivo_err *err);
+/* "host:port: GET /path" for messages, path redacted, or `what` instead of it. */
+void vivo_url_label(const char *method, const char *url, const char *what, char *out,
+                    size_t cap);
 
 #endif

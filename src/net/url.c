@@ -14,7 +14,14 @@
 
 #define PART_MAX 24 /* bytes of a path part that may be shown */
 
-int vivo_url_origin(const char *url, char out[ORIGIN_MAX], struct vivo_err *err)
+static bool is_scheme(const char *scheme, bool ftp)
+{
+    return ftp ? strcmp(scheme, "ftp") == 0 || strcmp(scheme, "ftps") == 0
+               : strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0;
+}
+
+int vivo_url_origin(const char *url, bool ftp, char out[ORIGIN_MAX],
+                    struct vivo_err *err)
 {
     CURLU *u = curl_url();
     if (!u)
@@ -31,9 +38,10 @@ int vivo_url_origin(const char *url, char out[ORIGIN_MAX], struct vivo_err *err)
     else if (code || curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) ||
              curl_url_get(u, CURLUPART_HOST, &host, 0) ||
              curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT))
-        rc = vivo_fail(err, EINVAL, "not a usable http or https URL");
-    else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
-        rc = vivo_fail(err, EINVAL, "only http and https URLs can be fetched");
+        rc = vivo_fail(err, EINVAL, "not a usable URL");
+    else if (!is_scheme(scheme, ftp))
+        rc = vivo_fail(err, EINVAL, "only %s URLs can be fetched",
+                       ftp ? "ftp and ftps" : "http and https");
     else if (snprintf(out, ORIGIN_MAX, "%s://%s:%s", scheme, host, port) >= ORIGIN_MAX)
         rc = vivo_fail(err, EINVAL, "the host name in a URL is too long");
     for (char *p = out; rc == 0 && *p; p++)
@@ -116,7 +124,8 @@ void vivo_url_redact(const char *url, char *out, size_t cap)
     redact_path(path, out, cap);
 }
 
-void vivo_url_label(const char *method, const char *url, char *out, size_t cap)
+void vivo_url_label(const char *method, const char *url, const char *what, char *out,
+                    size_t cap)
 {
     const char *host;
     const char *path;
@@ -126,5 +135,8 @@ void vivo_url_label(const char *method, const char *url, char *out, size_t cap)
     append(out, cap, ": ", 2);
     append(out, cap, method, strlen(method));
     append(out, cap, " ", 1);
-    redact_path(path[0] == '/' ? path : "/", out, cap);
+    if (what)
+        append(out, cap, what, strlen(what));
+    else
+        redact_path(path[0] == '/' ? path : "/", out, cap);
 }
