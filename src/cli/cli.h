@@ -123,4 +123,14 @@ const char *house_key_id(struct house *h); /* NULL = nothing is de-identified */
 int cli_key(const char *path, struct vivo_key **out, struct vivo_err *err);
 int cli_burned_in(const char *word, enum vivo_burned_in *out, struct vivo_err *err);
 
+/* ---- a DICOMDIR over written files (media.c) ----------------------------------- */
+
+struct media;
+struct media *media_new(void); /* NULL = ENOMEM */
+void media_free(struct media *m);
+int media_add(struct media *m, struct vivo_attrs a, const char *path);
+/* OUT/DICOM/PA…/ST…/SE…/IM… as hard links, and OUT/DICOMDIR. */
+int media_write(struct media *m, const char *out, size_t *left_out,
+                struct vivo_err *err);
+
 #endif

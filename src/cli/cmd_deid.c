@@ -14,9 +14,12 @@
 #include <sys/stat.h>
 
 struct job {
-    const char *profile, *key, *in, *out;
+    const char *profile, *key, *filter_file, *in, *out;
     enum vivo_burned_in burned_in;
     const struct vivo_deid *deid;
+    const struct vivo_filter *filter; /* NULL = every object */
+    struct media *media;
+    bool wants_media;      /* --media, or the source had a DICOMDIR */
     struct vivo_buf attrs; /* of the object at hand */
     size_t written, refused, others;
 };
@@ -99,6 +102,24 @@ static int deid_file(struct job *j, const char *in, const char *out)
     return 0;
 }
 
+/* A DICOMDIR speaks of files by names that are not there any more: a new one is made
+ * of what was written (PS3.15 E.2: an original must not stay in the file set). */
+static bool is_dicomdir(const struct job *j, const struct vivo_deid_report *report)
+{
+    struct vivo_attrs a = {j->attrs.data, j->attrs.len};
+    struct vivo_attr records;
+    return report->refusal == VIVO_REFUSAL_DICOMDIR ||
+           vivo_attrs_find(a, 0x00041220, &records);
+}
+
+/* Does the filter let it pass? What is not valid is told by who reads it next. */
+static bool passes(const struct job *j, const char *path, uint64_t size)
+{
+    struct vivo_err ignored = {0};
+    VIVO_AUTO(vivo_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return !j->filter || fd < 0 || vivo_filter_passes(j->filter, fd, size, &ignored);
+}
+
 /* OUT/patient/study/series/instance.dcm by the attributes as shown. */
 static int place(struct job *j, char **out, struct vivo_err *err)
 {
@@ -134,21 +155,44 @@ static void deid_one_of_many(struct job *j, const char *path, uint64_t size)
     struct vivo_deid_report report = {0};
     VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = NULL;
     VIVO_AUTO(vivo_free_p) char *to = NULL;
-    if (!is_dicom(path, size)) {
+    if (!is_dicom(path, size) || !passes(j, path, size)) {
         j->others++;
         return;
     }
     int rc = clean(j, path, &view, &report, &err);
+    if ((!rc || rc == -EPERM) && is_dicomdir(j, &report)) {
+        j->wants_media = true;
+        return;
+    }
     if (!rc)
         rc = place(j, &to, &err);
     if (!rc)
         rc = write_view(view, to, &err);
+    if (!rc &&
+        media_add(j->media, (struct vivo_attrs){j->attrs.data, j->attrs.len}, to))
+        rc = vivo_fail(&err, ENOMEM, "out of memory");
     if (!rc) {
         j->written++;
         return;
     }
     j->refused++;
     cli_fail("%s: %s", path, err.text);
+}
+
+static int write_media(struct job *j)
+{
+    size_t left_out = 0;
+    struct vivo_err err = {0};
+    if (!j->wants_media)
+        return 0;
+    if (media_write(j->media, j->out, &left_out, &err))
+        return cli_fail("DICOMDIR: %s", err.text);
+    fprintf(stderr, "vivofs: wrote %s/DICOMDIR over links in %s/DICOM\n", j->out,
+            j->out);
+    if (left_out)
+        fprintf(stderr, "vivofs: %zu files are not in it: they have not all UIDs\n",
+                left_out);
+    return 0;
 }
 
 static int deid_folder(struct job *j)
@@ -171,7 +215,8 @@ static int deid_folder(struct job *j)
     free(in);
     fprintf(stderr, "vivofs: %zu written, %zu refused, %zu other files left out\n",
             j->written, j->refused, j->others);
-    return j->refused ? 1 : 0;
+    int rc = write_media(j);
+    return rc ? rc : j->refused ? 1 : 0;
 }
 
 /* A folder inside the one that is read would be read again. */
@@ -223,6 +268,10 @@ static int parse_args(struct job *j, int argc, char **argv)
             j->profile = argv[++i];
         } else if (strcmp(argv[i], "--key") == 0 && value) {
             j->key = argv[++i];
+        } else if (strcmp(argv[i], "--filter") == 0 && value) {
+            j->filter_file = argv[++i];
+        } else if (strcmp(argv[i], "--media") == 0) {
+            j->wants_media = true;
         } else if (strcmp(argv[i], "--burned-in") == 0 && value) {
             if (cli_burned_in(argv[++i], &j->burned_in, &err))
                 return cli_usage("%s", err.text);
@@ -249,6 +298,7 @@ int cmd_deid(int argc, char **argv)
     struct vivo_err err = {0};
     struct vivo_key *key = NULL;
     struct vivo_deid *deid = NULL;
+    struct vivo_filter *filter = NULL;
     int rc = parse_args(&j, argc, argv);
     if (rc)
         return rc;
@@ -257,8 +307,16 @@ int cmd_deid(int argc, char **argv)
         rc = cli_key(j.key, &key, &err);
     if (!rc)
         rc = vivo_deid_new(j.profile, j.burned_in, key, &deid, &err);
+    if (!rc && j.filter_file)
+        rc = vivo_filter_load(j.filter_file, &filter, &err);
     j.deid = deid;
+    j.filter = filter;
+    j.media = rc ? NULL : media_new();
+    if (!rc && !j.media)
+        rc = vivo_fail(&err, ENOMEM, "out of memory");
     rc = rc ? cli_fail("%s", err.text) : run(&j);
+    media_free(j.media);
+    vivo_filter_free(filter);
     vivo_deid_free(deid);
     vivo_key_free(key);
     vivo_buf_free(&j.attrs);
