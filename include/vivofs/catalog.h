@@ -108,6 +108,33 @@ struct vivo_pending {
 int vivo_catalog_select(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                         const struct vivo_query *q, struct vivo_selection **out,
                         struct vivo_err *err);
+/* What the archive was asked about one part of a query, the whole of it or the E of a
+ * level(E): whatever can match is below one of `rows`, or below one that is not among
+ * `seen` and came after `upto`. */
+struct vivo_cover {
+    const struct vivo_query_node *of; /* the query's root, or the LEVEL node */
+    const vivo_row *rows, *seen;      /* ascending, of any level */
+    size_t n, nseen;
+    vivo_row upto;
+};
+struct vivo_scope {
+    const struct vivo_cover *covers;
+    size_t ncovers;
+    /* Levels, as 1 << VIVO_LEVEL_…: nodes of these that are selected and not listed
+     * are pending too, so that in the end instances can be counted. */
+    unsigned members;
+};
+/* The same with what is known besides: nodes that were never listed and are covered
+ * are not pending. scope: borrowed for the call; its nodes are those of q. */
+int vivo_catalog_select_in(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                           const struct vivo_query *q, const struct vivo_scope *scope,
+                           struct vivo_selection **out, struct vivo_err *err);
+/* Is everything below the node selected, so that it has to be listed to be shown? */
+int vivo_catalog_whole(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                       const struct vivo_selection *sel, bool *whole,
+                       struct vivo_err *err);
+/* The row given last: later ones are greater. */
+vivo_row vivo_catalog_last_row(struct vivo_catalog *c);
 struct vivo_selection *vivo_selection_ref(struct vivo_selection *s);
 void vivo_selection_unref(struct vivo_selection *s);
 const struct vivo_pending *vivo_selection_pending(const struct vivo_selection *s,
@@ -155,6 +182,9 @@ struct vivo_put { /* a record as shown */
     enum vivo_copy copy; /* what to do when another object has its SOP Instance UID:
                             ASK = put nothing, return -EEXIST and the other's row */
     vivo_row same_as;    /* SAME: the object that it is a copy of; 0 = the other */
+    /* 0, or of a search, which skips levels: those that the driver lists (vivo_driver),
+     * so that the listing that will bring it again knows it for its own. */
+    unsigned lists;
 };
 /* 0 and *row; -EEXIST as above; -ENOENT: the parent has been removed meanwhile. The
  * same locator again replaces what it was. */

@@ -137,6 +137,10 @@ int vivo_deid_attrs(const struct vivo_deid *d, struct vivo_attrs in,
 int vivo_deid_header(const struct vivo_deid *d, struct vivo_attrs in,
                      struct vivo_buf *out, struct vivo_err *err);
 
+/* Does the profile show the attribute of every object exactly as it is there? Only then
+ * may a condition on it be passed on to an archive, which knows originals. */
+bool vivo_deid_keeps(const struct vivo_deid *d, uint32_t tag);
+
 /* Is what the profile shows of the attribute free text that was cleaned? It never
  * enters a name of a directory. */
 bool vivo_deid_cleans(const struct vivo_deid *d, uint32_t tag);

@@ -30,6 +30,8 @@ struct vivo_flow_config {
     int64_t timeout_ms; /* of a flight while the archive is silent; 0 = 30 s */
     int64_t refresh_s;  /* re-list remote levels older than this; 0 = 3600 */
     bool offline;       /* answer from catalog and store only */
+    bool no_search;     /* queries are answered from listings alone */
+    bool lazy;          /* remote: nothing is listed before it is wanted */
     /* Called, from a job thread, after what is shown has changed. */
     void (*changed)(void *ctx);
     void *ctx;
@@ -55,6 +57,16 @@ int vivo_flow_list(struct vivo_flow *f, enum vivo_level level, vivo_row row,
 int vivo_flow_select(struct vivo_flow *f, enum vivo_level level, vivo_row row,
                      struct vivo_query *q, struct vivo_selection **out,
                      struct vivo_op *op);
+
+/* The same, and the instances of all that is selected are listed, so that they can be
+ * counted and written down without asking more. */
+int vivo_flow_select_members(struct vivo_flow *f, enum vivo_level level, vivo_row row,
+                             struct vivo_query *q, struct vivo_selection **out,
+                             struct vivo_op *op);
+/* How the query would be answered now, line by line, and what it came to when it was
+ * last asked. Asks nothing of the archive. */
+int vivo_flow_explain(struct vivo_flow *f, enum vivo_level level, vivo_row row,
+                      struct vivo_query *q, struct vivo_buf *out, struct vivo_err *err);
 
 /* The whole object, de-identified. Its size is exact and in the catalog afterwards.
  * -EPERM policy; -EBADMSG; -ENOENT gone; -EIO …. Caller unrefs. */

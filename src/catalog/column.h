@@ -116,7 +116,7 @@ int vivo_catalog_common_load(struct vivo_common *c, struct vivo_catdb *d,
 int vivo_catalog_common_truths(struct vivo_common *c, struct vivo_vector *v,
                                struct vivo_catdb *d, vivo_row series,
                                const uint8_t **truths, struct vivo_err *err);
-/* select.c: does the query name hot attributes only? */
+/* select_names.c: does the query name hot attributes only? */
 bool vivo_catalog_is_hot(const struct vivo_query_node *n);
 
 #endif

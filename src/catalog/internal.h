@@ -293,6 +293,13 @@ struct vivo_inner {
     struct vivo_rowset wanted; /* rows whose answer was needed and unknown */
 };
 
+/* ---- select_names.c ---- */
+
+#define VIVO_CATALOG_INNER 64 /* level(E) in one query */
+/* The level(E) of a query, inner ones first. -EINVAL: too many. */
+int vivo_catalog_levels(const struct vivo_query_node *n,
+                        const struct vivo_query_node **out, size_t *count);
+
 struct vivo_selection {
     atomic_uint refs;
     uint64_t generation;

@@ -227,7 +227,20 @@ static int find_key(struct vivo_writer *w, enum vivo_level level, vivo_row paren
     return vivo_catdb_number(&w->db, st, 0, out, err);
 }
 
-/* via: the level whose listing brought the node. */
+/* The level whose listing brings such a node: the one under way, or, of a search, the
+ * lowest above it that the driver lists. */
+static enum vivo_level via_of(const struct vivo_put *put, enum vivo_level listing,
+                              enum vivo_level level)
+{
+    int l = (int)level - 1;
+
+    if (!put->lists)
+        return listing;
+    while (l > VIVO_LEVEL_NONE && !(put->lists & 1u << l))
+        l--;
+    return (enum vivo_level)l;
+}
+
 static int insert(struct vivo_writer *w, enum vivo_level via, enum vivo_level level,
                   vivo_row parent, const char *key, const struct vivo_put *put,
                   vivo_row *out, struct vivo_err *err)
@@ -289,8 +302,8 @@ static int resolve(struct vivo_writer *w, enum vivo_level level, vivo_row row,
         vivo_row id = 0;
         rc = find_key(w, (enum vivo_level)l, parent, keys->of[l], &id, err);
         if (rc == 0 && id == 0)
-            rc = insert(w, level, (enum vivo_level)l, parent, keys->of[l], put, &id,
-                        err);
+            rc = insert(w, via_of(put, level, (enum vivo_level)l), (enum vivo_level)l,
+                        parent, keys->of[l], put, &id, err);
         parent = id;
     }
     *out = parent;
@@ -458,6 +471,7 @@ int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_ro
     struct vivo_writer *w = &c->w;
     struct vivo_digests digests;
     struct keys keys;
+    enum vivo_level via = via_of(put, level, put->level);
     vivo_row parent, id = 0;
     int rc;
 
@@ -473,9 +487,9 @@ int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_ro
     if (rc == 0 && id == 0)
         rc = find_key(w, put->level, parent, keys.of[put->level], &id, err);
     if (rc == 0 && id == 0)
-        rc = insert(w, level, put->level, parent, keys.of[put->level], put, &id, err);
+        rc = insert(w, via, put->level, parent, keys.of[put->level], put, &id, err);
     if (rc == 0)
-        rc = write_record(c, put, level, put->locator ? digests.lookup : NULL, id, err);
+        rc = write_record(c, put, via, put->locator ? digests.lookup : NULL, id, err);
     if (rc == 0 && put->level == VIVO_LEVEL_SERIES)
         rc = write_license(w, put->license, id, err);
     if (rc == 0 && put->level == VIVO_LEVEL_SERIES)

@@ -12,14 +12,14 @@
 #include <errno.h>
 #include <string.h>
 
-#define INNER_MAX 64 /* level(E) in one query */
-
 struct run {
     struct vivo_catdb *d;
     struct vivo_selection *sel;
     const struct vivo_query_node *node;
     struct vivo_found *found;
     bool hot_only;
+    const struct vivo_scope *scope; /* or NULL */
+    const struct vivo_cover *cover; /* of this pass, or NULL */
     struct vivo_place place;
     struct vivo_rowset needs[VIVO_LEVEL_INSTANCE]; /* to be listed, by level */
     struct vivo_buf scratch;
@@ -28,63 +28,7 @@ struct run {
     struct vivo_err *err;
 };
 
-/* ---- what the query names
- * ------------------------------------------------------------------ */
-
-static bool path_is_hot(const struct vivo_query_path *p)
-{
-    if (p->computed) /* of the object itself, or from the facts */
-        return p->computed != VIVO_VIRTUAL_PLANE &&
-               p->computed != VIVO_VIRTUAL_REFERS_TO;
-    return p->nsteps == 1 && !p->any_depth && !p->steps[0].creator &&
-           vivo_catalog_hot(p->steps[0].tag) >= 0;
-}
-
-bool vivo_catalog_is_hot(const struct vivo_query_node *n)
-{
-    switch (n->kind) {
-    case VIVO_QUERY_AND:
-    case VIVO_QUERY_OR:
-        return vivo_catalog_is_hot(n->a) && vivo_catalog_is_hot(n->b);
-    case VIVO_QUERY_NOT:
-        return vivo_catalog_is_hot(n->a);
-    case VIVO_QUERY_LEVEL: /* answered from its own pass */
-    case VIVO_QUERY_ANY:   /* its seven attributes are all hot */
-        return true;
-    case VIVO_QUERY_CMP:
-    case VIVO_QUERY_IN:
-    case VIVO_QUERY_RANGE:
-    case VIVO_QUERY_HAS:
-        return path_is_hot(&n->path);
-    case VIVO_QUERY_NONE:
-    default:
-        return false;
-    }
-}
-
-/* Inner ones first. -EINVAL: too many. */
-static int collect_levels(const struct vivo_query_node *n,
-                          const struct vivo_query_node **out, size_t *count)
-{
-    int rc = 0;
-
-    if (n->kind == VIVO_QUERY_AND || n->kind == VIVO_QUERY_OR) {
-        rc = collect_levels(n->a, out, count);
-        return rc < 0 ? rc : collect_levels(n->b, out, count);
-    }
-    if (n->kind != VIVO_QUERY_NOT && n->kind != VIVO_QUERY_LEVEL)
-        return 0;
-    rc = collect_levels(n->a, out, count);
-    if (rc < 0 || n->kind == VIVO_QUERY_NOT)
-        return rc;
-    if (*count == INNER_MAX)
-        return -EINVAL;
-    out[(*count)++] = n;
-    return 0;
-}
-
-/* ---- results
- * --------------------------------------------------------------------------------- */
+/* ---- results ---- */
 
 static int no_memory(struct run *r)
 {
@@ -142,6 +86,57 @@ static int add_unknown(struct run *r, enum vivo_level level, bool headers)
             return 0;
     }
     return add_pending(r, r->found, p);
+}
+
+/* A selected node whose children will be counted. */
+static int add_members(struct run *r, enum vivo_level level)
+{
+    struct vivo_pending p = {level, r->place.rows[level], false};
+
+    if (!r->scope || !(r->scope->members & 1u << level) || r->found != &r->sel->f)
+        return 0;
+    return add_pending(r, r->found, p);
+}
+
+/* ---- what the archive told ---- */
+
+static void enter_pass(struct run *r, const struct vivo_query_node *of)
+{
+    r->cover = NULL;
+    for (size_t i = 0; r->scope && i < r->scope->ncovers; i++)
+        if (r->scope->covers[i].of == of)
+            r->cover = &r->scope->covers[i];
+}
+
+static bool is_among(const vivo_row *rows, size_t n, vivo_row row)
+{
+    size_t lo = 0, hi = n;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (rows[mid] == row)
+            return true;
+        if (rows[mid] < row)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return false;
+}
+
+/* Nothing below the node can match: it was there when the archive was asked, and what
+ * it gave is elsewhere, or is below the node and known by itself. */
+static bool is_excluded(const struct run *r, enum vivo_level of)
+{
+    const struct vivo_cover *c = r->cover;
+
+    if (!c || (r->place.rows[of] > c->upto &&
+               !is_among(c->seen, c->nseen, r->place.rows[of])))
+        return false;
+    for (int l = VIVO_LEVEL_COLLECTION; l <= (int)of; l++)
+        if (r->place.rows[l] && is_among(c->rows, c->n, r->place.rows[l]))
+            return false;
+    return true;
 }
 
 static void sort_found(struct vivo_found *f)
@@ -258,9 +253,11 @@ static int select_series(struct run *r, sqlite3_stmt *st)
     r->place.rows[VIVO_LEVEL_COLLECTION] = sqlite3_column_int64(st, COL_COLLECTION);
     r->place.nwants = r->place.nneeds = 0;
     t = vivo_query_eval(r->node, &c->src);
-    if (t == VIVO_TRUE)
-        return add_found(r, VIVO_LEVEL_SERIES, true);
-    if (t == VIVO_FALSE)
+    if (t == VIVO_TRUE) {
+        rc = c->listed ? 0 : add_members(r, VIVO_LEVEL_SERIES);
+        return rc < 0 ? rc : add_found(r, VIVO_LEVEL_SERIES, true);
+    }
+    if (t == VIVO_FALSE || is_excluded(r, VIVO_LEVEL_SERIES))
         return 0;
     if (!c->listed)
         return add_unknown(r, VIVO_LEVEL_SERIES, true);
@@ -307,8 +304,10 @@ static int select_unlisted(struct run *r, enum vivo_level of, enum vivo_level le
         t = eval(r, vivo_catdb_column_attrs(st, 3), NULL, 0, false);
         rc = 0;
         if (t == VIVO_TRUE)
+            rc = add_members(r, of);
+        if (t == VIVO_TRUE && rc == 0)
             rc = add_found(r, of, true);
-        else if (t == VIVO_UNKNOWN)
+        else if (t == VIVO_UNKNOWN && !is_excluded(r, of))
             rc = add_unknown(r, of, false);
         if (rc < 0)
             break;
@@ -349,7 +348,7 @@ static int run(struct run *r, enum vivo_level level, vivo_row row)
     bool listed;
     int rc = archive_listed(r, level, row, &listed);
 
-    if (rc == 0 && !listed)
+    if (rc == 0 && !listed && !r->cover)
         rc = add_pending(r, r->found, (struct vivo_pending){VIVO_LEVEL_NONE, 0, false});
     for (int l = VIVO_LEVEL_COLLECTION; rc == 0 && l <= VIVO_LEVEL_STUDY; l++)
         rc = select_unlisted(r, (enum vivo_level)l, level, row);
@@ -402,12 +401,13 @@ static int place_pending(struct run *r, struct vivo_inner *in)
 
 static int answer_levels(struct run *r, enum vivo_level level, vivo_row row)
 {
-    const struct vivo_query_node *nodes[INNER_MAX], *root = r->node;
+    const struct vivo_query_node *nodes[VIVO_CATALOG_INNER], *root = r->node;
     size_t n = 0;
     int rc = 0;
 
-    if (collect_levels(root, nodes, &n) < 0)
-        return vivo_fail(r->err, EINVAL, "more than %d level conditions", INNER_MAX);
+    if (vivo_catalog_levels(root, nodes, &n) < 0)
+        return vivo_fail(r->err, EINVAL, "more than %d level conditions",
+                         VIVO_CATALOG_INNER);
     if (n == 0)
         return 0;
     r->sel->inner = calloc(n, sizeof *r->sel->inner);
@@ -419,6 +419,7 @@ static int answer_levels(struct run *r, enum vivo_level level, vivo_row row)
         r->node = nodes[i]->a;
         r->hot_only = vivo_catalog_is_hot(r->node);
         r->found = &in->found;
+        enter_pass(r, nodes[i]);
         rc = run(r, level, row);
         if (rc == 0)
             rc = place_pending(r, in);
@@ -506,6 +507,7 @@ static int select_in(struct run *r, enum vivo_level level, vivo_row row)
     if (rc == 0)
         rc = answer_levels(r, inner_level, inner_row);
     r->hot_only = vivo_catalog_is_hot(r->node);
+    enter_pass(r, r->node);
     if (rc == 0)
         rc = run(r, level, row);
     if (rc == 0)
@@ -517,8 +519,15 @@ int vivo_catalog_select(struct vivo_catalog *c, enum vivo_level level, vivo_row 
                         const struct vivo_query *q, struct vivo_selection **out,
                         struct vivo_err *err)
 {
+    return vivo_catalog_select_in(c, level, row, q, NULL, out, err);
+}
+
+int vivo_catalog_select_in(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                           const struct vivo_query *q, const struct vivo_scope *scope,
+                           struct vivo_selection **out, struct vivo_err *err)
+{
     struct vivo_selection *sel;
-    struct run r = {.err = err};
+    struct run r = {.err = err, .scope = scope};
     int rc;
 
     if (level >= VIVO_LEVEL_INSTANCE)

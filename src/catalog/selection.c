@@ -64,6 +64,26 @@ bool vivo_selection_whole(const struct vivo_selection *s, const struct vivo_line
     return false;
 }
 
+int vivo_catalog_whole(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                       const struct vivo_selection *sel, bool *whole,
+                       struct vivo_err *err)
+{
+    struct vivo_lineage l;
+    struct vivo_catdb *d;
+    int rc;
+
+    *whole = !sel || sel->all;
+    if (*whole || level == VIVO_LEVEL_NONE)
+        return 0;
+    d = vivo_catalog_reader(c, err);
+    if (!d)
+        return -EIO;
+    rc = vivo_catalog_lineage(d, level, row, &l, err);
+    vivo_catalog_reader_done(c, d);
+    *whole = rc == 0 && vivo_selection_whole(sel, &l);
+    return rc;
+}
+
 /* ---- evaluation
  * ----------------------------------------------------------------------- */
 

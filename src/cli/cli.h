@@ -103,6 +103,7 @@ struct house;
 struct house_hooks {
     void (*changed)(void *ctx);
     void *ctx;
+    bool lazy;  /* remote archives are listed when that is wanted */
     bool probe; /* ask remote archives whether they are what their URL says */
 };
 int house_build(const struct source *sources, size_t n, const struct house_hooks *hooks,

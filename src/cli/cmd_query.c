@@ -21,6 +21,7 @@ enum { SOURCES_MAX = 64, TEXTS_MAX = 32 };
 
 struct asked {
     enum format format;
+    bool explain;                       /* instead of answering */
     const char *words[SOURCES_MAX + 1]; /* the expression, then sources */
     size_t nwords;
     const char *texts[TEXTS_MAX];
@@ -56,6 +57,8 @@ static int parse_args(struct asked *a, int argc, char **argv)
             if (!a->format)
                 return cli_usage("query: no format '%s'", value);
             i++;
+        } else if (strcmp(argv[i], "--explain") == 0) {
+            a->explain = true;
         } else if (strcmp(argv[i], "-o") == 0 && value) {
             if (a->ntexts == TEXTS_MAX)
                 return cli_usage("too many -o");
@@ -225,21 +228,17 @@ static void add_counts(struct vivo_counts *to, const struct vivo_counts *c)
     to->bytes += c->bytes;
 }
 
-/* A directory that shows instances needs them listed: the walk asks for each series
- * that is selected, as a look into it through the mount would. */
-static int list_series(void *ctx, const struct vivo_entry *e)
+/* What it would take, and nothing asked of the archive. */
+static int explain(struct vivo_flow *f, struct vivo_query *q, struct vivo_err *err)
 {
-    struct vivo_flow *f = ((void **)ctx)[0];
-    struct vivo_selection *sel = ((void **)ctx)[1];
-    struct vivo_op op;
-    vivo_op_init(&op, 0);
-    int rc = vivo_flow_list(f, e->level, e->row, &op);
-    if (rc)
-        return cli_fail("%s", op.err.text);
-    if (e->level == VIVO_LEVEL_SERIES)
-        return 0;
-    return vivo_catalog_children(vivo_flow_catalog(f), e->level, e->row, sel,
-                                 list_series, ctx, NULL);
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
+    vivo_buf_init(&text, 256 * 1024);
+    int rc = vivo_buf_printf(&text, "query: %s\n", vivo_query_text(q));
+    if (!rc)
+        rc = vivo_flow_explain(f, VIVO_LEVEL_NONE, 0, q, &text, err);
+    if (!rc)
+        fputs((char *)text.data, stdout);
+    return rc;
 }
 
 static int ask(struct house *h, struct vivo_flow *f, const struct asked *a,
@@ -257,13 +256,9 @@ static int ask(struct house *h, struct vivo_flow *f, const struct asked *a,
         .archive = vivo_flow_name(f),
         .first = *first,
     };
-    rc = vivo_flow_select(f, VIVO_LEVEL_NONE, 0, q, &p.sel, &op);
+    rc = vivo_flow_select_members(f, VIVO_LEVEL_NONE, 0, q, &p.sel, &op);
     if (rc)
         cli_fail("%s", op.err.text);
-    void *ctx[2] = {f, p.sel};
-    if (!rc)
-        rc = vivo_catalog_children(p.catalog, VIVO_LEVEL_NONE, 0, p.sel, list_series,
-                                   ctx, NULL);
     if (!rc && a->format == FORMAT_COUNT) {
         struct vivo_counts c = {0};
         rc = vivo_catalog_count(p.catalog, VIVO_LEVEL_NONE, 0, p.sel, &c, &op.err);
@@ -277,6 +272,22 @@ static int ask(struct house *h, struct vivo_flow *f, const struct asked *a,
     return rc;
 }
 
+static int explain_all(struct house *h, const struct asked *a)
+{
+    size_t n;
+    struct vivo_flow **flows = house_flows(h, &n);
+    int rc = 0;
+    for (size_t i = 0; i < n && !rc; i++) {
+        struct vivo_query *q = NULL;
+        struct vivo_err err = {0};
+        rc = parse_for(h, flows[i], a->words[0], &q);
+        if (!rc && explain(flows[i], q, &err))
+            rc = cli_fail("%s", err.text);
+        vivo_query_unref(q);
+    }
+    return rc;
+}
+
 static int ask_all(struct house *h, const struct asked *a)
 {
     size_t n;
@@ -284,6 +295,8 @@ static int ask_all(struct house *h, const struct asked *a)
     struct vivo_counts total = {0};
     bool first = true;
     int rc = 0;
+    if (a->explain)
+        return explain_all(h, a);
     if (a->format == FORMAT_CSV)
         print_csv_head();
     if (a->format == FORMAT_JSON)
@@ -314,7 +327,7 @@ int cmd_query(int argc, char **argv)
     if (rc)
         n--;
     struct house *h = NULL;
-    struct house_hooks hooks = {.probe = true};
+    struct house_hooks hooks = {.probe = true, .lazy = true};
     if (!rc)
         rc = house_build(sources, n, &hooks, &h, &err);
     rc = rc ? cli_fail("%s", err.text) : ask_all(h, &a);

@@ -250,6 +250,8 @@ static int start_flow(struct house *h, size_t i, const struct house_hooks *hooks
     struct wing *w = &h->wings[i];
     const struct options *o = &w->source->options;
     struct vivo_archive *a = w->archive;
+    /* For tests and for comparing: answers are the same without. */
+    const char *pushdown = getenv("VIVOFS_PUSHDOWN");
     struct vivo_flow_config cfg = {
         .name = w->source->name,
         .archive = a,
@@ -261,6 +263,8 @@ static int start_flow(struct house *h, size_t i, const struct house_hooks *hooks
         .timeout_ms = (int64_t)o->timeout * 1000,
         .refresh_s = (int64_t)o->refresh,
         .offline = o->offline,
+        .no_search = pushdown && !strcmp(pushdown, "0"),
+        .lazy = hooks->lazy,
         .changed = hooks->changed,
         .ctx = hooks->ctx,
     };

@@ -25,7 +25,7 @@ static const struct command commands[] = {
      "show archives as a directory tree"},
     {"umount", cmd_umount, "vivofs umount MOUNTPOINT", "take the tree away again"},
     {"query", cmd_query,
-     "vivofs query [-o OPT,...] [--format paths|csv|json|tree|count] EXPR "
+     "vivofs query [-o OPT,...] [--explain] [--format paths|csv|json|tree|count] EXPR "
      "[NAME=]SOURCE...",
      "find scans without a mount"},
     {"deid", cmd_deid,

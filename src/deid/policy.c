@@ -321,6 +321,17 @@ bool vivo_deid_cleans(const struct vivo_deid *d, uint32_t tag)
     return dec.act == VIVO_ACT_CLEAN;
 }
 
+bool vivo_deid_keeps(const struct vivo_deid *d, uint32_t tag)
+{
+    struct vivo_decision dec;
+    if (d->none)
+        return true;
+    if (GROUP(tag) & 1 || is_method(tag))
+        return false;
+    vivo_deid_decide(d, tag, &dec);
+    return dec.act == VIVO_ACT_K || dec.act == VIVO_ACT_KEEP;
+}
+
 static const char *hides_private(const struct vivo_deid *d, uint32_t tag,
                                  const char *creator)
 {

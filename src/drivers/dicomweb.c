@@ -134,4 +134,6 @@ const struct vivo_driver vivo_driver_dicomweb = {
     .list = vivo_dicomweb_list,
     .fetch = vivo_dicomweb_fetch,
     .headers = vivo_dicomweb_headers,
+    .searches = vivo_dicomweb_searches,
+    .search = vivo_dicomweb_search,
 };

@@ -26,8 +26,13 @@ enum dicomweb_orthanc { /* is there Orthanc's own interface beside it? */
                         DICOMWEB_ORTHANC_YES,
 };
 
+#define DICOMWEB_KEYS 6 /* that a search asks by; dicomweb_search.c */
+
 struct dicomweb {
     struct vivo_archive base;
+    /* Is it proven that text is compared without case, and that * is understood? By
+     * key: 0 = not tried, 1 = no, 2 = yes. */
+    atomic_int folds[DICOMWEB_KEYS], wild[DICOMWEB_KEYS];
     char *url;             /* base without a slash at the end: "https://h/dicom-web" */
     char *root;            /* url without "/dicom-web", NULL when it does not end so */
     char *bearer;          /* or NULL */
@@ -111,6 +116,8 @@ struct dicomweb_query {
     const uint32_t *fields; /* 0-terminated: asked for by name */
     uint32_t uid_tag;       /* the row's own UID */
     bool one;               /* the first page is enough */
+    int *status;            /* NULL, or of a search: gets the status of the last reply;
+                               a refusal is then no reason to ask with fewer fields */
     dicomweb_row_fn *fn;
     void (*bad)(void *ctx, const char *uid); /* a row that cannot be addressed */
     void *ctx;
@@ -131,11 +138,31 @@ void vivo_dicomweb_memory_put(struct dicomweb_memory *m, const char *locator,
 bool vivo_dicomweb_memory_get(struct dicomweb_memory *m, const char *locator,
                               struct vivo_buf *out);
 
+/* ---- what a search brings (dicomweb_list.c)
+ * ------------------------------------------------- */
+
+extern const uint32_t vivo_dicomweb_study_fields[], vivo_dicomweb_series_fields[];
+/* A record as list() would have emitted it. */
+int vivo_dicomweb_emit_study(struct dicomweb *d, struct vivo_intake *in,
+                             const char *uid, struct vivo_attrs row,
+                             struct vivo_err *err);
+int vivo_dicomweb_emit_series(struct dicomweb *d, struct vivo_intake *in,
+                              const char *study, struct vivo_attrs study_row,
+                              const char *uid, struct vivo_attrs row,
+                              struct vivo_err *err);
+/* The row of one study, lately listed or asked for; empty when there is none. */
+int vivo_dicomweb_study_row(struct dicomweb *d, const char *uid, struct vivo_buf *out,
+                            struct vivo_op *op);
+
 /* ---- the callbacks
  * -------------------------------------------------------------------- */
 
 int vivo_dicomweb_list(struct vivo_archive *self, enum vivo_level level,
                        const char *parent, struct vivo_intake *in, struct vivo_op *op);
+extern const uint32_t vivo_dicomweb_searches[];
+int vivo_dicomweb_search(struct vivo_archive *self, const struct vivo_match *matches,
+                         size_t n, uint64_t *answered, struct vivo_intake *in,
+                         struct vivo_op *op);
 int vivo_dicomweb_headers(struct vivo_archive *self, const char *series,
                           struct vivo_intake *in, struct vivo_op *op);
 int vivo_dicomweb_fetch(struct vivo_archive *self, const char *locator,

@@ -15,29 +15,29 @@
 
 #define LOCATOR_MAX (3 * VIVO_UID_MAX + ORTHANC_ID_LEN + 8)
 
-static const uint32_t study_fields[] = {VIVO_TAG_StudyDate,
-                                        VIVO_TAG_StudyTime,
-                                        VIVO_TAG_AccessionNumber,
-                                        VIVO_TAG_ModalitiesInStudy,
-                                        VIVO_TAG_StudyDescription,
-                                        VIVO_TAG_PatientName,
-                                        VIVO_TAG_PatientID,
-                                        VIVO_TAG_IssuerOfPatientID,
-                                        VIVO_TAG_PatientBirthDate,
-                                        VIVO_TAG_PatientSex,
-                                        VIVO_TAG_StudyID,
-                                        VIVO_TAG_NumberOfStudyRelatedSeries,
-                                        VIVO_TAG_NumberOfStudyRelatedInstances,
-                                        0};
-static const uint32_t series_fields[] = {VIVO_TAG_Modality,
-                                         VIVO_TAG_Manufacturer,
-                                         VIVO_TAG_SeriesDescription,
-                                         VIVO_TAG_PatientID,
-                                         VIVO_TAG_BodyPartExamined,
-                                         VIVO_TAG_ProtocolName,
-                                         VIVO_TAG_SeriesNumber,
-                                         VIVO_TAG_NumberOfSeriesRelatedInstances,
-                                         0};
+const uint32_t vivo_dicomweb_study_fields[] = {VIVO_TAG_StudyDate,
+                                               VIVO_TAG_StudyTime,
+                                               VIVO_TAG_AccessionNumber,
+                                               VIVO_TAG_ModalitiesInStudy,
+                                               VIVO_TAG_StudyDescription,
+                                               VIVO_TAG_PatientName,
+                                               VIVO_TAG_PatientID,
+                                               VIVO_TAG_IssuerOfPatientID,
+                                               VIVO_TAG_PatientBirthDate,
+                                               VIVO_TAG_PatientSex,
+                                               VIVO_TAG_StudyID,
+                                               VIVO_TAG_NumberOfStudyRelatedSeries,
+                                               VIVO_TAG_NumberOfStudyRelatedInstances,
+                                               0};
+const uint32_t vivo_dicomweb_series_fields[] = {VIVO_TAG_Modality,
+                                                VIVO_TAG_Manufacturer,
+                                                VIVO_TAG_SeriesDescription,
+                                                VIVO_TAG_PatientID,
+                                                VIVO_TAG_BodyPartExamined,
+                                                VIVO_TAG_ProtocolName,
+                                                VIVO_TAG_SeriesNumber,
+                                                VIVO_TAG_NumberOfSeriesRelatedInstances,
+                                                0};
 static const uint32_t instance_fields[] = {VIVO_TAG_SOPClassUID, VIVO_TAG_PatientID,
                                            VIVO_TAG_InstanceNumber,
                                            VIVO_TAG_NumberOfFrames, 0};
@@ -186,8 +186,14 @@ static int ask_ancestor(struct dicomweb *d, const char *path, const char *key,
     char filter[128];
     struct ancestor a = {uid, out, false};
     snprintf(filter, sizeof filter, "%s=%s&", key, uid);
-    const struct dicomweb_query q = {path, filter,        fields,     tag,
-                                     true, keep_ancestor, ignore_bad, &a};
+    const struct dicomweb_query q = {.path = path,
+                                     .filter = filter,
+                                     .fields = fields,
+                                     .uid_tag = tag,
+                                     .one = true,
+                                     .fn = keep_ancestor,
+                                     .bad = ignore_bad,
+                                     .ctx = &a};
     return vivo_dicomweb_rows(d, &q, op);
 }
 
@@ -197,7 +203,7 @@ static int study_base(struct dicomweb *d, const struct dicomweb_place *p,
     if (vivo_dicomweb_memory_get(d->memory, p->study, out))
         return 0;
     return ask_ancestor(d, "/studies", "StudyInstanceUID", p->study,
-                        VIVO_TAG_StudyInstanceUID, study_fields, out, op);
+                        VIVO_TAG_StudyInstanceUID, vivo_dicomweb_study_fields, out, op);
 }
 
 static int merge_into(struct vivo_buf *under, const struct vivo_buf *over,
@@ -227,7 +233,8 @@ static int series_base(struct dicomweb *d, const struct dicomweb_place *p,
     int rc = study_base(d, p, &study, op);
     if (rc == 0)
         rc = ask_ancestor(d, path, "SeriesInstanceUID", p->series,
-                          VIVO_TAG_SeriesInstanceUID, series_fields, &series, op);
+                          VIVO_TAG_SeriesInstanceUID, vivo_dicomweb_series_fields,
+                          &series, op);
     return rc ? rc : merge_into(&study, &series, out, &op->err);
 }
 
@@ -293,11 +300,11 @@ static int list_rows(struct listing *l, struct vivo_op *op)
         .path = path, .filter = "", .fn = emit_row, .bad = emit_bad, .ctx = l};
     if (l->level == VIVO_LEVEL_STUDY) {
         snprintf(path, sizeof path, "/studies");
-        q.fields = study_fields;
+        q.fields = vivo_dicomweb_study_fields;
         q.uid_tag = VIVO_TAG_StudyInstanceUID;
     } else if (l->level == VIVO_LEVEL_SERIES) {
         snprintf(path, sizeof path, "/studies/%s/series", l->place.study);
-        q.fields = series_fields;
+        q.fields = vivo_dicomweb_series_fields;
         q.uid_tag = VIVO_TAG_SeriesInstanceUID;
     } else {
         snprintf(path, sizeof path, "/studies/%s/series/%s/instances", l->place.study,
@@ -341,6 +348,50 @@ int vivo_dicomweb_list(struct vivo_archive *self, enum vivo_level level,
     vivo_buf_free(&l.base);
     vivo_buf_free(&l.merged);
     return rc;
+}
+
+/* ---- what a search brings ----------------------------------------------------- */
+
+int vivo_dicomweb_emit_study(struct dicomweb *d, struct vivo_intake *in,
+                             const char *uid, struct vivo_attrs row,
+                             struct vivo_err *err)
+{
+    struct listing l = {.d = d, .in = in, .level = VIVO_LEVEL_STUDY};
+    vivo_buf_init(&l.merged, VIVO_ATTRS_MAX);
+    int rc = emit_record(&l, uid, NULL, row, err);
+    vivo_buf_free(&l.merged);
+    return rc;
+}
+
+int vivo_dicomweb_emit_series(struct dicomweb *d, struct vivo_intake *in,
+                              const char *study, struct vivo_attrs study_row,
+                              const char *uid, struct vivo_attrs row,
+                              struct vivo_err *err)
+{
+    struct listing l = {.d = d, .in = in, .level = VIVO_LEVEL_SERIES};
+    snprintf(l.place.study, sizeof l.place.study, "%s", study);
+    vivo_buf_init(&l.uids, VIVO_ATTRS_MAX);
+    vivo_buf_init(&l.base, VIVO_ATTRS_MAX);
+    vivo_buf_init(&l.merged, VIVO_ATTRS_MAX);
+    int rc = put_uids(&l.uids, &l.place, err);
+    if (rc == 0 &&
+        vivo_attrs_merge(study_row, (struct vivo_attrs){l.uids.data, l.uids.len},
+                         &l.base))
+        rc = vivo_fail(err, ENOSPC, "dicomweb: attributes too large");
+    if (rc == 0)
+        rc = emit_record(&l, uid, NULL, row, err);
+    vivo_buf_free(&l.uids);
+    vivo_buf_free(&l.base);
+    vivo_buf_free(&l.merged);
+    return rc;
+}
+
+int vivo_dicomweb_study_row(struct dicomweb *d, const char *uid, struct vivo_buf *out,
+                            struct vivo_op *op)
+{
+    struct dicomweb_place p = {.series = ""};
+    snprintf(p.study, sizeof p.study, "%s", uid);
+    return study_base(d, &p, out, op);
 }
 
 /* ---- headers ---------------------------------------------------------------- */

@@ -124,7 +124,7 @@ static bool adapt(struct paging *p)
         atomic_store(&d->page, page / 2);
         return true;
     }
-    if (p->reply.status == 400 && !atomic_load(&d->no_fields)) {
+    if (p->reply.status == 400 && !p->q->status && !atomic_load(&d->no_fields)) {
         atomic_store(&d->no_fields, true);
         return true;
     }
@@ -290,6 +290,8 @@ int vivo_dicomweb_rows(struct dicomweb *d, const struct dicomweb_query *q,
     p.seen.texts = vivo_arena_new(SEEN_BYTES);
     int rc = p.seen.texts ? all_passes(&p)
                           : vivo_fail(&op->err, ENOMEM, "dicomweb: out of memory");
+    if (q->status)
+        *q->status = p.reply.status;
     free(p.seen.slots);
     vivo_arena_free(p.seen.texts);
     vivo_buf_free(&p.body);

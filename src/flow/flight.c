@@ -283,13 +283,25 @@ void flight_progress(struct vivo_flight *flight, uint64_t bytes)
     atomic_fetch_add_explicit(&flight->bytes, bytes, memory_order_relaxed);
 }
 
+static int64_t latest_locked(const struct vivo_flow *f)
+{
+    int64_t latest = 0;
+    for (const struct vivo_flight *fl = f->flights; fl; fl = fl->next)
+        latest = VIVO_MAX(latest, atomic_load(&fl->progress_ms));
+    return latest;
+}
+
 /* The first waiter that is late is taken off its list; the caller goes on until there
  * is none. */
 static struct vivo_op *late_locked(struct vivo_flow *f, int64_t now,
                                    struct vivo_flight **flight, bool *abandoned)
 {
+    int64_t latest = latest_locked(f);
     for (struct vivo_flight *fl = f->flights; fl; fl = fl->next) {
-        bool silent = now > atomic_load(&fl->progress_ms) + f->timeout_ms;
+        /* A query hears of the archive through the flights that it waits for. */
+        int64_t heard =
+            fl->key.kind == FLIGHT_SELECT ? latest : atomic_load(&fl->progress_ms);
+        bool silent = now > heard + f->timeout_ms;
         for (struct vivo_op *op = fl->waiters; op; op = op->next) {
             if (!silent && !(op->deadline_ms && now > op->deadline_ms))
                 continue;
@@ -343,7 +355,8 @@ void flight_status(struct vivo_flow *f, struct vivo_flow_status *out)
 
 static const char *kind_word(enum flight_kind kind)
 {
-    static const char *const words[] = {"", "list", "headers", "fetch", "query"};
+    static const char *const words[] = {"",      "list",   "headers",
+                                        "fetch", "search", "query"};
     return words[kind];
 }
 
@@ -357,12 +370,13 @@ int vivo_flow_flights_json(struct vivo_flow *f, struct vivo_buf *out)
         rc = vivo_buf_printf(
             out,
             "%s{\"archive\":\"%s\",\"kind\":\"%s\",\"level\":\"%s\",\"row\":%lld,"
-            "\"ms\":%lld,\"bytes\":%llu,\"things\":%llu}",
+            "\"ms\":%lld,\"bytes\":%llu,\"things\":%llu,\"of\":%llu}",
             first ? "" : ",", f->name, kind_word(fl->key.kind),
             vivo_level_name(fl->key.level), (long long)fl->key.row,
             (long long)(now - fl->began_ms),
             (unsigned long long)atomic_load(&fl->bytes),
-            (unsigned long long)atomic_load(&fl->things));
+            (unsigned long long)atomic_load(&fl->things),
+            (unsigned long long)atomic_load(&fl->seen));
         first = false;
     }
     pthread_mutex_unlock(&parking);

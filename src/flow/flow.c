@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/flow/flow.c -- one archive of the mount: opening, listing, status. */
 #include "flow/internal.h"
+#include "flow/push.h"
 
 #include "vivofs/log.h"
 
@@ -182,6 +183,7 @@ void vivo_flow_refresh(struct vivo_flow *f)
     pthread_mutex_lock(&f->mutex);
     f->nchecked = 0;
     pthread_mutex_unlock(&f->mutex);
+    searches_forget(f->searches);
     if (f->offline)
         return;
     atomic_store(&f->stale, true);
@@ -238,7 +240,8 @@ int vivo_flow_start(struct vivo_flow *f, struct vivo_err *err)
     if ((f->archive->driver->caps & VIVO_CAP_WATCH) &&
         !pthread_create(&f->watcher, NULL, watch, f))
         f->watching = true;
-    flow_list_in_background(f, VIVO_LEVEL_NONE, 0);
+    if (!f->lazy || f->local)
+        flow_list_in_background(f, VIVO_LEVEL_NONE, 0);
     return 0;
 }
 
@@ -274,6 +277,7 @@ static void set_config(struct vivo_flow *f, const struct vivo_flow_config *cfg)
     f->store = cfg->store;
     f->local = cfg->archive->driver->caps & VIVO_CAP_LOCAL;
     f->offline = cfg->offline;
+    f->lazy = cfg->lazy;
     f->timeout_ms = cfg->timeout_ms ? cfg->timeout_ms : TIMEOUT_MS;
     f->refresh_s = cfg->refresh_s ? cfg->refresh_s : REFRESH_S;
     f->changed = cfg->changed;
@@ -294,10 +298,13 @@ int vivo_flow_open(const struct vivo_flow_config *cfg, struct vivo_flow **out,
     int rc = open_catalog(f, cfg, err);
     if (!rc)
         rc = vivo_pool_new("vivofs-job", cfg->jobs ? cfg->jobs : JOBS, &f->pool, err);
+    if (!rc && !f->local && !cfg->no_search && !(f->searches = searches_new()))
+        rc = vivo_fail(err, ENOMEM, "out of memory");
     bool ahead = f->local ? !vivo_deid_is_none(f->deid) : f->store != NULL;
     if (!rc && ahead && !(f->ahead = ahead_new()))
         rc = vivo_fail(err, ENOMEM, "out of memory");
     if (rc) {
+        searches_free(f->searches);
         vivo_pool_free(f->pool);
         vivo_catalog_close(f->catalog);
         pthread_cond_destroy(&f->tick);
@@ -336,6 +343,7 @@ void vivo_flow_close(struct vivo_flow *f)
     pthread_cond_destroy(&f->tick);
     pthread_mutex_destroy(&f->mutex);
     ahead_free(f->ahead);
+    searches_free(f->searches);
     free(f->checked);
     free(f);
 }

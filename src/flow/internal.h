@@ -15,6 +15,7 @@ enum flight_kind {
     FLIGHT_LIST,    /* children of (level, row) */
     FLIGHT_HEADERS, /* headers of a series */
     FLIGHT_OBJECT,  /* bytes of an instance */
+    FLIGHT_SEARCH,  /* what meets some conditions; extra = digest of them */
     FLIGHT_SELECT,  /* whatever a query needs to know; extra = digest of it */
 };
 
@@ -79,6 +80,13 @@ struct recent_view { /* strong references to what was opened last */
     uint64_t used;
 };
 
+enum { COSTS = 64 };
+struct query_cost { /* of a query, when it was last learned for */
+    uint64_t digest, requests, bytes;
+    int64_t ms;
+    bool known;
+};
+
 struct vivo_flow {
     char name[VIVO_NAME_MAX + 1];
     struct vivo_archive *archive;
@@ -87,12 +95,13 @@ struct vivo_flow {
     struct vivo_store *store;
     struct vivo_catalog *catalog;
     struct vivo_pool *pool;
-    bool local, offline;
+    bool local, offline, lazy;
     int64_t timeout_ms, refresh_s;
     void (*changed)(void *ctx);
     void *changed_ctx;
 
     struct vivo_flight *flights; /* guarded by the parking mutex of flight.c */
+    struct searches *searches;   /* push.c; NULL when there is no pushdown */
     struct ahead *ahead;         /* NULL when nothing is kept, or local and as it is */
     atomic_bool stale; /* the source changed since the listing under way began */
 
@@ -104,6 +113,7 @@ struct vivo_flow {
     struct vivo_flow_status status;          /* guarded by mutex */
     struct checked_node *checked;            /* guarded by mutex: listed this session */
     size_t nchecked, checked_cap;            /* guarded by mutex */
+    struct query_cost costs[COSTS];          /* guarded by mutex; by digest */
     pthread_t ticker, watcher;
     bool ticking, watching;
     struct vivo_op watch_op; /* cancelled when the flow closes */
@@ -112,6 +122,17 @@ struct vivo_flow {
 /* scan.c: the jobs of FLIGHT_LIST and FLIGHT_HEADERS. */
 int scan_run_list(struct vivo_flight *flight);
 int scan_run_headers(struct vivo_flight *flight);
+/* What a search brought, in the order of it. */
+struct search_rows {
+    struct search_row {
+        enum vivo_level level;
+        vivo_row row;
+    } * items;
+    size_t n, cap;
+};
+/* The job of FLIGHT_SEARCH, up to the catalog. -ENOENT: the archive cannot tell. */
+int scan_run_search(struct vivo_flight *flight, const struct vivo_match *matches,
+                    size_t n, struct search_rows *found);
 /* scan_object.c: the header of one object, from its bytes to a record as shown. */
 struct object_put {
     struct vivo_put put;
@@ -136,6 +157,9 @@ int label_patient(const struct vivo_flow *f, const char *label, char out[LABEL_M
                   struct vivo_err *err);
 /* Of a thing without a UID. */
 void label_key(const struct vivo_flow *f, const char *key, char out[LABEL_MAX + 1]);
+
+/* learn.c: what tells queries apart. */
+uint64_t query_digest(const struct vivo_query *q);
 
 /* flow.c */
 /* A vivo_entry_fn that copies the entry, without its name, to ctx. */

@@ -6,11 +6,12 @@
  * a flight without a job that waits, parked, on a window of them, and looks again
  * when all have landed. So no pool thread ever waits for another flight. */
 #include "flow/internal.h"
+#include "flow/push.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum { WINDOW = 16, ROUNDS_MAX = 64 };
+enum { WINDOW = 16, ROUNDS_MAX = 64, TODO_MAX = 2 * PLAN_SEARCHES_MAX };
 
 struct gather;
 
@@ -25,19 +26,32 @@ struct gather {
     enum vivo_level level;
     vivo_row row;
     struct vivo_query *query;
+    unsigned members;         /* as in vivo_scope */
+    struct plan *plan;        /* NULL = nothing can be searched for */
+    uint64_t requests, bytes; /* of the archive, when it began */
     pthread_mutex_t mutex;
-    struct vivo_selection *sel; /* guarded by mutex; holds what is pending */
-    size_t next;                /* guarded by mutex: first pending not begun */
-    size_t active;              /* guarded by mutex */
-    unsigned round;             /* guarded by mutex */
-    bool starting, again;       /* guarded by mutex: one thread at a time starts */
-    struct vivo_err err;        /* guarded by mutex: the first failure */
+    const struct plan_search **todo; /* guarded by mutex: searches of this round */
+    size_t ntodo;                    /* guarded by mutex; they come before pending */
+    struct vivo_selection *sel;      /* guarded by mutex; holds what is pending */
+    size_t next;                     /* guarded by mutex: first pending not begun */
+    size_t active;                   /* guarded by mutex */
+    unsigned round;                  /* guarded by mutex */
+    bool starting, again;            /* guarded by mutex: one thread at a time starts */
+    struct vivo_err err;             /* guarded by mutex: the first failure */
     struct slot slots[WINDOW];
 };
 
-static int begin_learning(struct vivo_flow *f, const struct vivo_pending *p,
+struct task {                         /* one thing to learn */
+    const struct plan_search *search; /* or NULL: what is pending */
+    struct vivo_pending pending;
+};
+
+static int begin_learning(struct vivo_flow *f, const struct task *task,
                           struct vivo_op *op)
 {
+    const struct vivo_pending *p = &task->pending;
+    if (task->search)
+        return push_search(f, task->search, op);
     if (!p->headers)
         return vivo_flow_list(f, p->level, p->row, op);
     if (!(f->archive->driver->caps & VIVO_CAP_HEADERS))
@@ -50,6 +64,32 @@ static int begin_learning(struct vivo_flow *f, const struct vivo_pending *p,
 }
 
 static void go_on_locked(struct gather *g);
+
+uint64_t query_digest(const struct vivo_query *q)
+{
+    uint8_t digest[VIVO_DIGEST_LEN];
+    uint64_t out;
+    const char *text = vivo_query_text(q);
+    vivo_sha256(text, strlen(text), digest);
+    memcpy(&out, digest, sizeof out);
+    return out;
+}
+
+/* What the query came to, for .explain. Others may have asked at the same time. */
+static void remember_cost(const struct gather *g)
+{
+    struct vivo_flow *f = g->flight->flow;
+    struct query_cost cost = {
+        .digest = query_digest(g->query),
+        .requests = atomic_load(&f->archive->requests) - g->requests,
+        .bytes = atomic_load(&f->archive->bytes) - g->bytes,
+        .ms = vivo_now_ms() - g->flight->began_ms,
+        .known = true,
+    };
+    pthread_mutex_lock(&f->mutex);
+    f->costs[cost.digest % COSTS] = cost;
+    pthread_mutex_unlock(&f->mutex);
+}
 
 /* What could not be learned makes the whole answer fail, and never look like "nothing
  * there" (DESIGN A5): an archive that misses a series it has listed is EIO. */
@@ -69,6 +109,8 @@ static void settle_locked(struct slot *slot)
     }
     slot->busy = false;
     g->active--;
+    atomic_fetch_add_explicit(&g->flight->things, 1, memory_order_relaxed);
+    flight_progress(g->flight, 0);
 }
 
 static void child_landed(struct vivo_op *op)
@@ -88,16 +130,30 @@ static struct slot *free_slot_locked(struct gather *g)
     return NULL;
 }
 
+/* How many things this round has: searches, or else what is pending. */
+static size_t count_locked(const struct gather *g)
+{
+    size_t n = 0;
+    if (g->ntodo)
+        return g->ntodo;
+    vivo_selection_pending(g->sel, &n);
+    return n;
+}
+
 /* The next thing to learn and a slot for it, or false: nothing to begin now. */
-static bool next_locked(struct gather *g, struct slot **slot, struct vivo_pending *what)
+static bool next_locked(struct gather *g, struct slot **slot, struct task *what)
 {
     size_t n;
     const struct vivo_pending *pending = vivo_selection_pending(g->sel, &n);
     *slot = free_slot_locked(g);
-    if (!*slot || g->err.errnum || g->next >= n ||
+    if (!*slot || g->err.errnum || g->next >= count_locked(g) ||
         atomic_load(&g->flight->op.cancelled))
         return false;
-    *what = pending[g->next++];
+    *what = (struct task){0};
+    if (g->ntodo)
+        what->search = g->todo[g->next++];
+    else
+        what->pending = pending[g->next++];
     vivo_op_init(&(*slot)->op, 0);
     (*slot)->op.landed = child_landed;
     (*slot)->g = g;
@@ -106,26 +162,46 @@ static bool next_locked(struct gather *g, struct slot **slot, struct vivo_pendin
     return true;
 }
 
+static int select_now(struct vivo_flow *f, struct gather *g, struct vivo_err *err)
+{
+    struct push_scope known = {0};
+    int rc = push_scope_make(f, g->plan, g->members, &known, err);
+    if (rc)
+        return rc;
+    vivo_selection_unref(g->sel);
+    g->sel = NULL;
+    rc = vivo_catalog_select_in(f->catalog, g->level, g->row, g->query, &known.scope,
+                                &g->sel, err);
+    push_scope_free(&known);
+    return rc;
+}
+
+/* What of a new round is to be learned. Searches are made once: what they do not tell
+ * is listed. */
+static bool plan_round_locked(struct gather *g)
+{
+    g->next = 0;
+    g->ntodo = g->round ? 0
+                        : push_todo(g->flight->flow, g->plan, g->sel, g->todo,
+                                    g->todo ? TODO_MAX : 0);
+    size_t n = count_locked(g);
+    atomic_fetch_add_explicit(&g->flight->seen, n, memory_order_relaxed);
+    return n > 0;
+}
+
 /* All of a round has landed: is anything still missing? *err says why not, if so. */
 static bool next_round_locked(struct gather *g, struct vivo_err *err)
 {
     struct vivo_flow *f = g->flight->flow;
-    size_t n = 0;
     if (g->err.errnum)
         *err = g->err;
     else if (atomic_load(&g->flight->op.cancelled))
         vivo_fail(err, EINTR, "cancelled");
     else if (g->round++ >= ROUNDS_MAX)
         vivo_fail(err, EIO, "%s: what it lists keeps changing", f->name);
-    if (err->errnum)
+    if (err->errnum || select_now(f, g, err))
         return false;
-    vivo_selection_unref(g->sel);
-    g->sel = NULL;
-    if (vivo_catalog_select(f->catalog, g->level, g->row, g->query, &g->sel, err))
-        return false;
-    g->next = 0;
-    vivo_selection_pending(g->sel, &n);
-    return n > 0;
+    return plan_round_locked(g);
 }
 
 /* Begins what can be begun; ends the gathering when nothing is left. Called with the
@@ -140,7 +216,7 @@ static void go_on_locked(struct gather *g)
     g->starting = true;
     while (mine && g->again) {
         struct slot *slot;
-        struct vivo_pending what;
+        struct task what;
         g->again = false;
         while (next_locked(g, &slot, &what)) {
             pthread_mutex_unlock(&g->mutex);
@@ -157,19 +233,25 @@ static void go_on_locked(struct gather *g)
     if (mine)
         g->starting = false;
     pthread_mutex_unlock(&g->mutex);
-    if (done)
-        flight_land(g->flight, &err);
+    if (!done)
+        return;
+    if (!err.errnum)
+        remember_cost(g);
+    flight_land(g->flight, &err);
 }
 
 static int run_gather(struct vivo_flight *flight)
 {
     struct gather *g = flight->ctx;
+    struct vivo_flow *f = flight->flow;
     g->flight = flight;
-    int rc = vivo_catalog_select(flight->flow->catalog, g->level, g->row, g->query,
-                                 &g->sel, &flight->op.err);
+    g->requests = atomic_load(&f->archive->requests);
+    g->bytes = atomic_load(&f->archive->bytes);
+    int rc = select_now(f, g, &flight->op.err);
     if (rc)
         return rc;
     pthread_mutex_lock(&g->mutex);
+    plan_round_locked(g);
     go_on_locked(g);
     return FLIGHT_ALOFT;
 }
@@ -193,12 +275,16 @@ static void drop_gather(struct vivo_flight *flight)
     struct gather *g = flight->ctx;
     vivo_selection_unref(g->sel);
     vivo_query_unref(g->query);
+    plan_free(g->plan);
+    free(g->todo);
     pthread_mutex_destroy(&g->mutex);
     free(g);
 }
 
+/* Takes the plan over. */
 static struct gather *new_gather(enum vivo_level level, vivo_row row,
-                                 struct vivo_query *q)
+                                 struct vivo_query *q, unsigned members,
+                                 struct plan *plan)
 {
     struct gather *g = calloc(1, sizeof *g);
     if (!g)
@@ -206,54 +292,112 @@ static struct gather *new_gather(enum vivo_level level, vivo_row row,
     g->level = level;
     g->row = row;
     g->query = vivo_query_ref(q);
+    g->members = members;
+    g->plan = plan;
+    /* Without memory for it nothing is searched, and all is listed. */
+    g->todo = plan ? calloc(TODO_MAX, sizeof(struct plan_search *)) : NULL;
     pthread_mutex_init(&g->mutex, NULL);
     return g;
 }
 
-static uint64_t digest_of(const struct vivo_query *q)
+/* The top is listed before anything is asked of it, unless the archive can be asked
+ * for what matches. */
+static int list_top(struct vivo_flow *f, const struct plan *plan, struct vivo_op *op)
 {
-    uint8_t digest[VIVO_DIGEST_LEN];
-    uint64_t out;
-    const char *text = vivo_query_text(q);
-    vivo_sha256(text, strlen(text), digest);
-    memcpy(&out, digest, sizeof out);
-    return out;
+    struct vivo_entry e = {0};
+    if (plan &&
+        !vivo_catalog_get(f->catalog, VIVO_LEVEL_NONE, 0, flow_copy_entry, &e, NULL) &&
+        !e.listed)
+        return 0;
+    return vivo_flow_list(f, VIVO_LEVEL_NONE, 0, op);
+}
+
+static int select_known(struct vivo_flow *f, enum vivo_level level, vivo_row row,
+                        struct vivo_query *q, unsigned members, const struct plan *plan,
+                        struct vivo_selection **out, struct vivo_err *err)
+{
+    struct push_scope known = {0};
+    int rc = push_scope_make(f, plan, members, &known, err);
+    if (!rc)
+        rc = vivo_catalog_select_in(f->catalog, level, row, q, &known.scope, out, err);
+    push_scope_free(&known);
+    return rc;
+}
+
+/* Joins the gathering that learns what is pending. Takes the plan over. */
+static int gather(struct vivo_flow *f, enum vivo_level level, vivo_row row,
+                  struct vivo_query *q, unsigned members, struct plan *plan,
+                  struct vivo_op *op)
+{
+    struct gather *g = new_gather(level, row, q, members, plan);
+    if (!g) {
+        plan_free(plan);
+        return vivo_fail(&op->err, ENOMEM, "out of memory");
+    }
+    struct flight_plan fp = {
+        .key = {FLIGHT_SELECT, level, row, query_digest(q) + (members != 0)},
+        .run = run_gather,
+        .ctx = g,
+        .cancel = cancel_gather,
+        .drop = drop_gather,
+    };
+    return flight_join(f, &fp, op);
+}
+
+static int select_learning(struct vivo_flow *f, enum vivo_level level, vivo_row row,
+                           struct vivo_query *q, unsigned members,
+                           struct vivo_selection **out, struct vivo_op *op)
+{
+    struct vivo_selection *sel = NULL;
+    struct plan *plan = push_plan(f, level, q);
+    int rc = list_top(f, plan, op);
+    if (!rc)
+        rc = select_known(f, level, row, q, members, plan, &sel, &op->err);
+    if (rc) {
+        plan_free(plan);
+        return rc;
+    }
+    size_t n;
+    vivo_selection_pending(sel, &n);
+    if (!n) {
+        plan_free(plan);
+        *out = sel;
+        return 0;
+    }
+    vivo_selection_unref(sel);
+    if (f->offline) {
+        plan_free(plan);
+        return vivo_fail(&op->err, EIO, "%s: %zu things are not known, and offline",
+                         f->name, n);
+    }
+    rc = gather(f, level, row, q, members, plan, op);
+    if (rc)
+        return rc;
+    /* A blocking caller comes here when all has been learned. */
+    plan = push_plan(f, level, q);
+    rc = select_known(f, level, row, q, members, plan, &sel, &op->err);
+    plan_free(plan);
+    if (rc)
+        return rc;
+    vivo_selection_pending(sel, &n);
+    if (n) {
+        vivo_selection_unref(sel);
+        return vivo_fail(&op->err, EIO, "%s: what it lists keeps changing", f->name);
+    }
+    *out = sel;
+    return 0;
 }
 
 int vivo_flow_select(struct vivo_flow *f, enum vivo_level level, vivo_row row,
                      struct vivo_query *q, struct vivo_selection **out,
                      struct vivo_op *op)
 {
-    int rc = vivo_flow_list(f, VIVO_LEVEL_NONE, 0, op);
-    if (rc)
-        return rc;
-    struct vivo_selection *sel = NULL;
-    rc = vivo_catalog_select(f->catalog, level, row, q, &sel, &op->err);
-    if (rc)
-        return rc;
-    size_t n;
-    vivo_selection_pending(sel, &n);
-    if (!n) {
-        *out = sel;
-        return 0;
-    }
-    vivo_selection_unref(sel);
-    if (f->offline)
-        return vivo_fail(&op->err, EIO, "%s: %zu things are not known, and offline",
-                         f->name, n);
-    struct gather *g = new_gather(level, row, q);
-    if (!g)
-        return vivo_fail(&op->err, ENOMEM, "out of memory");
-    struct flight_plan plan = {
-        .key = {FLIGHT_SELECT, level, row, digest_of(q)},
-        .run = run_gather,
-        .ctx = g,
-        .cancel = cancel_gather,
-        .drop = drop_gather,
-    };
-    rc = flight_join(f, &plan, op);
-    if (rc)
-        return rc;
-    /* A blocking caller comes here when all has been learned. */
-    return vivo_catalog_select(f->catalog, level, row, q, out, &op->err);
+    return select_learning(f, level, row, q, 0, out, op);
+}
+
+int vivo_flow_select_members(struct vivo_flow *f, enum vivo_level level, vivo_row row,
+                             struct vivo_query *q, struct vivo_selection **out,
+                             struct vivo_op *op)
+{
+    return select_learning(f, level, row, q, f->archive->driver->lists, out, op);
 }

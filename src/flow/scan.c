@@ -41,6 +41,9 @@ struct scan {
     struct vivo_err example;      /* guarded by mutex: why one of them was left out */
     pthread_t readers[READERS_MAX];
     size_t nreaders;
+    const struct vivo_match *matches; /* of a search, else NULL */
+    size_t nmatches;
+    struct search_rows *found; /* of a search; guarded by put_mutex */
 };
 
 static struct scan *scan_of(struct vivo_intake *in)
@@ -131,10 +134,32 @@ static void compare_copies(struct scan *s, struct vivo_put *put, vivo_row other)
     put->same_as = cmp.same_as;
 }
 
+/* A search is remembered by what it brought. */
+static int note_found(struct search_rows *to, enum vivo_level level, vivo_row row,
+                      struct vivo_err *err)
+{
+    if (level != VIVO_LEVEL_STUDY && level != VIVO_LEVEL_SERIES)
+        return vivo_fail(err, EIO, "a search brings studies and series only");
+    if (to->n == to->cap) {
+        size_t cap = to->cap ? 2 * to->cap : 64;
+        struct search_row *p = realloc(to->items, cap * sizeof *p);
+        if (!p)
+            return vivo_fail(err, ENOMEM, "out of memory");
+        to->items = p;
+        to->cap = cap;
+    }
+    to->items[to->n++] = (struct search_row){level, row};
+    return 0;
+}
+
 static int put_locked(struct scan *s, struct vivo_put *put, struct vivo_err *err)
 {
     vivo_row row = 0;
+    if (s->found)
+        put->lists = s->flow->archive->driver->lists;
     int rc = vivo_listing_put(s->listing, put, &row, err);
+    if (!rc && s->found)
+        return note_found(s->found, put->level, row, err);
     if (rc != -EEXIST)
         return rc;
     vivo_err_clear(err);
@@ -489,8 +514,17 @@ static int ask_headers(struct scan *s, const char *locator, struct vivo_op *op)
     return vivo_archive_headers(s->flow->archive, locator, &s->intake, op);
 }
 
-/* One listing from its beginning in the catalog to its end there. */
-static int run_listing(struct vivo_flight *flight, ask_fn *ask)
+static int ask_search(struct scan *s, const char *locator, struct vivo_op *op)
+{
+    uint64_t answered;
+    (void)locator;
+    return vivo_archive_search(s->flow->archive, s->matches, s->nmatches, &answered,
+                               &s->intake, op);
+}
+
+/* One listing from its beginning in the catalog to its end there. `of` holds what a
+ * search asks. */
+static int run_listing(struct vivo_flight *flight, ask_fn *ask, const struct scan *of)
 {
     struct vivo_flow *f = flight->flow;
     struct vivo_op *op = &flight->op;
@@ -505,6 +539,9 @@ static int run_listing(struct vivo_flight *flight, ask_fn *ask)
     uint64_t before = vivo_catalog_generation(f->catalog);
     struct scan s;
     init_scan(&s, flight);
+    s.matches = of ? of->matches : NULL;
+    s.nmatches = of ? of->nmatches : 0;
+    s.found = of ? of->found : NULL;
     rc = vivo_catalog_list_begin(f->catalog, flight->key.level, flight->key.row,
                                  &s.listing, &op->err);
     if (rc) {
@@ -520,7 +557,7 @@ static int run_listing(struct vivo_flight *flight, ask_fn *ask)
     if (!rc)
         rc = vivo_op_check(op);
     struct vivo_err end_err = {0};
-    int end = vivo_listing_end(s.listing, rc == 0, &end_err);
+    int end = vivo_listing_end(s.listing, rc == 0 && !s.found, &end_err);
     if (!rc && end) {
         op->err = end_err;
         rc = end;
@@ -541,10 +578,18 @@ static int finish(struct vivo_flight *flight, int rc)
 
 int scan_run_list(struct vivo_flight *flight)
 {
-    return finish(flight, run_listing(flight, ask_list));
+    return finish(flight, run_listing(flight, ask_list, NULL));
 }
 
 int scan_run_headers(struct vivo_flight *flight)
 {
-    return finish(flight, run_listing(flight, ask_headers));
+    return finish(flight, run_listing(flight, ask_headers, NULL));
+}
+
+int scan_run_search(struct vivo_flight *flight, const struct vivo_match *matches,
+                    size_t n, struct search_rows *found)
+{
+    const struct scan of = {.matches = matches, .nmatches = n, .found = found};
+    int rc = run_listing(flight, ask_search, &of);
+    return rc == -ENOENT ? rc : finish(flight, rc);
 }

@@ -120,40 +120,11 @@ static int warn(const struct vivo_query_node *n, bool chained, struct vivo_buf *
     return rc;
 }
 
-/* A listing or the headers of a series are one request each to archives that answer
- * so; what is listed may need more below it, so it is the least. */
-static int explain_pending(const struct vivo_selection *sel, const char *archive,
-                           struct vivo_buf *out)
-{
-    size_t n;
-    const struct vivo_pending *p = vivo_selection_pending(sel, &n);
-    size_t headers = 0;
-
-    for (size_t i = 0; i < n; i++)
-        headers += p[i].headers;
-    if (n == 0)
-        return vivo_buf_printf(
-            out, "%s: the catalog answers all of it; estimated requests: 0\n", archive);
-    return vivo_buf_printf(
-        out,
-        "%s: the catalog narrows; to be listed by the archive: %zu; series whose "
-        "headers are needed: %zu; estimated requests: at least %zu\n",
-        archive, n - headers, headers, n);
-}
-
 static int explain_archive(struct vivo_tree *t, const struct node *n,
                            struct vivo_buf *out, struct vivo_err *err)
 {
-    VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
-    const char *name = vivo_flow_name(node_flow(t, n));
-    int rc = vivo_catalog_select(node_catalog(t, n), n->base_level, n->base_row,
-                                 n->query, &sel, err);
-
-    if (rc)
-        return rc;
-    if (explain_pending(sel, name, out))
-        return vivo_fail(err, ENOMEM, "no memory for .explain");
-    return 0;
+    return vivo_flow_explain(node_flow(t, n), n->base_level, n->base_row, n->query, out,
+                             err);
 }
 
 static int explain_everywhere(struct vivo_tree *t, const struct node *dir,

@@ -12,10 +12,10 @@ static int run_part(struct vivo_tree *t, const struct node *n, part_fn *fn, void
                     struct vivo_op *op)
 {
     VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
-    bool all = n->query || n->level >= VIVO_LEVEL_STUDY;
-    int rc = select_get(t, n, &sel, op);
+    bool all = !n->query && n->level >= VIVO_LEVEL_STUDY;
+    int rc = select_members(t, n, &sel, op);
 
-    if (!rc && !n->query && all)
+    if (!rc && all)
         rc = vivo_flow_list(node_flow(t, n), n->level, n->row, op);
     if (!rc && all)
         rc = learn_series(t, n, sel, op);

@@ -162,6 +162,9 @@ void select_cache_free(struct select_cache *c);
  * node without a query. Caller unrefs. May park. */
 int select_get(struct vivo_tree *t, const struct node *n, struct vivo_selection **out,
                struct vivo_op *op);
+/* The same with all instances of it listed. */
+int select_members(struct vivo_tree *t, const struct node *n,
+                   struct vivo_selection **out, struct vivo_op *op);
 /* Remembers why a query could not be evaluated; what `.error` tells. */
 void select_failed(struct vivo_tree *t, const struct node *n,
                    const struct vivo_err *err);

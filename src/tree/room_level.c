@@ -23,14 +23,29 @@ static int take_entry(void *ctx, const struct vivo_entry *e)
 }
 
 /* The children are known, and which of them a query selects. A query may have decided
- * for a whole series without knowing its members, so these are listed here too. */
+ * for a whole study or series without knowing what is in it, so that is listed here;
+ * of others it knows all that it selects, though not all that there is. */
 static int complete(struct vivo_tree *t, const struct node *dir,
                     struct vivo_selection **sel, struct vivo_op *op)
 {
-    int rc = vivo_flow_list(node_flow(t, dir), dir->level, dir->row, op);
+    struct vivo_flow *f = node_flow(t, dir);
+    bool list = true;
+    int rc = 0;
 
     *sel = NULL;
-    return rc ? rc : select_get(t, dir, sel, op);
+    if (dir->query) {
+        rc = select_get(t, dir, sel, op);
+        if (!rc && dir->level != VIVO_LEVEL_SERIES)
+            rc = vivo_catalog_whole(node_catalog(t, dir), dir->level, dir->row, *sel,
+                                    &list, &op->err);
+    }
+    if (!rc && list)
+        rc = vivo_flow_list(f, dir->level, dir->row, op);
+    if (!rc || !*sel)
+        return rc;
+    vivo_selection_unref(*sel);
+    *sel = NULL;
+    return rc;
 }
 
 static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,

@@ -15,6 +15,7 @@ struct slot {
     vivo_row row;
     struct vivo_query *query;
     struct vivo_selection *sel; /* NULL when evaluating failed */
+    bool members;               /* all instances of it are listed */
     struct vivo_err err;
     uint64_t used;
 };
@@ -93,20 +94,21 @@ static struct slot *take_locked(struct select_cache *c, const struct node *n)
 }
 
 static struct vivo_selection *cached(struct select_cache *c, const struct node *n,
-                                     uint64_t generation)
+                                     bool members, uint64_t generation)
 {
     struct vivo_selection *sel = NULL;
     struct slot *s;
 
     pthread_mutex_lock(&c->mutex);
     s = find_locked(c, n);
-    if (s && s->sel && vivo_selection_generation(s->sel) == generation)
+    if (s && s->sel && (s->members || !members) &&
+        vivo_selection_generation(s->sel) == generation)
         sel = vivo_selection_ref(s->sel);
     pthread_mutex_unlock(&c->mutex);
     return sel;
 }
 
-static void keep(struct select_cache *c, const struct node *n,
+static void keep(struct select_cache *c, const struct node *n, bool members,
                  struct vivo_selection *sel, const struct vivo_err *err)
 {
     struct vivo_selection *old;
@@ -116,42 +118,57 @@ static void keep(struct select_cache *c, const struct node *n,
     s = take_locked(c, n);
     old = s->sel;
     s->sel = sel ? vivo_selection_ref(sel) : NULL;
+    s->members = members;
     s->err = err ? *err : (struct vivo_err){0};
     pthread_mutex_unlock(&c->mutex);
     if (old)
         vivo_selection_unref(old);
 }
 
-int select_get(struct vivo_tree *t, const struct node *n, struct vivo_selection **out,
-               struct vivo_op *op)
+static int get(struct vivo_tree *t, const struct node *n, bool members,
+               struct vivo_selection **out, struct vivo_op *op)
 {
+    int (*learn)(struct vivo_flow *, enum vivo_level, vivo_row, struct vivo_query *,
+                 struct vivo_selection **, struct vivo_op *) =
+        members ? vivo_flow_select_members : vivo_flow_select;
     struct vivo_selection *sel;
     int rc;
 
     *out = NULL;
     if (!n->query)
         return 0;
-    sel = cached(t->select, n, vivo_catalog_generation(node_catalog(t, n)));
+    sel = cached(t->select, n, members, vivo_catalog_generation(node_catalog(t, n)));
     if (!sel) {
-        rc = vivo_flow_select(node_flow(t, n), n->base_level, n->base_row, n->query,
-                              &sel, op);
+        rc = learn(node_flow(t, n), n->base_level, n->base_row, n->query, &sel, op);
         if (rc == -EAGAIN)
             return rc;
         if (rc) {
             select_failed(t, n, &op->err);
             return rc;
         }
-        keep(t->select, n, sel, NULL);
+        keep(t->select, n, members, sel, NULL);
     }
     *out = sel;
     return 0;
+}
+
+int select_get(struct vivo_tree *t, const struct node *n, struct vivo_selection **out,
+               struct vivo_op *op)
+{
+    return get(t, n, false, out, op);
+}
+
+int select_members(struct vivo_tree *t, const struct node *n,
+                   struct vivo_selection **out, struct vivo_op *op)
+{
+    return get(t, n, true, out, op);
 }
 
 void select_failed(struct vivo_tree *t, const struct node *n,
                    const struct vivo_err *err)
 {
     if (n->query && n->archive < t->cfg.nflows && err->errnum != EINTR)
-        keep(t->select, n, NULL, err);
+        keep(t->select, n, false, NULL, err);
 }
 
 bool select_error(struct vivo_tree *t, const struct node *n, struct vivo_buf *out)

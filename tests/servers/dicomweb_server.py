@@ -19,6 +19,7 @@ import http.server
 import json
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -71,6 +72,12 @@ DEFAULTS = {
     "part_type": "application/dicom",
     "wrong_object": 0,      # another object than asked for
     "status": 200,          # of successful retrieves (206)
+    "no_search": 0,         # series of all studies: this status
+    "bad_keys": 0,          # keys of attributes other than UIDs: this status
+    "ignore_keys": 0,       # ... or as if they were not there
+    "minds_case": 0,        # text is compared as it is
+    "no_wild": 0,           # * and ? mean themselves
+    "escapes": "decode",    # | raw: percent-escapes of values are not undone
     "metadata_extra": 0,    # AvailableTransferSyntaxUID in metadata
 }
 STUDY = ("00080020 00080030 00080050 00100010 00100020 00100030 00100040 0020000D "
@@ -108,6 +115,26 @@ class Archive:
         return self.headers[members[series or next(iter(members))][0]]
 
 
+MATCHES = {"StudyDate": "00080020", "AccessionNumber": "00080050",
+           "ModalitiesInStudy": "00080061", "PatientID": "00100020",
+           "Modality": "00080060", "StudyInstanceUID": "0020000D",
+           "SeriesInstanceUID": "0020000E"}
+
+
+def meets(row, name, wanted, k):
+    """PS3.4 C.2.2.2: ranges of dates, wildcards, single values."""
+    have = [str(v) for v in row.get(MATCHES[name], {}).get("Value", [])]
+    if name == "StudyDate" and "-" in wanted:
+        low, high = wanted.split("-")
+        return any(low <= v <= (high or "99999999") for v in have)
+    if not k["minds_case"]:
+        wanted, have = wanted.lower(), [v.lower() for v in have]
+    if k["no_wild"] or not set(wanted) & set("*?"):
+        return wanted in have
+    pattern = "".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in wanted)
+    return any(re.fullmatch(pattern, v) for v in have)
+
+
 def json_of(ds, tags=None):
     """The DICOM JSON model, bulk data by reference."""
     out = {}
@@ -142,6 +169,11 @@ def series_row(a, study, series, fields):
     row["00201209"] = value("IS", len(a.tree[study][series]))
     row["00081190"] = value("UR", "http://internal.invalid/")
     return row
+
+
+def search_row(a, study, series, fields):
+    """Series of all studies come with attributes of their study."""
+    return dict(study_row(a, study, fields), **series_row(a, study, series, fields))
 
 
 def instance_row(a, key, fields):
@@ -295,7 +327,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         time.sleep(self.k["latency"] / 1000)
         try:
             if not self.refuse(path, query):
-                self.serve(path, urllib.parse.parse_qsl(query))
+                pairs = urllib.parse.parse_qsl(query)
+                if self.k.get("escapes") == "raw":
+                    pairs = [tuple(p.split("=", 1)) for p in query.split("&") if "=" in p]
+                self.serve(path, pairs)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
@@ -338,6 +373,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.missing(words, ids)
         if len(ids) > 1 and ids[1] not in a.tree[ids[0]]:
             return self.missing(words, ids)
+        if words == ["series"] and not ids:
+            if self.k["no_search"]:
+                return self.answer(self.k["no_search"])
+            every = [(search_row, (s, r)) for s in a.tree for r in a.tree[s]]
+            return self.rows(query, every, "0020000E")
         if words == ["studies"] and not ids:
             return self.rows(query, [(study_row, (s,)) for s in a.tree], "0020000D")
         if words == ["studies", "series"] and len(ids) == 1:
@@ -372,11 +412,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(413)
         if k["ignore_limit"]:
             limit = len(makers)
-        names = {"StudyInstanceUID": "0020000D", "SeriesInstanceUID": "0020000E"}
+        keys = [(n, v) for n, v in query if n in MATCHES and not k["ignore_filter"]]
+        if k["bad_keys"] and any("UID" not in n for n, _ in keys):
+            return self.answer(k["bad_keys"])
+        if k["ignore_keys"]:
+            keys = [(n, v) for n, v in keys if "UID" in n]
         rows = [f(self.server.archive, *args, fields) for f, args in makers]
-        for name, tag in names.items():
-            if get(name) and not k["ignore_filter"]:
-                rows = [r for r in rows if r[tag]["Value"] == [get(name)]]
+        for name, wanted in keys:
+            rows = [r for r in rows if meets(r, name, wanted, k)]
         if k["order"] == "random":
             random.shuffle(rows)
         page = rows[offset:offset + limit]
