@@ -55,8 +55,8 @@ struct vivo_net_request {
     const char *const *headers; /* "Name: value", NULL-terminated; or NULL */
     const void *body;           /* of POST; borrowed until the call returns */
     size_t body_len;
-    const char *bearer;              /* token, or NULL */
-    const char *basic;               /* "user:password", or NULL */
+    const char *bearer; /* token, or NULL */
+    const char *basic;  /* "user:password", or NULL */
     bool no_netrc; /* who asks stands in `headers` (a cookie): nothing else is sent */
     uint64_t range_first, range_len; /* bytes; range_len 0 = whole body */
     uint64_t max_bytes;              /* of the reply; 0 = 64 MiB */

@@ -39,6 +39,12 @@ static int read_id(const struct vivo_buf *body, const struct vivo_net_reply *rep
     return 0;
 }
 
+/* Sent to where a request of ours is not allowed to go: to a page for logging in. */
+static bool is_elsewhere(const struct vivo_net_reply *reply)
+{
+    return reply->status >= 301 && reply->status <= 303;
+}
+
 static int begin_session(struct xnat *x, char out[XNAT_SESSION_MAX + 1],
                          struct vivo_op *op)
 {
@@ -59,6 +65,10 @@ static int begin_session(struct xnat *x, char out[XNAT_SESSION_MAX + 1],
         rc = read_id(&body, &reply, out, &op->err);
     if (rc == -ENOENT)
         op->err.errnum = EIO; /* no XNAT, or another context path */
+    if (rc == -EIO && is_elsewhere(&reply)) {
+        op->err.errnum = EACCES;
+        rc = -EACCES;
+    }
     if (rc == -EACCES && reply.status != 200)
         return vivo_fail_in(&op->err, "JSESSION: " WORDS_OF_LOGIN);
     return rc ? vivo_fail_in(&op->err, "JSESSION") : 0;
@@ -187,9 +197,11 @@ static int explain(int rc, const struct vivo_net_reply *reply, struct vivo_op *o
         return vivo_fail(&op->err, EACCES,
                          "the server answers a page for people: it " WORDS_OF_LOGIN);
     }
-    if (rc == -EACCES)
-        return vivo_fail_in(&op->err, WORDS_OF_LOGIN);
-    return rc;
+    if (rc == -EIO && is_elsewhere(reply)) {
+        op->err.errnum = EACCES;
+        rc = -EACCES;
+    }
+    return rc == -EACCES ? vivo_fail_in(&op->err, WORDS_OF_LOGIN) : rc;
 }
 
 int vivo_xnat_ask(struct xnat *x, const char *path, xnat_ask_fn *ask, void *ctx,
@@ -203,7 +215,7 @@ int vivo_xnat_ask(struct xnat *x, const char *path, xnat_ask_fn *ask, void *ctx,
         rc = ask_once(x, path, ask, ctx, session, reply, op);
         bool other = !atomic_load(&x->fickle) && is_other_session(reply, session);
         bool page = reply->status >= 200 && reply->status < 300 && is_page(reply);
-        bool over = reply->status == 401 || other || page;
+        bool over = reply->status == 401 || is_elsewhere(reply) || other || page;
         if (!over || tries > 0 || rc == -EINTR || rc == -ETIMEDOUT) {
             if (other)
                 atomic_store(&x->fickle, true);
