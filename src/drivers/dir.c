@@ -8,6 +8,7 @@
  * Source:   PS3.10 section 7 (file format); openat2(2), inotify(7). */
 #include "drivers/beneath.h"
 #include "drivers/follow.h"
+#include "drivers/package.h"
 #include "vivofs/driver.h"
 #include "vivofs/file.h"
 #include "vivofs/log.h"
@@ -106,6 +107,7 @@ struct walk {
     struct dir *d;
     struct vivo_intake *in;
     struct vivo_op *op;
+    struct vivo_package *package;
     struct vivo_buf todo; /* paths of folders still to read, each with its NUL */
     char path[PATH_MAX];  /* of the entry being looked at, relative to the root */
     size_t folder_len;    /* of it: the folder with its slash; 0 = the root */
@@ -163,9 +165,13 @@ static int emit_file(struct walk *w, int dirfd, const char *name, const struct s
         w->in->other(w->in, w->path, version);
         return 0;
     }
+    struct vivo_package_place place;
+    bool placed = vivo_package_place(w->package, w->path, &place);
     struct vivo_record rec = {
         .level = VIVO_LEVEL_INSTANCE,
         .locator = w->path,
+        .collection = placed && place.collection[0] ? place.collection : NULL,
+        .patient = placed && place.patient[0] ? place.patient : NULL,
         .version = version,
         .size = (uint64_t)st->st_size,
     };
@@ -350,14 +356,15 @@ static int list(struct vivo_archive *self, enum vivo_level level VIVO_UNUSED,
     w->op = op;
     vivo_buf_init(&w->todo, TODO_MAX);
     vivo_follow_restart(w->d->follow);
-    int rc = 0;
-    if (vivo_buf_add(&w->todo, "", 1) < 0)
+    int rc = vivo_package_look(w->d->rootfd, &w->package, &op->err);
+    if (rc == 0 && vivo_buf_add(&w->todo, "", 1) < 0)
         rc = vivo_fail(&op->err, ENOMEM, "no memory for a listing");
     while (rc == 0 && w->todo.len > 0)
         rc = read_folder(w);
     if (rc == 0)
         log_skipped(w);
     vivo_buf_free(&w->todo);
+    vivo_package_free(w->package);
     free(w);
     return rc;
 }
