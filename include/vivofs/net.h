@@ -25,6 +25,7 @@ struct vivo_net_config {
     const char *cafile;       /* NULL = the system's */
     const char *netrc;        /* path (curl's syntax), or NULL. Readable by others:
                                  -EPERM at vivo_net_new */
+    unsigned rate;            /* exchanges begun in a second, at most; 0 = any */
 };
 int vivo_net_new(const struct vivo_net_config *cfg, struct vivo_net **out,
                  struct vivo_err *err);
@@ -46,6 +47,15 @@ struct vivo_buf_sink {
 };
 void vivo_buf_sink_init(struct vivo_buf_sink *s, struct vivo_buf *buf);
 
+/* A request signed as Amazon's stores want it (SigV4). The secret never leaves; the
+ * signature goes to the host that was asked and to no other. */
+struct vivo_net_signer {
+    const char *provider; /* libcurl's: "aws:amz:us-east-1:s3" */
+    /* id NULL: what the netrc file has for the host; without that it goes unsigned. */
+    const char *id, *secret;
+    const char *session; /* token of temporary keys, or NULL */
+};
+
 struct vivo_net_request {
     const char *method;         /* NULL = GET */
     const char *url;            /* no userinfo: that is -EINVAL */
@@ -58,6 +68,8 @@ struct vivo_net_request {
     const char *bearer; /* token, or NULL */
     const char *basic;  /* "user:password", or NULL */
     bool no_netrc; /* who asks stands in `headers` (a cookie): nothing else is sent */
+    const struct vivo_net_signer *signer; /* or NULL; GET without a body only. The URL's
+                                             query is in the order of its names */
     uint64_t range_first, range_len; /* bytes; range_len 0 = whole body */
     uint64_t max_bytes;              /* of the reply; 0 = 64 MiB */
     bool close_ends; /* a body ended by close is not a cut one (caller checks) */

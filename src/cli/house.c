@@ -177,6 +177,7 @@ static int open_net(struct wing *w, struct vivo_err *err)
     struct vivo_net_config cfg = {
         .timeout_ms = (int64_t)o->timeout * 1000,
         .retries = (unsigned)o->retries,
+        .rate = (unsigned)VIVO_MIN(o->rate, (uint64_t)100000),
         .proxy = o->proxy[0] ? o->proxy : NULL,
         .cafile = o->cafile[0] ? o->cafile : NULL,
         .netrc = o->netrc[0] ? o->netrc : kept,

@@ -34,6 +34,35 @@ static unsigned running_of_host_locked(const struct vivo_net *n, const char *ori
     return count;
 }
 
+static int64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* May another exchange begin? At the rate asked for, evenly: what a late wake-up
+ * missed is made up for, but no more than that. */
+static bool is_in_time(const struct vivo_net *n)
+{
+    return n->rate == 0 || now_us() >= n->next_us;
+}
+
+static void count_rate(struct vivo_net *n)
+{
+    if (n->rate == 0)
+        return;
+    int64_t earliest = now_us() - POLL_MS * 1000;
+    n->next_us = VIVO_MAX(n->next_us, earliest) + 1000000 / (int64_t)n->rate;
+}
+
+/* How long the thread may sleep. */
+static int nap_ms(const struct vivo_net *n)
+{
+    int64_t ms = n->rate ? (n->next_us - now_us()) / 1000 + 1 : POLL_MS;
+    return (int)VIVO_MIN(VIVO_MAX(ms, 1), POLL_MS);
+}
+
 /* Takes the first queued transfer that its host has room for. */
 static struct transfer *take_locked(struct vivo_net *n)
 {
@@ -67,10 +96,11 @@ static void start_queued(struct vivo_net *n)
 {
     for (;;) {
         pthread_mutex_lock(&n->mutex);
-        struct transfer *t = n->stopping ? NULL : take_locked(n);
+        struct transfer *t = n->stopping || !is_in_time(n) ? NULL : take_locked(n);
         pthread_mutex_unlock(&n->mutex);
         if (!t)
             return;
+        count_rate(n);
         t->last_ms = vivo_now_ms();
         curl_multi_add_handle(n->multi, t->easy);
     }
@@ -137,6 +167,15 @@ static void drop_queued(struct vivo_net *n)
     pthread_mutex_unlock(&n->mutex);
 }
 
+/* Is something kept waiting by the rate alone? Else nothing is due before an event. */
+static bool is_held_back(struct vivo_net *n)
+{
+    pthread_mutex_lock(&n->mutex);
+    bool held = n->rate > 0 && n->queue;
+    pthread_mutex_unlock(&n->mutex);
+    return held;
+}
+
 static bool is_over(struct vivo_net *n)
 {
     pthread_mutex_lock(&n->mutex);
@@ -162,7 +201,8 @@ static void *run(void *ctx)
         }
         /* Whatever ended may have made room for one that is queued. */
         if (!ended)
-            curl_multi_poll(n->multi, NULL, 0, POLL_MS, NULL);
+            curl_multi_poll(n->multi, NULL, 0, is_held_back(n) ? nap_ms(n) : POLL_MS,
+                            NULL);
     }
     return NULL;
 }
@@ -322,6 +362,7 @@ int vivo_net_new(const struct vivo_net_config *cfg, struct vivo_net **out,
     n->max_connections = cfg->max_connections ? cfg->max_connections : 64;
     n->per_host = cfg->per_host ? cfg->per_host : 32;
     n->retries = cfg->retries;
+    n->rate = cfg->rate;
     rc = copy_settings(&n->settings, cfg, err);
     n->multi = rc == 0 ? curl_multi_init() : NULL;
     if (rc == 0 && !n->multi)
