@@ -70,8 +70,8 @@ struct vivo_net_request {
     bool no_netrc; /* who asks stands in `headers` (a cookie): nothing else is sent */
     const struct vivo_net_signer *signer; /* or NULL; GET without a body only. The URL's
                                              query is in the order of its names */
-    uint64_t range_first, range_len; /* bytes; range_len 0 = whole body */
-    uint64_t max_bytes;              /* of the reply; 0 = 64 MiB */
+    uint64_t range_first, range_len;      /* bytes; range_len 0 = whole body */
+    uint64_t max_bytes;                   /* of the reply; 0 = 64 MiB */
     bool close_ends; /* a body ended by close is not a cut one (caller checks) */
     bool ftp; /* the URL is of ftp or ftps. method: NULL = RETR, else a listing: MLSD,
                  LIST. Its answers become HTTP's: 401, 403, 404, 501 (a command that it
