@@ -77,6 +77,9 @@ struct vivo_deid;
 int vivo_deid_new(const char *profile, enum vivo_burned_in burned_in,
                   const struct vivo_key *key, struct vivo_deid **out,
                   struct vivo_err *err);
+/* A pixel script (CTP's language) for the option clean-pixel-data, instead of the
+ * built-in rules; before the profile is used. -EINVAL with file and line. */
+int vivo_deid_set_pixels(struct vivo_deid *d, const char *file, struct vivo_err *err);
 void vivo_deid_free(struct vivo_deid *d);
 bool vivo_deid_is_none(const struct vivo_deid *d);
 const char *vivo_deid_profile(const struct vivo_deid *d); /* canonical words */

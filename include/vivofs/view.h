@@ -32,6 +32,10 @@ int vivo_view_new(int fd, const struct vivo_identity *id, struct vivo_view **out
 /* Building, single-threaded; bytes are copied. Adjacent ranges are joined. */
 int vivo_view_add_memory(struct vivo_view *v, const void *data, size_t len);
 int vivo_view_add_range(struct vivo_view *v, uint64_t off, uint64_t len);
+/* len bytes of a pattern again and again, which takes the memory of one. */
+#define VIVO_VIEW_PERIOD_MAX 64
+int vivo_view_add_repeat(struct vivo_view *v, const void *pattern, size_t period,
+                         uint64_t len);
 
 /* Building: takes the descriptor out again, so that freeing the view leaves it open;
  * for who gives up and must not close what is the caller's. */

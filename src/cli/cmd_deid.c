@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 
 struct job {
-    const char *profile, *key, *filter_file, *in, *out;
+    const char *profile, *key, *pixels, *filter_file, *in, *out;
     enum vivo_burned_in burned_in;
     const struct vivo_deid *deid;
     const struct vivo_filter *filter; /* NULL = every object */
@@ -272,6 +272,8 @@ static int parse_args(struct job *j, int argc, char **argv)
             j->filter_file = argv[++i];
         } else if (strcmp(argv[i], "--media") == 0) {
             j->wants_media = true;
+        } else if (strcmp(argv[i], "--pixels") == 0 && value) {
+            j->pixels = argv[++i];
         } else if (strcmp(argv[i], "--burned-in") == 0 && value) {
             if (cli_burned_in(argv[++i], &j->burned_in, &err))
                 return cli_usage("%s", err.text);
@@ -309,6 +311,8 @@ int cmd_deid(int argc, char **argv)
         rc = vivo_deid_new(j.profile, j.burned_in, key, &deid, &err);
     if (!rc && j.filter_file)
         rc = vivo_filter_load(j.filter_file, &filter, &err);
+    if (!rc && j.pixels)
+        rc = vivo_deid_set_pixels(deid, j.pixels, &err);
     j.deid = deid;
     j.filter = filter;
     j.media = rc ? NULL : media_new();

@@ -76,7 +76,11 @@ static int make_deid(struct wing *w, struct vivo_err *err)
         rc = cli_key(o->key, &w->key, err);
     if (!rc && o->filter[0])
         rc = vivo_filter_load(o->filter, &w->filter, err);
-    return rc ? rc : vivo_deid_new(o->deid, burned_in, w->key, &w->deid, err);
+    if (!rc)
+        rc = vivo_deid_new(o->deid, burned_in, w->key, &w->deid, err);
+    if (!rc && o->pixels[0])
+        rc = vivo_deid_set_pixels(w->deid, o->pixels, err);
+    return rc;
 }
 
 /* ---- where things are kept

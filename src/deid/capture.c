@@ -22,7 +22,7 @@ void vivo_header_init(struct vivo_header *h, const struct vivo_deid *d)
     memset(h, 0, sizeof *h);
     h->d = d;
     h->inflated = -1;
-    h->collects = d->options & VIVO_DEID_COLLECTS || d->ctp;
+    h->collects = d->options & VIVO_DEID_COLLECTS || d->ctp || d->pixels;
     vivo_buf_init(&h->values, VALUES_MAX);
     (void)vivo_buf_reserve(&h->values, USUAL_VALUES); /* else it grows step by step */
 }
@@ -161,13 +161,20 @@ static void decide(const struct vivo_header *h, const struct vivo_dcm_elem *e,
         out->act = VIVO_ACT_X;
 }
 
+/* Removed, but looked at: whose the PatientID is, and where in the pixels an overlay
+ * lies (Overlay Bit Position). */
+static bool is_asked_for(uint32_t tag)
+{
+    return tag == TAG_ISSUER || (tag & 0xFF00FFFFu) == 0x60000102u;
+}
+
 static int add_element(struct vivo_header *h, const struct vivo_dcm_elem *e,
                        struct vivo_err *err)
 {
     struct vivo_decision dec;
     struct vivo_node node;
     decide(h, e, &dec);
-    if (dec.act == VIVO_ACT_X && e->tag != TAG_ISSUER && !h->collects)
+    if (dec.act == VIVO_ACT_X && !is_asked_for(e->tag) && !h->collects)
         return 0;
     bool nests = is_vr(dec.vr, "SQ") || dec.act == VIVO_ACT_PRIVATE;
     if (nests && is_vr(e->vr, "UN") && add_un_sequence(h, e))

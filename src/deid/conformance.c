@@ -103,6 +103,15 @@ static const struct {
      "clean-descriptors); overlay planes stay\n"
      "  without labels and comments. Their bitmaps are not looked at: writing in them "
      "stays.\n"},
+    {VIVO_DEID_CLEAN_PIXEL_DATA,
+     "clean-pixel-data: objects that fit a signature of the pixel script are blanked "
+     "in "
+     "its rectangles, in every frame,\n"
+     "  and say so in (0028,0301). Compressed ones are decoded and served as Explicit "
+     "VR "
+     "Little Endian; other pixels\n"
+     "  are those of the decoder. What fits no signature is treated as without the "
+     "option.\n"},
 };
 
 static int put_manners(const struct vivo_deid *d, struct vivo_buf *out)
@@ -141,16 +150,21 @@ static const char rules[] =
     "- UIDs that PS3.6 does not register become 2.25.<UUID>, the same in every object "
     "under the same key:\n"
     "  references between objects of all sources of the key hold.\n"
+    "- Inside compressed frames JPEG comments and application segments, JPEG 2000 "
+    "comments, boxes of text, colour\n"
+    "  profiles and what follows the end are zeros; the picture stays byte for byte. "
+    "Overlay planes in unused bits\n"
+    "  of pixel cells are zeros.\n"
     "- Codes keep CodeMeaning in public coding schemes; codes of private schemes "
     "become pseudonyms.\n"
     "- Dummies: text " VIVO_DUMMY_TEXT ", date " VIVO_DUMMY_DATE
     ", time " VIVO_DUMMY_TIME ", numbers 0, age 000Y, URI about:blank; a sequence\n"
     "  has one item of dummies.\n"
     "What is not done\n"
-    "- Pixels are not changed: burned-in text, faces, and metadata inside compressed "
-    "frames (JPEG COM and APP\n"
-    "  segments, JPEG 2000 boxes) stay in objects that are served. (0028,0301) and "
-    "(0028,0302) are never set to NO.\n"
+    "- Pixels are not changed but by a pixel script: burned-in text without a rule and "
+    "faces stay in objects that\n"
+    "  are served. (0028,0302) is never set to NO.\n"
+    "- User data inside video, where it is served, stays.\n"
     "- Encrypted Attributes Sequence (0400,0500) is not made.\n"
     "- Whoever holds the key and the originals can link them. Where the reader is "
     "also the account that mounts,\n"
@@ -223,6 +237,7 @@ static const char *const gains[] = {
     "descriptions and comments without what identifies",
     "reports, item by item",
     "annotations without their text, overlay planes",
+    "objects with burned-in text, blanked where a pixel script says",
 };
 
 int vivo_deid_list_profiles(struct vivo_buf *out)

@@ -10,7 +10,7 @@
 
 /* Part of every digest: raise it when the same source, profile and key give other
  * bytes than before. */
-#define VIVO_DEID_ENGINE "vivofs-deid-2"
+#define VIVO_DEID_ENGINE "vivofs-deid-3"
 
 /* ---- tables (table.c) ------------------------------------------------------- */
 
@@ -91,6 +91,8 @@ int vivo_key_from(const void *data, size_t len, struct vivo_key **out,
 
 struct vivo_decision;
 struct vivo_ctp;
+struct vivo_pixel_rules; /* pixels.h */
+struct vivo_pixel_plan;
 struct vivo_deid {
     bool none;
     unsigned options; /* enum vivo_deid_option */
@@ -99,6 +101,7 @@ struct vivo_deid {
     struct vivo_decision *decisions; /* one a row of the dictionary; NULL = none */
     struct vivo_ctp *ctp;            /* a script (ctp.h); NULL = none; owned */
     bool moves_dates;                /* a script does, by patient */
+    struct vivo_pixel_rules *pixels; /* owned; NULL without clean-pixel-data */
     char words[420];                 /* canonical */
     uint8_t digest[VIVO_DIGEST_LEN];
 };
@@ -261,6 +264,8 @@ struct vivo_rewrite {
     struct vivo_known *known; /* NULL = not collected yet; owned */
     uint32_t missing;         /* a script's attributes below this tag are made */
     struct vivo_buf scratch;
+    const struct vivo_pixel_plan *plan; /* NULL: no pixels are changed */
+    bool uncleaned;                     /* served, though its pixels may identify */
 };
 int vivo_rewrite_set(struct vivo_rewrite *r, struct vivo_err *err);
 /* The pseudonym of the PatientID among the siblings [first, end), "" without one. */
@@ -270,8 +275,10 @@ int vivo_rewrite_pseudonym(const struct vivo_key *key, const char *charset,
                            const char *issuer, const char *id, char out[22],
                            struct vivo_err *err);
 /* The method attributes (method.c). node: the source's (0012,0064), or NULL. */
-#define VIVO_METHOD_COUNT 6
+#define VIVO_METHOD_COUNT 8
 extern const uint32_t vivo_method_tags[VIVO_METHOD_COUNT]; /* ascending */
+/* Does this object get the attribute? */
+bool vivo_method_wants(const struct vivo_rewrite *r, uint32_t tag);
 int vivo_method_put(struct vivo_rewrite *r, uint32_t tag, struct vivo_err *err);
 int vivo_method_code_items(struct vivo_rewrite *r, struct vivo_err *err);
 
@@ -280,6 +287,7 @@ int vivo_method_code_items(struct vivo_rewrite *r, struct vivo_err *err);
 
 /* Policy's verdict over a captured header: NONE = may be served; *at_risk tells
  * whether pixels or content may identify nevertheless. */
-enum vivo_refusal vivo_deid_refusal(const struct vivo_header *h, bool *at_risk);
+enum vivo_refusal vivo_deid_refusal(const struct vivo_header *h,
+                                    const struct vivo_pixel_plan *plan, bool *at_risk);
 
 #endif

@@ -5,6 +5,7 @@
  * PS3.15 E.1.1: Patient Identity Removed, De-identification Method and its codes,
  * Longitudinal Temporal Information Modified. */
 #include "ctp.h"
+#include "pixels.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,10 +15,14 @@
 #define ANY_DATES (VIVO_DEID_RETAIN_FULL_DATES | VIVO_DEID_RETAIN_MODIFIED_DATES)
 
 const uint32_t vivo_method_tags[VIVO_METHOD_COUNT] = {
-    VIVO_TAG_PatientName, VIVO_TAG_PatientID, 0x00120062, /* PatientIdentityRemoved */
-    0x00120063,                                           /* DeidentificationMethod */
+    VIVO_TAG_PatientName,
+    VIVO_TAG_PatientID,
+    0x00120062, /* PatientIdentityRemoved */
+    0x00120063, /* DeidentificationMethod */
     0x00120064, /* DeidentificationMethodCodeSequence */
+    VIVO_TAG_BurnedInAnnotation,
     0x00280303, /* LongitudinalTemporalInformationModified */
+    0x00282110, /* LossyImageCompression */
 };
 
 static int put(struct vivo_rewrite *r, uint32_t tag, const char *vr, const char *text,
@@ -110,7 +115,8 @@ int vivo_method_code_items(struct vivo_rewrite *r, struct vivo_err *err)
                            "Option",
                            err);
     for (size_t i = 0; !rc && i < n; i++)
-        if (r->d->options & (unsigned)words[i].option)
+        if (r->d->options & (unsigned)words[i].option &&
+            !(words[i].option == VIVO_DEID_CLEAN_PIXEL_DATA && r->uncleaned))
             rc = put_code_item(r, words[i].code, words[i].meaning, err);
     return rc;
 }
@@ -135,6 +141,17 @@ static const char *temporal(const struct vivo_deid *d)
     return kept ? "UNMODIFIED" : "REMOVED";
 }
 
+/* PS3.15 E.3.1: Burned In Annotation is NO where pixels were cleaned, and there only.
+ * What was compressed with loss says so for ever (PS3.3 C.7.6.1.1.5). */
+bool vivo_method_wants(const struct vivo_rewrite *r, uint32_t tag)
+{
+    if (tag == VIVO_TAG_BurnedInAnnotation)
+        return r->plan && r->plan->blanks;
+    if (tag == 0x00282110)
+        return r->plan && r->plan->way == VIVO_PIXELS_DECODE && r->plan->lossy;
+    return true;
+}
+
 int vivo_method_put(struct vivo_rewrite *r, uint32_t tag, struct vivo_err *err)
 {
     switch (tag) {
@@ -148,6 +165,10 @@ int vivo_method_put(struct vivo_rewrite *r, uint32_t tag, struct vivo_err *err)
         return put_method(r, err);
     case 0x00120064:
         return put_codes(r, err);
+    case VIVO_TAG_BurnedInAnnotation:
+        return put(r, tag, "CS", "NO", err);
+    case 0x00282110:
+        return put(r, tag, "CS", "01", err);
     default:
         return put(r, tag, "CS", temporal(r->d), err);
     }

@@ -5,6 +5,7 @@
  * way out but the last gives nothing: de-identification fails closed. */
 #include "ctp.h"
 #include "options.h"
+#include "pixels.h"
 
 #include "vivofs/file.h"
 
@@ -80,18 +81,6 @@ static int probe(struct lead_reader *r, bool *foreign, struct vivo_err *err)
     return *foreign ? vivo_fail(err, EBADMSG, "not a DICOM object") : 0;
 }
 
-/* The view of an inflated copy has a descriptor of its own. */
-static int new_copy_view(int fd, struct vivo_view **out, struct vivo_err *err)
-{
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0)
-        return vivo_fail(err, EIO, "no descriptor: %s", strerror(errno));
-    int rc = vivo_view_new(copy, NULL, out, err);
-    if (rc)
-        close(copy);
-    return rc;
-}
-
 static int walk(struct vivo_header *h, struct lead_reader *r, struct vivo_err *err)
 {
     int rc =
@@ -103,8 +92,10 @@ static int walk(struct vivo_header *h, struct lead_reader *r, struct vivo_err *e
 struct job {
     const struct vivo_identity *id;
     struct lead_reader reader;
+    bool now; /* decode pixels now, not when they are read */
     struct vivo_view *view;
-    bool copied; /* the view has another descriptor than the source's */
+    bool copied;   /* the view has another descriptor than the source's */
+    bool deferred; /* the view is a sketch: pixels are to be decoded */
 };
 
 /* Fills h. A deflated source is walked again with a place to inflate to. */
@@ -182,8 +173,9 @@ static void shown_class(const struct vivo_rewrite *r, char out[VIVO_UID_MAX + 1]
 /* What the output is written in: the syntax that the source declares, or an explicit
  * one in its byte order where it was deflated or is in another byte order than it
  * says. Pixel data that are encapsulated stay in the declared one. */
-static int output_syntax(const struct vivo_header *h, const struct vivo_syntax **syntax,
-                         const char **uid, struct vivo_err *err)
+static int output_syntax(const struct vivo_header *h, bool decoded,
+                         const struct vivo_syntax **syntax, const char **uid,
+                         struct vivo_err *err)
 {
     const char *big = "1.2.840.10008.1.2.2", *little = "1.2.840.10008.1.2.1";
     const struct vivo_syntax *in = &h->syntax;
@@ -193,9 +185,9 @@ static int output_syntax(const struct vivo_header *h, const struct vivo_syntax *
     *syntax = vivo_dcm_syntax(*uid, strlen(*uid));
     if (!*syntax || !vivo_uid_is_registry(*uid, strlen(*uid)))
         return vivo_fail(err, EBADMSG, "its transfer syntax is not a registered one");
-    if (!in->deflated && (*syntax)->big_endian == in->big_endian)
+    if (!decoded && !in->deflated && (*syntax)->big_endian == in->big_endian)
         return 0;
-    if ((*syntax)->encapsulated)
+    if ((*syntax)->encapsulated && !decoded)
         return vivo_fail(err, EBADMSG, "encapsulated in another byte order");
     *uid = in->big_endian ? big : little;
     *syntax = vivo_dcm_syntax(*uid, strlen(*uid));
@@ -207,7 +199,8 @@ static int write_header(struct vivo_rewrite *r, struct vivo_err *err)
     const struct vivo_syntax *syntax = NULL;
     const char *uid = NULL;
     char instance[VIVO_UID_MAX + 1], sop_class[VIVO_UID_MAX + 1];
-    int rc = output_syntax(r->h, &syntax, &uid, err);
+    bool decoded = r->plan->way == VIVO_PIXELS_DECODE;
+    int rc = output_syntax(r->h, decoded, &syntax, &uid, err);
     if (!rc)
         rc = choose_patient(r, err);
     if (!rc)
@@ -225,55 +218,24 @@ static int write_header(struct vivo_rewrite *r, struct vivo_err *err)
     return rc ? rc : vivo_rewrite_set(r, err);
 }
 
-/* A source cut inside its pixels gives a view that is cut at the same place. */
-static int add_pieces(struct vivo_view *v, struct vivo_dcm_writer *w, uint64_t size,
+static int build_view(const struct vivo_header *h, struct vivo_dcm_writer *w,
+                      const struct vivo_pixel_plan *plan, struct job *job,
                       struct vivo_err *err)
 {
-    size_t n = 0;
-    const struct vivo_dcm_piece *pieces = vivo_dcm_writer_pieces(w, &n);
-    if (!pieces)
-        return vivo_fail(err, EIO, "the header was not finished");
-    for (size_t i = 0; i < n; i++) {
-        const struct vivo_dcm_piece *p = &pieces[i];
-        int rc;
-        if (p->data)
-            rc = vivo_view_add_memory(v, p->data, (size_t)p->len);
-        else if (p->off >= size)
-            return 0;
-        else
-            rc = vivo_view_add_range(v, p->off, VIVO_MIN(p->len, size - p->off));
-        if (rc)
-            return vivo_fail(err, ENOMEM, "no memory for a view");
-        if (!p->data && p->len > size - p->off)
-            return 0;
-    }
-    return 0;
-}
-
-static int inflated_size(int fd, uint64_t *size, struct vivo_err *err)
-{
-    off_t end = lseek(fd, 0, SEEK_END);
-    if (end < 0)
-        return vivo_fail(err, EIO, "inflated object: %s", strerror(errno));
-    *size = (uint64_t)end;
-    return 0;
-}
-
-static int build_view(const struct vivo_header *h, struct vivo_dcm_writer *w,
-                      struct job *job, struct vivo_err *err)
-{
-    uint64_t size = job->reader.base.size;
-    int rc = 0;
-    job->copied = h->inflated >= 0;
-    if (job->copied)
-        rc = inflated_size(h->inflated, &size, err);
-    if (!rc)
-        rc = job->copied ? new_copy_view(h->inflated, &job->view, err)
-                         : vivo_view_new(job->reader.fd, job->id, &job->view, err);
-    if (!rc)
-        rc = add_pieces(job->view, w, size, err);
-    /* The header must have come from the bytes that the ranges will come from. */
-    return rc ? rc : vivo_view_check(job->view, err);
+    struct vivo_assembly a = {
+        .h = h,
+        .w = w,
+        .plan = plan,
+        .reader = &job->reader.base,
+        .fd = job->reader.fd,
+        .id = job->id,
+        .sketch = job->id && !job->now,
+    };
+    int rc = vivo_assemble(&a, err);
+    job->view = a.view;
+    job->copied = a.copied;
+    job->deferred = a.sketched;
+    return rc;
 }
 
 static int refuse(enum vivo_refusal why, struct vivo_err *err)
@@ -302,12 +264,17 @@ static int clean(const struct vivo_deid *d, struct job *job,
                  struct vivo_deid_report *report, struct vivo_err *err)
 {
     struct vivo_header h;
-    struct vivo_rewrite r = {.d = d, .h = &h, .method = true};
+    struct vivo_pixel_plan plan = {0};
+    struct vivo_rewrite r = {.d = d, .h = &h, .method = true, .plan = &plan};
     vivo_buf_init(&r.scratch, HEADER_MAX);
     int rc = capture(&h, d, &job->reader, err);
     if (!rc) {
         vivo_header_order(&h);
-        report->refusal = vivo_deid_refusal(&h, &report->at_risk);
+        rc = vivo_pixels_plan(&h, &plan, err);
+    }
+    if (!rc) {
+        report->refusal = vivo_deid_refusal(&h, &plan, &report->at_risk);
+        r.uncleaned = report->at_risk;
         rc = refuse(report->refusal, err);
     }
     if (!rc)
@@ -317,7 +284,8 @@ static int clean(const struct vivo_deid *d, struct job *job,
     if (rc == -EPERM && report->refusal == VIVO_REFUSAL_NONE)
         report->refusal = VIVO_REFUSAL_SCRIPT;
     if (!rc)
-        rc = build_view(&h, r.w, job, err);
+        rc = build_view(&h, r.w, &plan, job, err);
+    vivo_pixels_plan_free(&plan);
     vivo_dcm_writer_free(r.w);
     vivo_known_free(r.known);
     vivo_buf_free(&r.scratch);
@@ -363,20 +331,60 @@ static void give_up(struct job *job)
     vivo_view_unref(job->view);
 }
 
-int vivo_deid_object(const struct vivo_deid *d, int fd, const struct vivo_identity *id,
-                     uint64_t size, struct vivo_view **out, struct vivo_buf *attrs,
-                     struct vivo_deid_report *report, struct vivo_err *err)
+static int run_job(const struct vivo_deid *d, int fd, const struct vivo_identity *id,
+                   uint64_t size, bool now, struct vivo_view **out,
+                   struct vivo_buf *attrs, struct vivo_deid_report *report,
+                   struct vivo_err *err);
+
+/* What a view whose pixels are decoded later is made from. */
+struct decode_later {
+    const struct vivo_deid *d;
+    uint64_t size;
+};
+
+static int make_later(void *ctx, int fd, const struct vivo_identity *id,
+                      struct vivo_view **out, struct vivo_err *err)
 {
-    struct vivo_deid_report ignored;
+    const struct decode_later *l = ctx;
+    struct vivo_deid_report report = {0};
+    return run_job(l->d, fd, id, l->size, true, out, NULL, &report, err);
+}
+
+/* The sketch tells the size; decoding waits until somebody reads. */
+static int defer(const struct vivo_deid *d, struct job *job, int fd, uint64_t size,
+                 struct vivo_err *err)
+{
+    struct decode_later *l = malloc(sizeof *l);
+    struct vivo_view *later = NULL;
+    if (!l)
+        return vivo_fail(err, ENOMEM, "no memory for a view");
+    *l = (struct decode_later){d, size};
+    int rc = vivo_view_new_later(fd, job->id, vivo_view_size(job->view), make_later, l,
+                                 &later, err);
+    if (rc) {
+        free(l);
+        return rc;
+    }
+    vivo_view_unref(job->view);
+    job->view = later;
+    return 0;
+}
+
+static int run_job(const struct vivo_deid *d, int fd, const struct vivo_identity *id,
+                   uint64_t size, bool now, struct vivo_view **out,
+                   struct vivo_buf *attrs, struct vivo_deid_report *report,
+                   struct vivo_err *err)
+{
     struct job job; /* its bytes are not cleared: they are read first */
-    if (!report)
-        report = &ignored;
-    memset(report, 0, sizeof *report);
     job.id = id;
+    job.now = now;
     job.view = NULL;
     job.copied = false;
+    job.deferred = false;
     init_reader(&job.reader, fd, NULL, size);
     int rc = run(d, &job, attrs, report, err);
+    if (!rc && job.deferred)
+        rc = defer(d, &job, fd, size, err);
     if (rc) {
         give_up(&job);
         return rc;
@@ -386,4 +394,15 @@ int vivo_deid_object(const struct vivo_deid *d, int fd, const struct vivo_identi
         close(fd);
     *out = job.view;
     return 0;
+}
+
+int vivo_deid_object(const struct vivo_deid *d, int fd, const struct vivo_identity *id,
+                     uint64_t size, struct vivo_view **out, struct vivo_buf *attrs,
+                     struct vivo_deid_report *report, struct vivo_err *err)
+{
+    struct vivo_deid_report ignored;
+    if (!report)
+        report = &ignored;
+    memset(report, 0, sizeof *report);
+    return run_job(d, fd, id, size, false, out, attrs, report, err);
 }

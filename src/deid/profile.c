@@ -5,6 +5,7 @@
  * (DESIGN A6). */
 #include "ctp.h"
 #include "options.h"
+#include "pixels.h"
 
 #include "vivofs/text.h"
 
@@ -34,7 +35,7 @@ static const struct vivo_option_word words[] = {
     {VIVO_DEID_CLEAN_GRAPHICS, "clean-graphics", "113103", "Clean Graphics Option",
      true},
     {VIVO_DEID_CLEAN_PIXEL_DATA, "clean-pixel-data", "113101",
-     "Clean Pixel Data Option", false},
+     "Clean Pixel Data Option", true},
 };
 
 /* What named profiles have in common; they differ in dates (DESIGN A6). */
@@ -230,6 +231,8 @@ static int write_digest(struct vivo_deid *d, struct vivo_err *err)
         char c = (char)('0' + (int)gaps[i].action);
         rc = vivo_buf_add(&b, &c, 1);
     }
+    if (!rc && d->pixels)
+        rc = vivo_buf_add(&b, d->pixels->digest, sizeof d->pixels->digest);
     if (!rc)
         rc = vivo_buf_add(&b, d->ctp ? d->ctp->digest : nothing, VIVO_DIGEST_LEN);
     if (!rc)
@@ -250,6 +253,8 @@ int vivo_deid_new(const char *profile, enum vivo_burned_in burned_in,
     int rc = parse(d, profile, err);
     if (!rc && !d->none && !key)
         rc = vivo_fail(err, EINVAL, "deid: the profile needs a key");
+    if (!rc && d->options & VIVO_DEID_CLEAN_PIXEL_DATA)
+        rc = vivo_pixel_rules_default(&d->pixels, err);
     if (!rc) {
         write_words(d);
         rc = write_digest(d, err);
@@ -266,11 +271,27 @@ int vivo_deid_new(const char *profile, enum vivo_burned_in burned_in,
     return 0;
 }
 
+int vivo_deid_set_pixels(struct vivo_deid *d, const char *file, struct vivo_err *err)
+{
+    struct vivo_pixel_rules *rules = NULL;
+    if (!(d->options & VIVO_DEID_CLEAN_PIXEL_DATA))
+        return vivo_fail(err, EINVAL,
+                         "pixels: needs the option clean-pixel-data, as in "
+                         "deid=basic+clean-pixel-data");
+    int rc = vivo_pixel_rules_load(file, &rules, err);
+    if (rc)
+        return rc;
+    vivo_pixel_rules_free(d->pixels);
+    d->pixels = rules;
+    return write_digest(d, err);
+}
+
 void vivo_deid_free(struct vivo_deid *d)
 {
     if (d) {
         free(d->decisions);
         vivo_ctp_free(d->ctp);
+        vivo_pixel_rules_free(d->pixels);
     }
     free(d);
 }

@@ -3,7 +3,7 @@
  *
  * Documents and video carry text and faces inside; burned-in text is in the pixels
  * (DESIGN A6). SOP classes of PS3.4 Annex B.5 and PS3.6 Annex A. */
-#include "engine.h"
+#include "pixels.h"
 
 #include <string.h>
 
@@ -76,7 +76,10 @@ static bool says_burned_in(const struct vivo_header *h)
     return false;
 }
 
-enum vivo_refusal vivo_deid_refusal(const struct vivo_header *h, bool *at_risk)
+/* A rule that blanks takes burned-in text away; one without rectangles says that there
+ * is none in what only its kind makes suspect. */
+enum vivo_refusal vivo_deid_refusal(const struct vivo_header *h,
+                                    const struct vivo_pixel_plan *plan, bool *at_risk)
 {
     char sop_class[VIVO_UID_MAX + 1], burned[32];
     const enum vivo_burned_in rule = h->d->burned_in;
@@ -90,17 +93,16 @@ enum vivo_refusal vivo_deid_refusal(const struct vivo_header *h, bool *at_risk)
     bool document = in_list(sop_class, documents, VIVO_ARRAY_LEN(documents)) ||
                     in_list(h->meta_class, documents, VIVO_ARRAY_LEN(documents)) ||
                     is_video(h->meta_syntax);
-    bool yes = says_burned_in(h);
-    bool risk = strcmp(burned, "NO") && is_risky(h, sop_class);
-    *at_risk = yes || document || risk;
-    if (rule == VIVO_BURNED_IN_ALLOW)
-        return VIVO_REFUSAL_NONE;
-    if (yes)
+    bool yes = !plan->blanks && says_burned_in(h);
+    bool risk = !plan->ruled && strcmp(burned, "NO") && is_risky(h, sop_class);
+    bool served = rule == VIVO_BURNED_IN_ALLOW;
+    if (yes && !served)
         return VIVO_REFUSAL_BURNED_IN;
-    if (document)
+    if (document && !served)
         return VIVO_REFUSAL_DOCUMENT;
     if (risk && rule == VIVO_BURNED_IN_STRICT)
         return VIVO_REFUSAL_AT_RISK;
+    *at_risk = yes || document || risk;
     return VIVO_REFUSAL_NONE;
 }
 

@@ -6,6 +6,7 @@
  * checked against its VR. */
 #include "ctp.h"
 #include "options.h"
+#include "pixels.h"
 
 #include <errno.h>
 #include <string.h>
@@ -145,6 +146,38 @@ static int put_kept_element(struct vivo_rewrite *r, const struct vivo_node *node
     return vivo_dcm_write(r->w, node->tag, node->vr, v, len, err);
 }
 
+/* What decoding changes in the description of the pixels (PS3.3 C.7.6.3); *done tells
+ * whether it is one of those. Offset tables go with what they point into. */
+static int put_decoded(struct vivo_rewrite *r, const struct vivo_node *node, bool *done,
+                       struct vivo_err *err)
+{
+    const struct vivo_pixel_plan *p = r->plan;
+    static const uint8_t by_pixel[2] = {0, 0};
+    *done = p && p->way == VIVO_PIXELS_DECODE && !node->depth;
+    if (!*done)
+        return 0;
+    switch (node->tag) {
+    case VIVO_TAG_PixelData:
+        return vivo_dcm_write_range(r->w, node->tag, p->job.allocated > 8 ? "OW" : "OB",
+                                    p->at, p->size, err);
+    case 0x00280004: /* PhotometricInterpretation */
+        if (p->job.target == p->job.photometric)
+            break;
+        return put_text(
+            r, node, p->job.target == VIVO_PHOTOMETRIC_RGB ? "RGB" : "YBR_FULL", err);
+    case 0x00280006: /* PlanarConfiguration */
+        return vivo_dcm_write(r->w, node->tag, "US", by_pixel, 2, err);
+    case 0x7FE00001:
+    case 0x7FE00002:
+    case 0x7FE00003: /* the extended offset table and the total length */
+        return 0;
+    default:
+        break;
+    }
+    *done = false;
+    return 0;
+}
+
 /* A value left in the source. Text is never left: it could not be checked. Pixel
  * data have one place, the root (icons are in Table E.1-1). */
 static int put_bulk(struct vivo_rewrite *r, const struct vivo_node *node,
@@ -278,15 +311,14 @@ static int put_node(struct vivo_rewrite *r, const struct vivo_node *node,
                     const struct scope *s, struct vivo_err *err)
 {
     enum vivo_act act = (enum vivo_act)node->act;
-    if (node->scripted) {
-        bool done = false;
-        int rc = vivo_ctp_put(r, node, s->first, s->end, &done, err);
-        if (rc || done)
-            return rc;
-    }
+    bool done = false;
+    int rc = put_decoded(r, node, &done, err);
+    if (!rc && !done && node->scripted)
+        rc = vivo_ctp_put(r, node, s->first, s->end, &done, err);
+    if (rc || done)
+        return rc;
     if (is_optional(node)) {
-        bool done = false;
-        int rc = vivo_options_put(r, node, r->charset, &done, err);
+        rc = vivo_options_put(r, node, r->charset, &done, err);
         if (rc || done)
             return rc;
         if (act == VIVO_ACT_SHIFT || act == VIVO_ACT_CLEAN || act == VIVO_ACT_PERSON)
@@ -312,6 +344,8 @@ static int put_methods(struct vivo_rewrite *r, size_t *next, uint32_t until,
 {
     for (; *next < VIVO_METHOD_COUNT && vivo_method_tags[*next] < until; (*next)++) {
         uint32_t tag = vivo_method_tags[*next];
+        if (!vivo_method_wants(r, tag))
+            continue;
         int rc = vivo_ctp_put_missing(r, &r->missing, tag, err);
         if (!rc)
             rc = vivo_method_put(r, tag, err);
@@ -344,7 +378,8 @@ static int put_root_node(struct vivo_rewrite *r, const struct vivo_node *node,
     if (*next == VIVO_METHOD_COUNT || vivo_method_tags[*next] != node->tag)
         return put_node(r, node, s, err);
     (*next)++;
-    if (node->tag == VIVO_TAG_PatientName && node->scripted)
+    if ((node->tag == VIVO_TAG_PatientName && node->scripted) ||
+        !vivo_method_wants(r, node->tag))
         return put_node(r, node, s, err);
     if (node->tag == 0x00120064)
         return put_history(r, node, err);

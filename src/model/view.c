@@ -21,6 +21,7 @@ struct segment {
     uint64_t len;
     uint64_t off; /* into the descriptor, or into memory */
     bool memory;
+    uint8_t period; /* memory that is repeated: its bytes; 0 = as long as it is */
 };
 
 /* A view that is made later. */
@@ -44,6 +45,8 @@ struct vivo_view {
     size_t n, cap;
     uint8_t *memory; /* of all memory segments, in order */
     size_t memory_len, memory_cap;
+    uint64_t repeat_off; /* of the last repeated pattern in memory */
+    size_t repeat_period;
     uint64_t size;
 };
 
@@ -109,12 +112,14 @@ static int grow(void **p, size_t *cap, size_t need, size_t size)
     return 0;
 }
 
-static int add(struct vivo_view *v, bool memory, uint64_t off, uint64_t len)
+static int add(struct vivo_view *v, bool memory, uint64_t off, uint64_t len,
+               size_t period)
 {
     if (len > (uint64_t)INT64_MAX - v->size)
         return -EINVAL;
     struct segment *last = v->n ? &v->segments[v->n - 1] : NULL;
-    if (last && last->memory == memory && last->off + last->len == off) {
+    if (last && last->memory == memory && !period && !last->period &&
+        last->off + last->len == off) {
         last->len += len;
     } else {
         void *p = v->segments;
@@ -122,7 +127,8 @@ static int add(struct vivo_view *v, bool memory, uint64_t off, uint64_t len)
         v->segments = p;
         if (rc < 0)
             return rc;
-        v->segments[v->n++] = (struct segment){v->size, len, off, memory};
+        v->segments[v->n++] =
+            (struct segment){v->size, len, off, memory, (uint8_t)period};
     }
     v->size += len;
     return 0;
@@ -140,7 +146,7 @@ int vivo_view_add_memory(struct vivo_view *v, const void *data, size_t len)
     if (rc < 0)
         return rc;
     memcpy(v->memory + v->memory_len, data, len);
-    rc = add(v, true, v->memory_len, len);
+    rc = add(v, true, v->memory_len, len, 0);
     if (rc == 0)
         v->memory_len += len;
     return rc;
@@ -152,7 +158,43 @@ int vivo_view_add_range(struct vivo_view *v, uint64_t off, uint64_t len)
         return 0;
     if (v->fd < 0 || off > (uint64_t)INT64_MAX || len > (uint64_t)INT64_MAX - off)
         return -EINVAL;
-    return add(v, false, off, len);
+    return add(v, false, off, len, 0);
+}
+
+int vivo_view_add_repeat(struct vivo_view *v, const void *pattern, size_t period,
+                         uint64_t len)
+{
+    if (len == 0)
+        return 0;
+    if (period == 0 || period > VIVO_VIEW_PERIOD_MAX)
+        return -EINVAL;
+    struct segment *last = v->n ? &v->segments[v->n - 1] : NULL;
+    uint64_t off = v->memory_len;
+    /* Most patterns are the one before: it is kept once. */
+    bool known = v->repeat_off + period <= v->memory_len &&
+                 v->repeat_period == period &&
+                 !memcmp(v->memory + v->repeat_off, pattern, period);
+    if (known) {
+        off = v->repeat_off;
+    } else {
+        void *p = v->memory;
+        int rc = grow(&p, &v->memory_cap, v->memory_len + period, 1);
+        v->memory = p;
+        if (rc < 0)
+            return rc;
+        memcpy(v->memory + v->memory_len, pattern, period);
+        v->memory_len += period;
+        v->repeat_off = off;
+        v->repeat_period = period;
+    }
+    if (last && last->period == period && last->off == off && last->len % period == 0) {
+        if (len > (uint64_t)INT64_MAX - v->size)
+            return -EINVAL;
+        last->len += len;
+        v->size += len;
+        return 0;
+    }
+    return add(v, true, off, len, period);
 }
 
 void vivo_view_disown(struct vivo_view *v)
@@ -188,6 +230,8 @@ int vivo_view_new_later(int fd, const struct vivo_identity *id, uint64_t size,
     return 0;
 }
 
+static const struct vivo_view *made_of(const struct vivo_view *v, struct vivo_err *err);
+
 static int make_locked(struct later *l, struct vivo_err *err)
 {
     struct vivo_view *made = NULL;
@@ -195,6 +239,13 @@ static int make_locked(struct later *l, struct vivo_err *err)
     if (rc < 0)
         return rc;
     l->fd = -1;
+    if (made->later) { /* what it was made to is itself made later: now */
+        struct vivo_view *later = made;
+        made = made_of(later, err) ? vivo_view_ref(later->later->made) : NULL;
+        vivo_view_unref(later);
+        if (!made)
+            return err && err->errnum ? -err->errnum : -EIO;
+    }
     if (made->size != l->size) { /* the descriptor went with it: no second try */
         vivo_view_unref(made);
         return vivo_fail(err, EIO, "view: another size than it was opened with");
@@ -330,6 +381,16 @@ static int read_range(int fd, uint8_t *buf, size_t len, uint64_t off,
     return 0;
 }
 
+static void repeat(uint8_t *to, const uint8_t *pattern, size_t period, uint64_t skip,
+                   size_t n)
+{
+    size_t at = (size_t)(skip % period);
+    for (size_t i = 0; i < n; i++) {
+        to[i] = pattern[at];
+        at = at + 1 == period ? 0 : at + 1;
+    }
+}
+
 /* The segment that holds byte off, which is inside the view. */
 static size_t segment_at(const struct vivo_view *v, uint64_t off)
 {
@@ -365,7 +426,9 @@ ssize_t vivo_view_pread(const struct vivo_view *v, void *buf, size_t len, uint64
         const struct segment *s = &v->segments[i];
         uint64_t skip = off - s->start;
         size_t n = (size_t)VIVO_MIN((uint64_t)left, s->len - skip);
-        if (s->memory) {
+        if (s->period) {
+            repeat(to, v->memory + s->off, s->period, skip, n);
+        } else if (s->memory) {
             memcpy(to, v->memory + s->off + skip, n);
         } else {
             int rc = read_range(v->fd, to, n, s->off + skip, err);

@@ -269,10 +269,7 @@ static void test_fragments_are_byte_equal(void **state)
     for (int i = 0; i < 3; i++) {
         make_tag(&m, 0xFFFEE000u);
         make_int(&m, 10, 4);
-        make_bytes(&m,
-                   "\xFF\xD8"
-                   "fragment",
-                   10);
+        make_bytes(&m, i ? "\xFF\0fragment" : "\xFF\xD8\xFF\xDA\0\3\1abc", 10);
     }
     make_tag(&m, 0xFFFEE0DDu);
     make_int(&m, 0, 4);
