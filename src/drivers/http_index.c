@@ -173,7 +173,7 @@ static bool is_named(struct page *p)
     while (t->len > 0 && strchr("/.>", t->s[t->len - 1]) &&
            t->len + 3 > p->name_len / 2)
         t->s[--t->len] = '\0';
-    return t->len > 0 && strncasecmp(p->name, t->s, t->len) == 0;
+    return t->len > 0 && strncmp(p->name, t->s, t->len) == 0;
 }
 
 /* The link that was open, or the text behind it, is over. */
