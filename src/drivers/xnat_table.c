@@ -146,7 +146,8 @@ static bool find_result(struct scanner *s, struct found *f)
 
 static bool find_rows(const struct vivo_buf *body, struct found *f)
 {
-    struct scanner s = {(const char *)body->data, (const char *)body->data + body->len};
+    const char *text = body->len ? (const char *)body->data : "";
+    struct scanner s = {text, text + body->len};
     struct scanner key = {NULL, NULL};
     int rc;
     *f = (struct found){.total = UINT64_MAX};
