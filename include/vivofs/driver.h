@@ -97,6 +97,9 @@ struct vivo_driver {
     /* Tags its listing carries at each level (0-terminated; NULL = whole headers):
      * names are made of these and never change after a fetch. */
     const uint32_t *listed;
+    /* VIVO_CAP_FILE, optional: is this file of its kind, by its content? The first
+     * driver that says so gets it, else the one that does not ask. */
+    bool (*takes)(const char *path);
 
     /* Makes *out. Checks that the source exists as far as that needs no network;
      * may read the network only in probe(). */
@@ -118,7 +121,8 @@ struct vivo_driver {
                  struct vivo_delivery *to, struct vivo_op *op);
 
     /* Optional: whole headers of all instances below a series, as records at
-     * VIVO_LEVEL_INSTANCE with .headers set, without their pixels. */
+     * VIVO_LEVEL_INSTANCE with .headers set, without their pixels. Of a series that
+     * has no record of its own the locator is that of one of its instances. */
     int (*headers)(struct vivo_archive *self, const char *series_locator,
                    struct vivo_intake *in, struct vivo_op *op);
 
@@ -154,5 +158,7 @@ int vivo_archive_search(struct vivo_archive *a, const struct vivo_match *matches
                         struct vivo_op *op);
 int vivo_archive_watch(struct vivo_archive *a, struct vivo_op *op);
 const struct vivo_driver *const *vivo_driver_table(size_t *count);
+/* Does this source need the network? An unknown one does not. */
+bool vivo_driver_needs_net(const char *source);
 
 #endif

@@ -192,7 +192,7 @@ static int open_net(struct wing *w, struct vivo_err *err)
 static int open_wing(struct house *h, struct wing *w, struct vivo_err *err)
 {
     const struct options *o = &w->source->options;
-    bool remote = strstr(w->source->location, "://") != NULL;
+    bool remote = vivo_driver_needs_net(w->source->location);
     int rc = make_deid(w, err);
     if (!rc)
         rc = read_bearer(w, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/cli/source.c -- "[NAME=]SOURCE": a folder, a zip, tar or DICOMDIR, a URL or the
- * name of a preset. */
+/* src/cli/source.c -- "[NAME=]SOURCE": a folder, a zip, tar, DICOMDIR or manifest, a
+ * URL or the name of a preset. */
 #include "cli.h"
 #include "preset.h"
 
@@ -54,9 +54,9 @@ static bool is_file(const char *path)
 /* "scans.tar.gz" -> "scans". A word that is nothing but an ending stays. */
 static void cut_ending(char *word)
 {
-    static const char *const endings[] = {".gz",  ".bz2",  ".xz",  ".zst",
-                                          ".lz4", ".tgz",  ".tbz", ".tbz2",
-                                          ".txz", ".tzst", ".tar", ".zip"};
+    static const char *const endings[] = {
+        ".gz",   ".bz2", ".xz",  ".zst", ".lz4", ".tgz",  ".tbz",   ".tbz2", ".txz",
+        ".tzst", ".tar", ".zip", ".csv", ".tsv", ".tcia", ".s5cmd", ".txt"};
     for (size_t i = 0; i < VIVO_ARRAY_LEN(endings); i++) {
         size_t n = strlen(word);
         size_t e = strlen(endings[i]);

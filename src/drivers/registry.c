@@ -54,8 +54,12 @@ static const struct vivo_driver *path_driver(const char *source)
     struct stat st;
     bool file = stat(source, &st) == 0 && S_ISREG(st.st_mode);
 
+    for (size_t i = 0; file && i < VIVO_ARRAY_LEN(table); i++)
+        if (table[i]->takes && table[i]->takes(source))
+            return table[i];
     for (size_t i = 0; i < VIVO_ARRAY_LEN(table); i++)
-        if (table[i]->schemes[0] == '\0' && !(table[i]->caps & VIVO_CAP_FILE) == !file)
+        if (table[i]->schemes[0] == '\0' && !table[i]->takes &&
+            !(table[i]->caps & VIVO_CAP_FILE) == !file)
             return table[i];
     return NULL;
 }
@@ -71,7 +75,8 @@ static void fail_unknown(const char *source, size_t len, struct vivo_err *err)
         if (table[i]->schemes[0] != '\0')
             (void)vivo_buf_printf(&known, " %s", table[i]->schemes);
     vivo_fail(err, EINVAL,
-              "no driver for '%.*s:'; a source is a folder, zip or tar, or one of:%s",
+              "no driver for '%.*s:'; a source is a folder, zip, tar or manifest, or "
+              "one of:%s",
               (int)VIVO_MIN(len, (size_t)32), source,
               known.len > 0 ? (const char *)known.data : " (none)");
 }
@@ -97,4 +102,11 @@ const struct vivo_driver *vivo_driver_for(const char *source, struct vivo_err *e
     if (!d)
         vivo_fail(err, EINVAL, "this vivofs has no driver for paths");
     return d;
+}
+
+bool vivo_driver_needs_net(const char *source)
+{
+    const struct vivo_driver *d = vivo_driver_for(source, NULL);
+
+    return d && !(d->caps & VIVO_CAP_LOCAL);
 }

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/drivers/manifest_text.c -- lines, fields and the kind of a manifest. */
+#include "drivers/manifest_text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#define SNIFF_LINES 200
+
+int vivo_manifest_text_open(const char *path, struct manifest_text *t,
+                            struct vivo_err *err)
+{
+    *t = (struct manifest_text){.separator = ','};
+    vivo_buf_init(&t->record, MANIFEST_RECORD_MAX);
+    t->file = fopen(path, "re");
+    if (!t->file)
+        return vivo_fail(err, errno == EACCES ? EACCES : EIO, "the manifest: %s",
+                         strerror(errno));
+    return 0;
+}
+
+void vivo_manifest_text_close(struct manifest_text *t)
+{
+    if (t->file)
+        fclose(t->file);
+    free(t->line);
+    vivo_buf_free(&t->record);
+}
+
+/* 1 = a line with its end; 0 = no more. */
+static int read_line(struct manifest_text *t, size_t *len, struct vivo_err *err)
+{
+    ssize_t n;
+
+    errno = 0;
+    n = getline(&t->line, &t->cap, t->file);
+    if (n < 0 && ferror(t->file))
+        return vivo_fail(err, EIO, "the manifest: %s", strerror(errno));
+    if (n < 0)
+        return feof(t->file) ? 0 : vivo_fail(err, ENOMEM, "no memory for a line");
+    t->number++;
+    t->offset += n;
+    if ((size_t)n > MANIFEST_RECORD_MAX || memchr(t->line, 0, (size_t)n))
+        return vivo_fail(err, EBADMSG, "the manifest: line %zu is no text", t->number);
+    *len = (size_t)n;
+    return 1;
+}
+
+int vivo_manifest_seek(struct manifest_text *t, off_t offset, struct vivo_err *err)
+{
+    if (fseeko(t->file, offset, SEEK_SET) != 0)
+        return vivo_fail(err, EIO, "the manifest: %s", strerror(errno));
+    t->offset = offset;
+    t->number = offset ? 1 : 0;
+    return 0;
+}
+
+static char *trim(char *s, size_t len)
+{
+    while (len && strchr(" \t\r\n", s[len - 1]))
+        len--;
+    s[len] = '\0';
+    while (*s == ' ' || *s == '\t')
+        s++;
+    return s;
+}
+
+/* The byte order mark that Excel writes. */
+static char *without_mark(const struct manifest_text *t, char *s)
+{
+    return t->number == 1 && !strncmp(s, "\xEF\xBB\xBF", 3) ? s + 3 : s;
+}
+
+int vivo_manifest_line(struct manifest_text *t, char **out, struct vivo_err *err)
+{
+    size_t len = 0;
+    int rc = read_line(t, &len, err);
+
+    if (rc == 1)
+        *out = without_mark(t, trim(t->line, len));
+    return rc;
+}
+
+/* Does a quoted field go on in the next line? */
+static bool is_open(const struct vivo_buf *b)
+{
+    bool open = false;
+
+    for (size_t i = 0; i < b->len; i++)
+        open ^= b->data[i] == '"';
+    return open;
+}
+
+/* In place: "" in quotes is one quote. Returns what follows the field's separator. */
+static char *take_field(char *s, char separator, char **field)
+{
+    char *to = s;
+    bool quoted = *s == '"', inside = quoted;
+
+    *field = s;
+    for (s += quoted; *s && (inside || *s != separator); s++) {
+        if (quoted && *s == '"') {
+            if (!inside || s[1] != '"') {
+                inside = false;
+                continue;
+            }
+            s++;
+        }
+        *to++ = *s;
+    }
+    s += *s == separator ? 1 : 0;
+    *to = '\0';
+    return s;
+}
+
+int vivo_manifest_record(struct manifest_text *t, struct vivo_err *err)
+{
+    char *s, *end;
+    size_t len = 0;
+    int rc;
+
+    vivo_buf_clear(&t->record);
+    t->start = t->offset;
+    do {
+        rc = read_line(t, &len, err);
+        if (rc != 1)
+            break;
+        if (vivo_buf_add(&t->record, t->line, len) < 0)
+            return vivo_fail(err, EBADMSG, "the manifest: line %zu is too long",
+                             t->number);
+        if (strspn((const char *)t->record.data, " \t\r\n") == t->record.len)
+            vivo_buf_clear(&t->record);
+        if (t->record.len == 0)
+            t->start = t->offset;
+    } while (t->record.len == 0 || is_open(&t->record));
+    if (rc < 0 || t->record.len == 0)
+        return rc;
+    if (rc == 0)
+        return vivo_fail(err, EBADMSG, "the manifest: a quote is never closed");
+    s = without_mark(t, (char *)t->record.data);
+    end = (char *)t->record.data + t->record.len;
+    while (end > s && (end[-1] == '\n' || end[-1] == '\r'))
+        *--end = '\0';
+    /* A missing last field is an empty one to whoever asks for it. */
+    for (t->nfields = 0; t->nfields < MANIFEST_COLUMNS_MAX && s < end;)
+        s = take_field(s, t->separator, &t->fields[t->nfields++]);
+    return 1;
+}
+
+/* ---- what kind it is
+ * --------------------------------------------------------------- */
+
+const char *vivo_manifest_column(const char *head)
+{
+    static const char *const names[][2] = {
+        {"Series UID", "SeriesInstanceUID"},
+        {"Series ID", "SeriesInstanceUID"},
+        {"Series Instance UID", "SeriesInstanceUID"},
+        {"Study UID", "StudyInstanceUID"},
+        {"Study Instance UID", "StudyInstanceUID"},
+        {"SOP Instance UID", "SOPInstanceUID"},
+        {"Subject ID", "PatientID"},
+        {"Patient ID", "PatientID"},
+        {"collection_id", "Collection"},
+        {"Collection", "Collection"},
+        {"Url", "Url"},
+        {"Size", "Size"},
+        {"Sha256", "Sha256"},
+        {"Version", "Version"},
+        {"License", "License"},
+        {"SeriesInstanceUID", "SeriesInstanceUID"},
+        {"SOPInstanceUID", "SOPInstanceUID"},
+    };
+
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(names); i++)
+        if (!strcasecmp(head, names[i][0]))
+            return names[i][1];
+    return head;
+}
+
+static bool has_column(const struct manifest_text *t, const char *name)
+{
+    for (size_t i = 0; i < t->nfields; i++)
+        if (!strcmp(vivo_manifest_column(t->fields[i]), name))
+            return true;
+    return false;
+}
+
+static enum manifest_kind table_kind(const char *path)
+{
+    static const char separators[] = ",\t;";
+    enum manifest_kind kind = MANIFEST_NONE;
+
+    for (size_t i = 0; kind == MANIFEST_NONE && separators[i]; i++) {
+        struct manifest_text t;
+        if (vivo_manifest_text_open(path, &t, NULL) < 0)
+            return MANIFEST_NONE;
+        t.separator = separators[i];
+        if (vivo_manifest_record(&t, NULL) == 1) {
+            if (has_column(&t, "Url") && has_column(&t, "SOPInstanceUID"))
+                kind = MANIFEST_ROWS;
+            else if (t.nfields > 1 && has_column(&t, "SeriesInstanceUID"))
+                kind = MANIFEST_TABLE;
+            else if (t.nfields == 1 && i == 0 && has_column(&t, "SeriesInstanceUID"))
+                kind = MANIFEST_TABLE;
+        }
+        vivo_manifest_text_close(&t);
+    }
+    return kind;
+}
+
+static bool is_url(const char *s)
+{
+    static const char *const schemes[] = {"http://", "https://", "s3://", "file://"};
+
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(schemes); i++)
+        if (!strncmp(s, schemes[i], strlen(schemes[i])))
+            return true;
+    return false;
+}
+
+static enum manifest_kind line_kind(const char *s)
+{
+    if (!strncasecmp(s, "downloadServerUrl=", 18) ||
+        !strncasecmp(s, "ListOfSeriesToDownload=", 23))
+        return MANIFEST_TCIA;
+    if (!strncmp(s, "cp ", 3) && strstr(s, "s3://"))
+        return MANIFEST_S5CMD;
+    if (is_url(s))
+        return MANIFEST_URLS;
+    if (strlen(s) > 8 && strlen(s) <= 64 && strspn(s, "0123456789.") == strlen(s) &&
+        strchr(s, '.'))
+        return MANIFEST_UIDS;
+    return MANIFEST_NONE;
+}
+
+/* The keys of a .tcia come in any order: some of them may stand first. */
+static bool is_key(const char *s)
+{
+    static const char *const keys[] = {
+        "includeAnnotation=", "noOfrRetry=", "databasketId=",
+        "manifestVersion=",   "dataType=",   "tempLoc="};
+
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(keys); i++)
+        if (!strncasecmp(s, keys[i], strlen(keys[i])))
+            return true;
+    return *s == '#' || !*s;
+}
+
+enum manifest_kind vivo_manifest_kind(const char *path)
+{
+    enum manifest_kind kind = MANIFEST_NONE;
+    struct manifest_text t;
+    struct stat st;
+    char *s;
+
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) ||
+        vivo_manifest_text_open(path, &t, NULL) < 0)
+        return MANIFEST_NONE;
+    for (int i = 0; i < SNIFF_LINES && vivo_manifest_line(&t, &s, NULL) == 1; i++) {
+        kind = line_kind(s);
+        if (kind != MANIFEST_NONE || !is_key(s))
+            break;
+    }
+    vivo_manifest_text_close(&t);
+    return kind == MANIFEST_NONE ? table_kind(path) : kind;
+}
