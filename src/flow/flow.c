@@ -145,6 +145,15 @@ static bool driver_lists(const struct vivo_flow *f, enum vivo_level level)
     return f->archive->driver->lists & (1u << level);
 }
 
+/* What came with something above has no listing of its own. */
+static bool has_record(struct vivo_flow *f, enum vivo_level level, vivo_row row)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
+    vivo_buf_init(&locator, 64 * 1024);
+    return level == VIVO_LEVEL_NONE ||
+           vivo_catalog_locator(f->catalog, level, row, &locator, NULL, NULL) == 0;
+}
+
 /* A remote level that was listed long ago, or in another session, is listed again while
  * what is known is shown. */
 static void refresh_if_old(struct vivo_flow *f, enum vivo_level level, vivo_row row)
@@ -156,7 +165,8 @@ static void refresh_if_old(struct vivo_flow *f, enum vivo_level level, vivo_row 
     if (was && now - was < f->refresh_s * 1000)
         return;
     checked_at(f, level, row, now);
-    flow_list_in_background(f, level, row);
+    if (has_record(f, level, row))
+        flow_list_in_background(f, level, row);
 }
 
 int vivo_flow_list(struct vivo_flow *f, enum vivo_level level, vivo_row row,
