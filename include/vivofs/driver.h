@@ -35,6 +35,7 @@ struct vivo_archive {
     const struct vivo_driver *driver;
     struct vivo_net *net;  /* borrowed */
     uint8_t source_id[32]; /* SHA-256 of the source as typed; set by the wrapper */
+    char *source;          /* as typed; the wrapper's */
     atomic_uint_least64_t requests, bytes; /* counted by the wrappers and drivers */
 };
 
@@ -135,6 +136,11 @@ struct vivo_driver {
     int (*search)(struct vivo_archive *self, const struct vivo_match *matches, size_t n,
                   uint64_t *answered, struct vivo_intake *in, struct vivo_op *op);
 
+    /* Optional: appends the URL at which anybody finds the object, without white space
+     * or '#'. -ENOENT: it is nowhere. NULL: file://… for folders, else SOURCE#LOCATOR.
+     */
+    int (*url)(struct vivo_archive *self, const char *locator, struct vivo_buf *out);
+
     /* Optional, VIVO_CAP_WATCH: blocks until the source has changed since the call
      * began, or the op is cancelled (-EINTR). 0 = something changed. */
     int (*watch)(struct vivo_archive *self, struct vivo_op *op);
@@ -157,6 +163,9 @@ int vivo_archive_search(struct vivo_archive *a, const struct vivo_match *matches
                         size_t n, uint64_t *answered, struct vivo_intake *in,
                         struct vivo_op *op);
 int vivo_archive_watch(struct vivo_archive *a, struct vivo_op *op);
+/* Appends the URL of an object, as the manifest driver takes it. */
+int vivo_archive_url(struct vivo_archive *a, const char *locator, struct vivo_buf *out,
+                     struct vivo_err *err);
 const struct vivo_driver *const *vivo_driver_table(size_t *count);
 /* Does this source need the network? An unknown one does not. */
 bool vivo_driver_needs_net(const char *source);

@@ -47,6 +47,13 @@ void vivo_flow_close(struct vivo_flow *f);
 const char *vivo_flow_name(const struct vivo_flow *f);
 struct vivo_catalog *vivo_flow_catalog(struct vivo_flow *f);
 const struct vivo_deid *vivo_flow_deid(const struct vivo_flow *f);
+const struct vivo_driver *vivo_flow_driver(const struct vivo_flow *f);
+/* The source as typed. */
+const char *vivo_flow_source(const struct vivo_flow *f);
+/* Appends where an instance is at its source, and the source's version of it: originals.
+ * -ENOENT: nowhere. Asks nobody. */
+int vivo_flow_url(struct vivo_flow *f, vivo_row instance, struct vivo_buf *url,
+                  struct vivo_buf *version, struct vivo_err *err);
 
 /* The children of (level, row) are in the catalog, complete as of the last check. */
 int vivo_flow_list(struct vivo_flow *f, enum vivo_level level, vivo_row row,

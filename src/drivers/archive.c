@@ -290,6 +290,11 @@ int vivo_archive_open(const struct vivo_archive_config *cfg, struct vivo_archive
     vivo_sha256(cfg->source, strlen(cfg->source), a->source_id);
     if (!a->net)
         a->net = cfg->net;
+    a->source = strdup(cfg->source);
+    if (!a->source) {
+        d->close(a);
+        return vivo_fail(err, ENOMEM, "no memory for an archive");
+    }
     trace(a, "open", 0, began, rc, 0);
     *out = a;
     return 0;
@@ -297,8 +302,13 @@ int vivo_archive_open(const struct vivo_archive_config *cfg, struct vivo_archive
 
 void vivo_archive_close(struct vivo_archive *a)
 {
-    if (a)
-        a->driver->close(a);
+    char *source;
+
+    if (!a)
+        return;
+    source = a->source;
+    a->driver->close(a);
+    free(source);
 }
 
 int vivo_archive_probe(struct vivo_archive *a, struct vivo_op *op)

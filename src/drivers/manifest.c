@@ -150,6 +150,27 @@ static int list(struct vivo_archive *self, enum vivo_level level, const char *pa
     return rc;
 }
 
+/* What the manifest itself says, or the archive behind it. */
+static int url(struct vivo_archive *self, const char *locator, struct vivo_buf *out)
+{
+    const char *tab = strchr(locator, '\t');
+    struct vivo_archive *sub;
+    struct vivo_err err = {0};
+    char *source;
+    int rc;
+
+    if (locator[0] == 'U' && tab)
+        return vivo_buf_add(out, locator + 1, (size_t)(tab - locator - 1));
+    if (locator[0] != 'N' || !tab)
+        return -ENOENT;
+    source = strndup(locator + 1, (size_t)(tab - locator - 1));
+    if (!source)
+        return -ENOMEM;
+    rc = vivo_manifest_sub(manifest_of(self), source, &sub, &err);
+    free(source);
+    return rc < 0 ? rc : vivo_archive_url(sub, tab + 1, out, &err);
+}
+
 extern const struct vivo_driver vivo_driver_manifest;
 const struct vivo_driver vivo_driver_manifest = {
     .name = "manifest",
@@ -164,4 +185,5 @@ const struct vivo_driver vivo_driver_manifest = {
     .list = list,
     .fetch = vivo_manifest_fetch,
     .headers = vivo_manifest_headers,
+    .url = url,
 };

@@ -368,6 +368,26 @@ struct vivo_catalog *vivo_flow_catalog(struct vivo_flow *f)
     return f->catalog;
 }
 
+const struct vivo_driver *vivo_flow_driver(const struct vivo_flow *f)
+{
+    return f->archive->driver;
+}
+
+const char *vivo_flow_source(const struct vivo_flow *f)
+{
+    return f->archive->source;
+}
+
+int vivo_flow_url(struct vivo_flow *f, vivo_row instance, struct vivo_buf *url,
+                  struct vivo_buf *version, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
+    vivo_buf_init(&locator, 64 * 1024);
+    int rc = vivo_catalog_locator(f->catalog, VIVO_LEVEL_INSTANCE, instance, &locator,
+                                  version, err);
+    return rc ? rc : vivo_archive_url(f->archive, (const char *)locator.data, url, err);
+}
+
 const struct vivo_deid *vivo_flow_deid(const struct vivo_flow *f)
 {
     return f->deid;

@@ -344,6 +344,9 @@ exports[] = {
     {".explain", render_explain, IN_QUERIES, false},
     {".paths.txt", render_paths, IN_QUERIES, false},
     {".series.csv", render_series, IN_STUDIES, false},
+    {".freeze.csv", render_freeze, IN_STUDIES, false},
+    {".manifest.s5cmd", render_s5cmd, IN_STUDIES, false},
+    {".manifest.tcia", render_tcia, IN_STUDIES, false},
     {".tags.json", render_tags_json, IN_STUDIES, false},
     {".tags.txt", render_tags_txt, IN_STUDIES, false},
     {".refused.csv", render_refused, EVERYWHERE, false},
@@ -417,12 +420,19 @@ int exports_lookup(struct vivo_tree *t, const struct node *dir, const char *name
     return not_there(f, LONG_TIMEOUT, op);
 }
 
+static bool is_manifest(const struct export *x)
+{
+    return x->render == render_freeze || x->render == render_s5cmd ||
+           x->render == render_tcia;
+}
+
 int exports_list(struct lister *l)
 {
     int rc = 0;
 
     for (size_t i = 0; i < VIVO_ARRAY_LEN(exports) && !rc; i++)
-        if (exports[i].place != EVERYWHERE && answers(&exports[i], l->dir))
+        if (exports[i].place != EVERYWHERE && answers(&exports[i], l->dir) &&
+            !is_manifest(&exports[i])) /* not everywhere, and not for everybody */
             rc = list_fixed(l, exports[i].name, &room_text);
     return rc;
 }

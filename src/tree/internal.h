@@ -220,6 +220,12 @@ int render_refused(struct vivo_tree *t, const struct node *dir,
                    struct vivo_tree_spool *out, struct vivo_op *op);
 int render_explain(struct vivo_tree *t, const struct node *dir,
                    struct vivo_tree_spool *out, struct vivo_op *op);
+int render_freeze(struct vivo_tree *t, const struct node *dir,
+                  struct vivo_tree_spool *out, struct vivo_op *op);
+int render_s5cmd(struct vivo_tree *t, const struct node *dir,
+                 struct vivo_tree_spool *out, struct vivo_op *op);
+int render_tcia(struct vivo_tree *t, const struct node *dir,
+                struct vivo_tree_spool *out, struct vivo_op *op);
 int render_series(struct vivo_tree *t, const struct node *dir,
                   struct vivo_tree_spool *out, struct vivo_op *op);
 int render_readme(struct vivo_tree *t, struct vivo_buf *out);
