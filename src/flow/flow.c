@@ -145,6 +145,26 @@ static bool driver_lists(const struct vivo_flow *f, enum vivo_level level)
     return f->archive->driver->lists & (1u << level);
 }
 
+static int first_row(void *ctx, const struct vivo_entry *e)
+{
+    *(vivo_row *)ctx = e->row;
+    return 1;
+}
+
+int flow_locator(struct vivo_flow *f, enum vivo_level level, vivo_row row, bool member,
+                 struct vivo_buf *out, struct vivo_err *err)
+{
+    vivo_row first = 0;
+    int rc = vivo_catalog_locator(f->catalog, level, row, out, NULL, err);
+    if (rc != -ENOENT || !member)
+        return rc;
+    vivo_err_clear(err);
+    rc = vivo_catalog_children(f->catalog, level, row, NULL, first_row, &first, err);
+    if (rc < 0)
+        return rc;
+    return vivo_catalog_locator(f->catalog, level + 1, first, out, NULL, err);
+}
+
 /* What came with something above has no listing of its own. */
 static bool has_record(struct vivo_flow *f, enum vivo_level level, vivo_row row)
 {

@@ -163,6 +163,10 @@ uint64_t query_digest(const struct vivo_query *q);
 
 /* flow.c */
 /* A vivo_entry_fn that copies the entry, without its name, to ctx. */
+/* The locator of a node, to ask the archive for it. member: what has none, having come
+ * with something above, is known by its first child's. */
+int flow_locator(struct vivo_flow *f, enum vivo_level level, vivo_row row, bool member,
+                 struct vivo_buf *out, struct vivo_err *err);
 int flow_copy_entry(void *ctx, const struct vivo_entry *e);
 void flow_failed(struct vivo_flow *f, const struct vivo_err *err);
 void flow_recovered(struct vivo_flow *f);

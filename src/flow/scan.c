@@ -522,30 +522,6 @@ static int ask_search(struct scan *s, const char *locator, struct vivo_op *op)
                                &s->intake, op);
 }
 
-static int first_row(void *ctx, const struct vivo_entry *e)
-{
-    *(vivo_row *)ctx = e->row;
-    return 1;
-}
-
-/* What is asked for: the node's own locator. A series that the archive has no record of
- * is known by those of its objects: any of them stands for it. */
-static int locator_of(struct vivo_flight *flight, ask_fn *ask, struct vivo_buf *out)
-{
-    struct vivo_flow *f = flight->flow;
-    struct vivo_err *err = &flight->op.err;
-    vivo_row row = flight->key.row, first = 0;
-    int rc = vivo_catalog_locator(f->catalog, flight->key.level, row, out, NULL, err);
-    if (rc != -ENOENT || ask != ask_headers)
-        return rc;
-    vivo_err_clear(err);
-    rc = vivo_catalog_children(f->catalog, VIVO_LEVEL_SERIES, row, NULL, first_row,
-                               &first, err);
-    if (rc < 0)
-        return rc;
-    return vivo_catalog_locator(f->catalog, VIVO_LEVEL_INSTANCE, first, out, NULL, err);
-}
-
 /* One listing from its beginning in the catalog to its end there. `of` holds what a
  * search asks. */
 static int run_listing(struct vivo_flight *flight, ask_fn *ask, const struct scan *of)
@@ -555,7 +531,9 @@ static int run_listing(struct vivo_flight *flight, ask_fn *ask, const struct sca
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
     vivo_buf_init(&locator, 64 * 1024);
     bool top = flight->key.level == VIVO_LEVEL_NONE;
-    int rc = top ? 0 : locator_of(flight, ask, &locator);
+    int rc = top ? 0
+                 : flow_locator(f, flight->key.level, flight->key.row,
+                                ask == ask_headers, &locator, &op->err);
     if (rc)
         return rc;
     uint64_t before = vivo_catalog_generation(f->catalog);

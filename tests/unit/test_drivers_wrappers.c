@@ -455,8 +455,10 @@ static void test_table_rows_are_whole_and_unique(void **state)
         assert_int_equal(!(d->caps & VIVO_CAP_WATCH), !d->watch);
         for (size_t k = 0; k < i; k++) {
             assert_string_not_equal(d->name, table[k]->name);
-            /* Paths have two drivers: of folders and of files. */
+            /* Paths have one driver of folders, one of files, and those that know
+             * their files by what is in them. */
             assert_false(strcmp(d->schemes, table[k]->schemes) == 0 &&
+                         !d->takes == !table[k]->takes &&
                          ((d->caps ^ table[k]->caps) & VIVO_CAP_FILE) == 0);
         }
     }
