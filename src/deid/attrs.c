@@ -51,10 +51,12 @@ static int choose_patient(struct vivo_rewrite *r, struct vivo_attrs in,
     char id[TEXT_MAX], issuer[TEXT_MAX], uid[TEXT_MAX];
     if (find_whole(in, VIVO_TAG_PatientID, id) ||
         find_whole(context, VIVO_TAG_PatientID, id)) {
-        if (!vivo_ctp_patient(r->d, id, r->patient_id))
-            r->patient_id[0] = '\0';
         if (!find_whole(in, TAG_ISSUER, issuer))
             find_whole(context, TAG_ISSUER, issuer);
+        int rc =
+            vivo_script_identifier(r->d, "ISO_IR 192", issuer, id, r->patient_id, err);
+        if (rc)
+            return rc;
         return vivo_rewrite_pseudonym(r->d->key, "ISO_IR 192", issuer, id, r->patient,
                                       err);
     }

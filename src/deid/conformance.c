@@ -41,7 +41,8 @@ static int put_options(const struct vivo_deid *d, struct vivo_buf *out)
     int rc = vivo_buf_puts(out, "Method codes (0012,0064), PS3.16 CID 7050:\n  113100 "
                                 "Basic Application Confidentiality Profile\n");
     for (size_t i = 0; !rc && i < n; i++)
-        if (d->options & (unsigned)words[i].option)
+        if (d->options & (unsigned)words[i].option ||
+            (d->moves_dates && words[i].option == VIVO_DEID_RETAIN_MODIFIED_DATES))
             rc = vivo_buf_printf(out, "  %s %s\n", words[i].code, words[i].meaning);
     return rc;
 }

@@ -186,7 +186,7 @@ static bool gives_value(const struct vivo_ctp_part *p)
 
 /* May the value of the attribute be shown as it is? UIDs are replaced even where they
  * stay, and persons never stay. */
-static bool is_shown(const struct vivo_deid *d, uint32_t tag)
+static bool is_shown(const struct vivo_deid *d, uint32_t tag, bool sequence)
 {
     struct vivo_decision dec;
     struct vivo_deid plain = *d;
@@ -194,7 +194,19 @@ static bool is_shown(const struct vivo_deid *d, uint32_t tag)
     plain.decisions = NULL;
     vivo_deid_decide(&plain, tag, &dec);
     bool kept = dec.act == VIVO_ACT_K || dec.act == VIVO_ACT_KEEP;
+    if (sequence)
+        return kept || dec.act == VIVO_ACT_XZU;
     return kept && !is_vr(dec.vr, "UI") && !is_vr(dec.vr, "PN") && !is_vr(dec.vr, "SQ");
+}
+
+/* A path is shown when all that it goes through is. */
+static bool is_ref_shown(const struct vivo_deid *d, const struct vivo_ctp_row *row,
+                         const struct vivo_ctp_ref *ref)
+{
+    for (size_t i = 0; i + 1 < ref->n; i++)
+        if (!is_shown(d, ref->path[i], true))
+            return false;
+    return is_shown(d, ref->self ? row->tag : vivo_ctp_ref_last(ref), false);
 }
 
 static bool leaks(const struct vivo_deid *d, const struct vivo_ctp_row *row,
@@ -206,13 +218,11 @@ static bool leaks(const struct vivo_deid *d, const struct vivo_ctp_row *row,
             return true;
         if (!gives_value(p))
             continue;
-        if (p->fn == VIVO_CTP_APPEND && !is_shown(d, row->tag))
+        if (p->fn == VIVO_CTP_APPEND && !is_shown(d, row->tag, false))
             return true;
-        for (size_t k = 0; k < p->nrefs; k++) {
-            const struct vivo_ctp_ref *ref = &p->ref[k];
-            if (!is_shown(d, ref->self ? row->tag : vivo_ctp_ref_last(ref)))
+        for (size_t k = 0; k < p->nrefs; k++)
+            if (!is_ref_shown(d, row, &p->ref[k]))
                 return true;
-        }
     }
     return false;
 }

@@ -85,6 +85,24 @@ static bool copy_text(const uint8_t *v, size_t n, struct vivo_buf *out)
     return n && !vivo_buf_add(out, v, n);
 }
 
+/* What is no value of its VR the profile would not show, nor an age above 89. */
+static bool is_honest(const struct vivo_ctp_eval *e, const struct vivo_node *node,
+                      struct vivo_buf *v)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf capped = {0};
+    if (e->c->alone)
+        return true;
+    if (!vivo_deid_valid(node->vr, v->data, v->len))
+        return false;
+    if (memcmp(node->vr, "AS", 2))
+        return true;
+    vivo_buf_init(&capped, VALUE_MAX);
+    if (vivo_deid_cap_age(v->data, v->len, &capped))
+        return false;
+    vivo_buf_clear(v);
+    return !vivo_buf_add(v, capped.data, capped.len);
+}
+
 bool vivo_ctp_get(struct vivo_ctp_eval *e, const struct vivo_ctp_ref *ref,
                   struct vivo_buf *out, bool *present)
 {
@@ -102,9 +120,9 @@ bool vivo_ctp_get(struct vivo_ctp_eval *e, const struct vivo_ctp_ref *ref,
     if (!node || node->kind != VIVO_NODE_ELEMENT || !node->length)
         return false;
     const uint8_t *v = e->h->values.data + node->at;
-    if (vivo_deid_vr_is_text(node->vr))
-        return copy_text(v, (size_t)node->length, out);
-    return print_number(e, node, v, out);
+    if (!vivo_deid_vr_is_text(node->vr))
+        return print_number(e, node, v, out);
+    return copy_text(v, (size_t)node->length, out) && is_honest(e, node, out);
 }
 
 /* ---- parts
@@ -382,18 +400,30 @@ int vivo_ctp_put_missing(struct vivo_rewrite *r, uint32_t *from, uint32_t until,
 /* ---- the patient
  * ----------------------------------------------------------------------- */
 
-bool vivo_ctp_patient(const struct vivo_deid *d, const char *original, char out[65])
+/* A table knows identifiers; hashes also know who issued them, so that equal numbers of
+ * two issuers stay two patients. */
+static int whose(const struct vivo_ctp_row *row, const char *issuer, const char *id,
+                 struct vivo_buf *out)
+{
+    vivo_buf_init(out, VALUE_MAX);
+    if (!issuer[0] || row->script->parts[0].fn == VIVO_CTP_LOOKUP)
+        return vivo_buf_puts(out, id);
+    return vivo_buf_printf(out, "%zu:%s%s", strlen(issuer), issuer, id);
+}
+
+bool vivo_ctp_patient(const struct vivo_deid *d, const char *issuer, const char *id,
+                      char out[65])
 {
     const struct vivo_ctp_row *row =
         d->ctp ? vivo_ctp_find(d->ctp, VIVO_TAG_PatientID) : NULL;
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
-    if (!row || row->leaks || !original[0])
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0}, original = {0};
+    if (!row || row->leaks || !id[0] || whose(row, issuer, id, &original))
         return false;
     vivo_buf_init(&text, VALUE_MAX);
     struct vivo_ctp_eval e = {.c = d->ctp,
                               .key = d->key,
                               .row = row,
-                              .alone = original,
+                              .alone = (const char *)original.data,
                               .patient = "",
                               .charset = "ISO_IR 192",
                               .out = &text};

@@ -271,6 +271,12 @@ int vivo_rewrite_set(struct vivo_rewrite *r, struct vivo_err *err);
 /* The pseudonym of the PatientID among the siblings [first, end), "" without one. */
 int vivo_rewrite_patient(struct vivo_rewrite *r, uint32_t first, uint32_t end,
                          char out[22], struct vivo_err *err);
+/* What a script makes of it, "" where it has no say. */
+int vivo_rewrite_identifier(struct vivo_rewrite *r, uint32_t first, uint32_t end,
+                            char out[65], struct vivo_err *err);
+int vivo_script_identifier(const struct vivo_deid *d, const char *charset,
+                           const char *issuer, const char *id, char out[65],
+                           struct vivo_err *err);
 int vivo_rewrite_pseudonym(const struct vivo_key *key, const char *charset,
                            const char *issuer, const char *id, char out[22],
                            struct vivo_err *err);

@@ -209,16 +209,53 @@ int vivo_rewrite_pseudonym(const struct vivo_key *key, const char *charset,
     return 0;
 }
 
+int vivo_script_identifier(const struct vivo_deid *d, const char *charset,
+                           const char *issuer, const char *id, char out[65],
+                           struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf a = {0}, b = {0};
+    out[0] = '\0';
+    if (!d->ctp)
+        return 0;
+    int rc = utf8(charset, issuer, &a, err);
+    if (!rc)
+        rc = utf8(charset, id, &b, err);
+    if (!rc && !vivo_ctp_patient(d, (const char *)a.data, (const char *)b.data, out))
+        out[0] = '\0';
+    return rc;
+}
+
+/* What names the patient among the siblings [first, end). */
+static bool find_patient(const struct vivo_rewrite *r, uint32_t first, uint32_t end,
+                         char id[TEXT_MAX], char issuer[TEXT_MAX],
+                         char charset[TEXT_MAX])
+{
+    if (!vivo_nodes_text(r->h, first, end, VIVO_TAG_PatientID, id, TEXT_MAX))
+        return false;
+    vivo_nodes_text(r->h, first, end, TAG_ISSUER, issuer, TEXT_MAX);
+    if (!vivo_nodes_text(r->h, first, end, VIVO_TAG_SpecificCharacterSet, charset,
+                         TEXT_MAX))
+        vivo_header_text(r->h, VIVO_TAG_SpecificCharacterSet, charset, TEXT_MAX);
+    return true;
+}
+
+int vivo_rewrite_identifier(struct vivo_rewrite *r, uint32_t first, uint32_t end,
+                            char out[65], struct vivo_err *err)
+{
+    char id[TEXT_MAX], issuer[TEXT_MAX], charset[TEXT_MAX];
+    out[0] = '\0';
+    if (!r->d->ctp || !find_patient(r, first, end, id, issuer, charset))
+        return 0;
+    return vivo_script_identifier(r->d, r->h->utf8 ? "ISO_IR 192" : charset, issuer, id,
+                                  out, err);
+}
+
 int vivo_rewrite_patient(struct vivo_rewrite *r, uint32_t first, uint32_t end,
                          char out[22], struct vivo_err *err)
 {
     char id[TEXT_MAX], issuer[TEXT_MAX], charset[TEXT_MAX];
     out[0] = '\0';
-    if (!vivo_nodes_text(r->h, first, end, VIVO_TAG_PatientID, id, sizeof id))
+    if (!find_patient(r, first, end, id, issuer, charset))
         return 0;
-    vivo_nodes_text(r->h, first, end, TAG_ISSUER, issuer, sizeof issuer);
-    if (!vivo_nodes_text(r->h, first, end, VIVO_TAG_SpecificCharacterSet, charset,
-                         sizeof charset))
-        vivo_header_text(r->h, VIVO_TAG_SpecificCharacterSet, charset, sizeof charset);
     return vivo_rewrite_pseudonym(r->d->key, charset, issuer, id, out, err);
 }

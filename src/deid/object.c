@@ -132,12 +132,12 @@ static int choose_patient(struct vivo_rewrite *r, struct vivo_err *err)
 }
 
 /* What the script makes of the PatientID, if it has a say. */
-static void choose_identifier(struct vivo_rewrite *r)
+static int choose_identifier(struct vivo_rewrite *r, struct vivo_err *err)
 {
-    char id[512];
-    vivo_header_text(r->h, VIVO_TAG_PatientID, id, sizeof id);
-    if (!vivo_ctp_patient(r->d, id, r->patient_id))
+    int rc = vivo_rewrite_identifier(r, 0, r->h->n, r->patient_id, err);
+    if (!rc && !r->patient_id[0])
         memcpy(r->patient_id, r->patient, sizeof r->patient);
+    return rc;
 }
 
 static void shown_instance(const struct vivo_rewrite *r, char out[VIVO_UID_MAX + 1])
@@ -204,7 +204,7 @@ static int write_header(struct vivo_rewrite *r, struct vivo_err *err)
     if (!rc)
         rc = choose_patient(r, err);
     if (!rc)
-        choose_identifier(r);
+        rc = choose_identifier(r, err);
     if (!rc)
         rc = vivo_dcm_writer_new(syntax, HEADER_MAX, &r->w, err);
     if (rc)

@@ -285,15 +285,15 @@ static int put_patient(struct vivo_rewrite *r, const struct vivo_node *node,
                        const struct scope *s, struct vivo_err *err)
 {
     char pseudonym[22];
-    char original[TEXT_MAX], shown[65];
+    char shown[65];
     const char *text = r->patient_id[0] ? r->patient_id : r->patient;
     if (s->depth) {
         int rc = vivo_rewrite_patient(r, s->first, s->end, pseudonym, err);
+        if (!rc)
+            rc = vivo_rewrite_identifier(r, s->first, s->end, shown, err);
         if (rc)
             return rc;
-        vivo_nodes_text(r->h, s->first, s->end, VIVO_TAG_PatientID, original,
-                        sizeof original);
-        text = vivo_ctp_patient(r->d, original, shown) ? shown : pseudonym;
+        text = shown[0] ? shown : pseudonym;
     }
     return put_text(r, node, text, err);
 }
