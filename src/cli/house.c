@@ -207,6 +207,8 @@ static int open_wing(struct house *h, struct wing *w, struct vivo_err *err)
         .endpoint = *w->source->options.endpoint ? w->source->options.endpoint : NULL,
         .timeout_ms = (int64_t)o->timeout * 1000,
         .jobs = (unsigned)o->jobs,
+        .cafile = *o->cafile ? o->cafile : NULL,
+        .rate = (unsigned)VIVO_MIN(o->rate, (uint64_t)1000),
     };
     rc = vivo_archive_open(&cfg, &w->archive, err);
     if (rc)

@@ -19,6 +19,7 @@ static const struct {
     size_t offset;
 } fields[] = {
     {"source", offsetof(struct preset, source)},
+    {"kind", offsetof(struct preset, kind)},
     {"options", offsetof(struct preset, options)},
     {"about", offsetof(struct preset, about)},
     {"account", offsetof(struct preset, account)},

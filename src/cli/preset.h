@@ -14,6 +14,7 @@
 struct preset { /* all owned; NULL where the file does not say */
     char *name, *path;
     char *source;    /* "" = nothing can be mounted as it stands; note says why */
+    char *kind;      /* "yes": without a source; NAME=SOURCE takes its options */
     char *options;   /* as after -o */
     char *about;     /* what it is */
     char *account;   /* who may log in, and how it is given */

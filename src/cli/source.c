@@ -128,6 +128,22 @@ static int apply_options(struct source *s, const struct preset *p,
     return rc;
 }
 
+/* "pacs=dimse://…": a preset of a kind of archive, whose sources are one's own, is
+ * named in front of the source. */
+static int load_kind(struct source *s, struct preset *p, struct vivo_err *err)
+{
+    int rc = s->name[0] ? preset_load(s->name, p, err) : -ENOENT;
+    if (rc == -ENOENT && !err->errnum)
+        return 0;
+    if (!rc && (p->source[0] || !p->kind)) {
+        preset_free(p);
+        return 0;
+    }
+    if (!rc)
+        s->preset = strdup(s->name);
+    return rc;
+}
+
 /* A preset may only tell why there is nothing to mount. */
 static int check_preset(const struct preset *p, struct vivo_err *err)
 {
@@ -151,7 +167,7 @@ int source_parse(const char *text, const char *const *option_texts, size_t nopti
         where = p.source;
         rc = check_preset(&p, err);
     } else if (rc == -ENOENT && !err->errnum) {
-        rc = 0;
+        rc = is_url(where) ? load_kind(out, &p, err) : 0;
     }
     if (!rc)
         rc = locate(where, out, err);

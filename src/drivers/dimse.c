@@ -178,4 +178,6 @@ const struct vivo_driver vivo_driver_dimse = {
     .probe = probe,
     .list = vivo_dimse_list,
     .fetch = vivo_dimse_fetch,
+    .searches = vivo_dimse_searches,
+    .search = vivo_dimse_search,
 };

@@ -110,9 +110,9 @@ int vivo_dimse_status_fail(unsigned status, const char *what, struct vivo_err *e
 
 struct dimse_studies {
     struct dimse *d;
-    const struct dimse_keys *keys; /* without StudyDate and StudyTime, if dated */
-    bool dated;       /* keys have a date of their own: an answer at the limit fails */
-    dimse_row_fn *fn; /* each study once */
+    const struct dimse_keys *keys; /* without StudyDate and StudyTime */
+    const char *from, *to;         /* StudyDate, YYYYMMDD, both included; NULL = open */
+    dimse_row_fn *fn;              /* each study once */
     void *ctx;
 };
 /* All studies that match; split by date where the server cuts its answers. */

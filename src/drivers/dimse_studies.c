@@ -75,17 +75,21 @@ static int32_t date_of(int32_t day)
     return y * 10000 + m * 100 + doy - (153 * mp + 2) / 5 + 1;
 }
 
+/* YYYYMMDD; a day that no month has counts into the next one. */
+static int32_t read_date(const char *text)
+{
+    int32_t n = (int32_t)strtoll(text, NULL, 10);
+    int32_t m = n / 100 % 100;
+    return day_of(n / 10000, m < 1 ? 1 : VIVO_MIN(m, 12), n % 100);
+}
+
 static bool read_day(struct vivo_attrs row, int32_t *out)
 {
     char text[16];
     if (!vivo_attrs_text(row, VIVO_TAG_StudyDate, text, sizeof text) ||
-        strspn(text, "0123456789") != 8 || text[8])
+        strspn(text, "0123456789") != 8 || text[8] || strncmp(text, "1000", 4) < 0)
         return false;
-    int32_t n = (int32_t)strtoll(text, NULL, 10);
-    int32_t m = n / 100 % 100;
-    if (n < 10000101 || m < 1 || m > 12 || n % 100 < 1 || n % 100 > 31)
-        return false;
-    *out = day_of(n / 10000, m, n % 100);
+    *out = read_date(text);
     return true;
 }
 
@@ -196,14 +200,12 @@ static int ask_span(struct run *r, const struct span *span, struct answer *out)
     char date[24];
     char time[40];
     *out = (struct answer){.span = *span};
-    if (!r->s->dated) {
-        write_date(span, date);
-        vivo_dimse_keys_add(&keys, VIVO_TAG_StudyDate, date);
-        snprintf(time, sizeof time, "%02d%02d00-%02d%02d59.999999", span->first / 60,
-                 span->first % 60, span->last / 60, span->last % 60);
-        if (span->first > 0 || span->last < LAST_MINUTE)
-            vivo_dimse_keys_add(&keys, VIVO_TAG_StudyTime, time);
-    }
+    write_date(span, date);
+    vivo_dimse_keys_add(&keys, VIVO_TAG_StudyDate, date);
+    snprintf(time, sizeof time, "%02d%02d00-%02d%02d59.999999", span->first / 60,
+             span->first % 60, span->last / 60, span->last % 60);
+    if (span->first > 0 || span->last < LAST_MINUTE)
+        vivo_dimse_keys_add(&keys, VIVO_TAG_StudyTime, time);
     r->now = out;
     int rc = vivo_dimse_ask(r->s->d, &keys, take_study, r, &got, r->op);
     out->rows = got.rows;
@@ -320,19 +322,25 @@ static int settle(struct run *r, struct answer *a, unsigned depth)
     int rc = vivo_op_check(r->op);
     if (rc)
         return rc;
-    if (r->s->dated || depth > DEPTH_MAX || !part(a, spans))
+    if (depth > DEPTH_MAX || !part(a, spans))
         return cannot_part(a, &r->op->err);
     return settle_parts(r, a, spans, depth);
 }
 
 int vivo_dimse_studies(const struct dimse_studies *s, struct vivo_op *op)
 {
-    const struct span all = {OPEN_FROM, OPEN_TO, 0, LAST_MINUTE};
+    struct span all = {OPEN_FROM, OPEN_TO, 0, LAST_MINUTE};
     struct run r = {.s = s, .op = op};
     struct answer a;
+    if (s->from)
+        all.from = read_date(s->from);
+    if (s->to)
+        all.to = read_date(s->to);
+    if (all.from > all.to)
+        return 0;
     int rc = ask_span(&r, &all, &a);
     if (rc == 0 && may_be_cut(&r, &a)) {
-        if (a.refused && !s->dated)
+        if (a.refused && !s->from && !s->to)
             vivo_log(VIVO_LOG_WARN, "dimse",
                      "the server does not list all studies at once: asking by date, "
                      "studies without a date are not found");
