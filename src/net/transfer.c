@@ -42,6 +42,7 @@ static void start_reply(struct transfer *t)
     *t->reply = (struct vivo_net_reply){.content_length = -1, .total = -1};
     t->chunked = false;
     t->ranged = false;
+    t->relative = false;
 }
 
 /* "bytes 0-99/1234"; the total may be "*" (RFC 9110 section 14.4). */
@@ -89,6 +90,9 @@ static size_t on_header(char *line, size_t size, size_t nmemb, void *ctx)
         snprintf(r->etag, sizeof r->etag, "%.127s", value);
     else if (header_value(line, len, "Set-Cookie", value, sizeof value))
         add_cookie(r, value);
+    else if (header_value(line, len, "Location", value, sizeof value))
+        t->relative =
+            strncmp(value, "//", 2) != 0 && !memchr(value, ':', strcspn(value, "/?#"));
     else if (header_value(line, len, "Warning", value, sizeof value))
         snprintf(r->warning, sizeof r->warning, "%.127s", value);
     else if (header_value(line, len, "Transfer-Encoding", value, sizeof value))
@@ -187,6 +191,18 @@ bool vivo_transfer_is_silent(struct transfer *t, int64_t now_ms)
     return t->silent;
 }
 
+/* What libcurl makes of a relative Location holds the user and password of netrc, if
+ * they were sent: they are no part of the address, and those of a server are refused.
+ */
+static void drop_user(char *url)
+{
+    char *host = strstr(url, "://");
+    char *end = host ? host + 3 + strcspn(host + 3, "/?#") : NULL;
+    char *at = host ? memrchr(host, '@', (size_t)(end - host)) : NULL;
+    if (at)
+        memmove(host + 3, at + 1, strlen(at + 1) + 1);
+}
+
 void vivo_transfer_end(struct transfer *t, int code)
 {
     char *redirect = NULL;
@@ -198,6 +214,8 @@ void vivo_transfer_end(struct transfer *t, int code)
     curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &redirect);
     t->retry_after = retry_after;
     t->redirect = redirect ? strdup(redirect) : NULL;
+    if (t->redirect && t->relative)
+        drop_user(t->redirect);
 }
 
 /* ---- what it means ---------------------------------------------------------- */

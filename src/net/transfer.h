@@ -42,6 +42,7 @@ struct transfer {
     int64_t seen;        /* bytes both ways at last_ms */
     bool chunked;        /* Transfer-Encoding tells where the body ends */
     bool ranged;         /* Content-Range begins where it was asked to */
+    bool relative;       /* Location names no host: libcurl writes it, with user */
     bool delivered;      /* bytes went to the sink */
     bool denied;         /* FTP: the last refusal spoke of permission */
     bool silent;         /* ended because nothing came any more */

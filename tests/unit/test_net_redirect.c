@@ -113,6 +113,25 @@ static void test_netrc_password_is_sent(void **state)
     vivo_buf_free(&r.body);
 }
 
+static void test_relative_redirect_keeps_netrc_and_goes_on(void **state)
+{
+    (void)state;
+    char path[32];
+    write_netrc(path, 0600);
+    struct server s = {
+        .answers = {"HTTP/1.1 302 x\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n",
+                    OK_BODY},
+        .nanswers = 2};
+    struct result r;
+    const struct vivo_net_config cfg = {.timeout_ms = 5000, .netrc = path};
+    fetch_answers(&cfg, &s, &r);
+    unlink(path);
+    assert_int_equal(r.rc, 0);
+    assert_non_null(strstr(s.asked[1], "GET /b "));
+    assert_non_null(strstr(s.asked[1], "Authorization: Basic dTE6cDE=\r\n"));
+    vivo_buf_free(&r.body);
+}
+
 static void test_netrc_readable_by_others_is_eperm(void **state)
 {
     (void)state;
@@ -137,6 +156,7 @@ int main(void)
         cmocka_unit_test(test_redirect_at_home_keeps_credentials),
         cmocka_unit_test(test_redirects_to_other_schemes_and_loops_fail),
         cmocka_unit_test(test_netrc_password_is_sent),
+        cmocka_unit_test(test_relative_redirect_keeps_netrc_and_goes_on),
         cmocka_unit_test(test_netrc_readable_by_others_is_eperm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
