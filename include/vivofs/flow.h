@@ -32,6 +32,7 @@ struct vivo_flow_config {
     bool offline;       /* answer from catalog and store only */
     bool no_search;     /* queries are answered from listings alone */
     bool lazy;          /* remote: nothing is listed before it is wanted */
+    bool closed;        /* browse=no: studies by narrow queries only, else -EPERM */
     /* Called, from a job thread, after what is shown has changed. */
     void (*changed)(void *ctx);
     void *ctx;
@@ -45,6 +46,7 @@ int vivo_flow_start(struct vivo_flow *f, struct vivo_err *err);
 void vivo_flow_close(struct vivo_flow *f);
 
 const char *vivo_flow_name(const struct vivo_flow *f);
+bool vivo_flow_closed(const struct vivo_flow *f); /* as in the configuration */
 struct vivo_catalog *vivo_flow_catalog(struct vivo_flow *f);
 const struct vivo_deid *vivo_flow_deid(const struct vivo_flow *f);
 const struct vivo_driver *vivo_flow_driver(const struct vivo_flow *f);

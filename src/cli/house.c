@@ -20,6 +20,7 @@ struct wing { /* one archive */
     char *bearer;
     struct vivo_net *net; /* with its own credentials and proxy; NULL when local */
     char *catalog_path;   /* NULL = temporary */
+    bool closed;          /* browse=no */
     struct vivo_archive *archive; /* until a flow owns it */
 };
 
@@ -193,6 +194,10 @@ static int open_wing(struct house *h, struct wing *w, struct vivo_err *err)
 {
     const struct options *o = &w->source->options;
     bool remote = vivo_driver_needs_net(w->source->location);
+    w->closed = strcmp(o->browse, "no") == 0;
+    if (!w->closed && strcmp(o->browse, "yes") != 0)
+        return vivo_fail(err, EINVAL, "option browse: '%s' is neither yes nor no",
+                         o->browse);
     int rc = make_deid(w, err);
     if (!rc)
         rc = read_bearer(w, err);
@@ -272,6 +277,7 @@ static int start_flow(struct house *h, size_t i, const struct house_hooks *hooks
         .offline = o->offline,
         .no_search = pushdown && !strcmp(pushdown, "0"),
         .lazy = hooks->lazy,
+        .closed = w->closed,
         .changed = hooks->changed,
         .ctx = hooks->ctx,
     };

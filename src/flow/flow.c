@@ -127,6 +127,8 @@ static struct flight_plan list_plan(enum vivo_level level, vivo_row row, bool ke
 
 void flow_list_in_background(struct vivo_flow *f, enum vivo_level level, vivo_row row)
 {
+    if (f->closed && level <= VIVO_LEVEL_COLLECTION)
+        return;
     struct flight_plan plan = list_plan(level, row, true);
     flight_join(f, &plan, NULL);
 }
@@ -137,6 +139,11 @@ int flow_copy_entry(void *ctx, const struct vivo_entry *e)
     *out = *e;
     out->name = NULL;
     return 0;
+}
+
+bool vivo_flow_closed(const struct vivo_flow *f)
+{
+    return f->closed;
 }
 
 /* Levels that the driver lists together with something above need no listing. */
@@ -193,6 +200,11 @@ int vivo_flow_list(struct vivo_flow *f, enum vivo_level level, vivo_row row,
                    struct vivo_op *op)
 {
     struct vivo_entry e = {0};
+    if (f->closed && level <= VIVO_LEVEL_COLLECTION)
+        return vivo_fail(&op->err, EPERM,
+                         "%s: browse=no: patients are not listed; ask with a query by "
+                         "StudyDate, PatientID or AccessionNumber",
+                         f->name);
     if (level != VIVO_LEVEL_NONE && !driver_lists(f, level))
         return 0;
     int rc = vivo_catalog_get(f->catalog, level, row, flow_copy_entry, &e, &op->err);
@@ -307,7 +319,8 @@ static void set_config(struct vivo_flow *f, const struct vivo_flow_config *cfg)
     f->store = cfg->store;
     f->local = cfg->archive->driver->caps & VIVO_CAP_LOCAL;
     f->offline = cfg->offline;
-    f->lazy = cfg->lazy;
+    f->closed = cfg->closed;
+    f->lazy = cfg->lazy || cfg->closed;
     f->timeout_ms = cfg->timeout_ms ? cfg->timeout_ms : TIMEOUT_MS;
     f->refresh_s = cfg->refresh_s ? cfg->refresh_s : REFRESH_S;
     f->changed = cfg->changed;

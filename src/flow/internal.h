@@ -95,7 +95,7 @@ struct vivo_flow {
     struct vivo_store *store;
     struct vivo_catalog *catalog;
     struct vivo_pool *pool;
-    bool local, offline, lazy;
+    bool local, offline, lazy, closed;
     int64_t timeout_ms, refresh_s;
     void (*changed)(void *ctx);
     void *changed_ctx;

@@ -95,7 +95,8 @@ static void remember_cost(const struct gather *g)
  * there" (DESIGN A5): an archive that misses a series it has listed is EIO. */
 static int verdict_of(int errnum)
 {
-    bool told = errnum == EINTR || errnum == ETIMEDOUT || errnum == EACCES;
+    bool told =
+        errnum == EINTR || errnum == ETIMEDOUT || errnum == EACCES || errnum == EPERM;
     return told ? errnum : EIO;
 }
 
@@ -300,11 +301,44 @@ static struct gather *new_gather(enum vivo_level level, vivo_row row,
     return g;
 }
 
+static bool is_narrow(const struct plan_search *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->matches[i].tag == VIVO_TAG_StudyDate ||
+            s->matches[i].tag == VIVO_TAG_PatientID ||
+            s->matches[i].tag == VIVO_TAG_AccessionNumber)
+            return true;
+    return false;
+}
+
+/* With browse=no every way to an object of the answer goes through a condition that a
+ * production system answers from an index. */
+static int check_narrow(const struct vivo_flow *f, const struct plan *plan,
+                        struct vivo_err *err)
+{
+    bool narrow = plan != NULL;
+    for (size_t i = 0; narrow && i < plan->npasses; i++) {
+        narrow = plan->passes[i].covered;
+        const struct plan_search *s = plan->passes[i].first;
+        for (; narrow && s; s = s->next)
+            narrow = is_narrow(s);
+    }
+    if (narrow)
+        return 0;
+    return vivo_fail(err, EPERM,
+                     "%s: browse=no: a query needs StudyDate, PatientID or "
+                     "AccessionNumber, of those that the de-identification shows as "
+                     "they are",
+                     f->name);
+}
+
 /* The top is listed before anything is asked of it, unless the archive can be asked
  * for what matches. */
 static int list_top(struct vivo_flow *f, const struct plan *plan, struct vivo_op *op)
 {
     struct vivo_entry e = {0};
+    if (f->closed)
+        return 0;
     if (plan &&
         !vivo_catalog_get(f->catalog, VIVO_LEVEL_NONE, 0, flow_copy_entry, &e, NULL) &&
         !e.listed)
@@ -350,7 +384,11 @@ static int select_learning(struct vivo_flow *f, enum vivo_level level, vivo_row 
 {
     struct vivo_selection *sel = NULL;
     struct plan *plan = push_plan(f, level, q);
-    int rc = list_top(f, plan, op);
+    int rc = f->closed && level <= VIVO_LEVEL_COLLECTION
+                 ? check_narrow(f, plan, &op->err)
+                 : 0;
+    if (!rc)
+        rc = list_top(f, plan, op);
     if (!rc)
         rc = select_known(f, level, row, q, members, plan, &sel, &op->err);
     if (rc) {

@@ -39,6 +39,9 @@ static int complete(struct vivo_tree *t, const struct node *dir,
             rc = vivo_catalog_whole(node_catalog(t, dir), dir->level, dir->row, *sel,
                                     &list, &op->err);
     }
+    /* There is nothing but what queries found: that is never the whole. */
+    if (dir->query && vivo_flow_closed(f) && dir->level <= VIVO_LEVEL_COLLECTION)
+        return rc;
     if (!rc && list)
         rc = vivo_flow_list(f, dir->level, dir->row, op);
     if (!rc || !*sel)
