@@ -84,6 +84,9 @@ typedef int xnat_row_fn(void *ctx, json_t *row, struct vivo_err *err);
  * the reply, for who asks in another way then. */
 int vivo_xnat_table(struct xnat *x, const char *what, const char *path, xnat_row_fn *fn,
                     void *ctx, int *status, struct vivo_op *op);
+/* The rows of a reply: -EBADMSG no whole table, -EIO fewer than it says. */
+int vivo_xnat_rows(const struct vivo_buf *body, xnat_row_fn *fn, void *ctx,
+                   struct vivo_op *op);
 /* The text of the first of these columns ("UID|xnat:imageScanData/UID") that the row
  * has with a value, without regard to case; "" = none, or longer than fits. */
 void vivo_xnat_text(const json_t *row, const char *columns, char *out, size_t cap);

@@ -194,6 +194,17 @@ static int take_rows(const struct found *f, xnat_row_fn *fn, void *ctx,
     return rc;
 }
 
+int vivo_xnat_rows(const struct vivo_buf *body, xnat_row_fn *fn, void *ctx,
+                   struct vivo_op *op)
+{
+    struct found f;
+    if (find_rows(body, &f))
+        return take_rows(&f, fn, ctx, op);
+    return vivo_fail(&op->err, EBADMSG,
+                     body->len ? "the reply is no whole table of XNAT's"
+                               : "an empty reply where a table belongs");
+}
+
 struct question {
     struct xnat *x;
     struct vivo_buf *body;
@@ -222,16 +233,11 @@ int vivo_xnat_table(struct xnat *x, const char *what, const char *path, xnat_row
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body = {0};
     struct vivo_net_reply reply = {0};
     struct question q = {x, &body};
-    struct found f;
     vivo_buf_init(&body, XNAT_TABLE_BYTES);
     int rc = vivo_xnat_ask(x, path, ask_table, &q, &reply, op);
     *status = reply.status;
-    if (rc == 0 && !find_rows(&body, &f))
-        rc = vivo_fail(&op->err, EBADMSG,
-                       body.len ? "the reply is no whole table of XNAT's"
-                                : "an empty reply where a table belongs");
     if (rc == 0)
-        rc = take_rows(&f, fn, ctx, op);
+        rc = vivo_xnat_rows(&body, fn, ctx, op);
     return rc < 0 && op->err.errnum == -rc ? vivo_fail_in(&op->err, "%s", what) : rc;
 }
 

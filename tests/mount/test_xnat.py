@@ -191,8 +191,8 @@ def test_rest_of_the_archive_stays_usable(server, knobs):
         assert len(m.files("x/demo_2")) == 12
 
 
-@pytest.mark.parametrize("label", ["../../etc", "a/b", "..", "\x07\n\x1b[2J", "q", "",
-                                   "Ä ö", "long", None, 7, ["a"], {"a": 1}], ids=repr)
+@pytest.mark.parametrize("label", ["../../etc", "..", "\x07\n\x1b[2J", "q", "", "long",
+                                   None, {"a": 1}], ids=repr)
 def test_no_label_leaves_the_tree(server, label):
     server(match="projects/DEMO1", field="subject_label",
            value=json.dumps("x" * 3000 if label == "long" else label))
