@@ -195,10 +195,10 @@ int vivo_ctp_put(struct vivo_rewrite *r, const struct vivo_node *node, uint32_t 
  * *from moves on. */
 int vivo_ctp_put_missing(struct vivo_rewrite *r, uint32_t *from, uint32_t until,
                          struct vivo_err *err);
-/* The patient's identifier that the script sets, if it tells patients apart; else
- * false. Both trimmed, UTF-8. */
-bool vivo_ctp_patient(const struct vivo_deid *d, const char *issuer, const char *id,
-                      char out[65]);
+/* The patient's identifier that the script sets, if it tells patients apart: 1; 0 = it
+ * has no say; -EPERM = it quarantines the object. Both trimmed, UTF-8. */
+int vivo_ctp_patient(const struct vivo_deid *d, const char *issuer, const char *id,
+                     char out[65]);
 int vivo_ctp_conformance(const struct vivo_deid *d, struct vivo_buf *out);
 
 #endif

@@ -411,14 +411,14 @@ static int whose(const struct vivo_ctp_row *row, const char *issuer, const char 
     return vivo_buf_printf(out, "%zu:%s%s", strlen(issuer), issuer, id);
 }
 
-bool vivo_ctp_patient(const struct vivo_deid *d, const char *issuer, const char *id,
-                      char out[65])
+int vivo_ctp_patient(const struct vivo_deid *d, const char *issuer, const char *id,
+                     char out[65])
 {
     const struct vivo_ctp_row *row =
         d->ctp ? vivo_ctp_find(d->ctp, VIVO_TAG_PatientID) : NULL;
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0}, original = {0};
     if (!row || row->leaks || !id[0] || whose(row, issuer, id, &original))
-        return false;
+        return 0;
     vivo_buf_init(&text, VALUE_MAX);
     struct vivo_ctp_eval e = {.c = d->ctp,
                               .key = d->key,
@@ -428,11 +428,13 @@ bool vivo_ctp_patient(const struct vivo_deid *d, const char *issuer, const char 
                               .charset = "ISO_IR 192",
                               .out = &text};
     vivo_ctp_run(&e, row->script);
+    if (!e.rc && e.verdict == VIVO_CTP_STOPPED)
+        return -EPERM;
     if (e.rc || e.verdict != VIVO_CTP_SET || !text.len || text.len > 64 ||
         memchr(text.data, '\\', text.len) ||
         !vivo_deid_valid("LO", text.data, text.len))
-        return false;
+        return 0;
     memcpy(out, text.data, text.len);
     out[text.len] = '\0';
-    return true;
+    return 1;
 }

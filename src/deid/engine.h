@@ -271,7 +271,7 @@ int vivo_rewrite_set(struct vivo_rewrite *r, struct vivo_err *err);
 /* The pseudonym of the PatientID among the siblings [first, end), "" without one. */
 int vivo_rewrite_patient(struct vivo_rewrite *r, uint32_t first, uint32_t end,
                          char out[22], struct vivo_err *err);
-/* What a script makes of it, "" where it has no say. */
+/* What a script makes of it, "" where it has no say. -EPERM: it quarantines. */
 int vivo_rewrite_identifier(struct vivo_rewrite *r, uint32_t first, uint32_t end,
                             char out[65], struct vivo_err *err);
 int vivo_script_identifier(const struct vivo_deid *d, const char *charset,

@@ -220,9 +220,12 @@ int vivo_script_identifier(const struct vivo_deid *d, const char *charset,
     int rc = utf8(charset, issuer, &a, err);
     if (!rc)
         rc = utf8(charset, id, &b, err);
-    if (!rc && !vivo_ctp_patient(d, (const char *)a.data, (const char *)b.data, out))
+    if (rc)
+        return rc;
+    int says = vivo_ctp_patient(d, (const char *)a.data, (const char *)b.data, out);
+    if (says <= 0)
         out[0] = '\0';
-    return rc;
+    return says < 0 ? vivo_fail(err, EPERM, "refused: the script quarantines it") : 0;
 }
 
 /* What names the patient among the siblings [first, end). */

@@ -290,8 +290,8 @@ static int put_patient(struct vivo_rewrite *r, const struct vivo_node *node,
     if (s->depth) {
         int rc = vivo_rewrite_patient(r, s->first, s->end, pseudonym, err);
         if (!rc)
-            rc = vivo_rewrite_identifier(r, s->first, s->end, shown, err);
-        if (rc)
+            rc = vivo_rewrite_identifier(r, s->first, s->end, shown, NULL);
+        if (rc && rc != -EPERM)
             return rc;
         text = shown[0] ? shown : pseudonym;
     }

@@ -113,12 +113,18 @@ def test_a_bad_script_is_told_at_once_with_its_line(site):
     assert done.returncode != 0 and "bad.script:2: @call" in done.stderr
 
 
-def test_a_miss_in_the_table_refuses_nothing_but_keeps_the_pseudonym(site):
+def test_a_miss_in_the_table_quarantines(site):
     (site / "lookup-table.properties").write_text("ptid/PLANTEDID4711=CASE-1\n")
     done = run(site, "deid", "--key", site / "key", "--profile",
                f"ctp:{site}/a.script", site / "in/MR_small.dcm", site / "o.dcm")
-    assert done.returncode == 0, done.stderr
-    assert pydicom.dcmread(site / "o.dcm").PatientID.startswith("P")
+    assert done.returncode != 0 and "quarantines" in done.stderr
+    assert not (site / "o.dcm").exists()
+    options = f"key={site}/key,cache=memory"
+    with Mount({"loc": site / "in"}, options, deid=f"ctp:{site}/a.script") as m:
+        assert len(glob.glob(f"{m.path}/loc/all/*/*/*/*.dcm")) == 3
+        with open(f"{m.path}/loc/all/.refused.csv") as f:
+            refused = f.read()
+        assert refused.count("script") == 1 and "4MR1" not in refused
 
 
 def test_a_dicomdir_is_rebuilt_over_what_was_written(site):
