@@ -29,10 +29,10 @@ class Bench:
         os.mkdir(self.mnt)
         self.env = dict(os.environ, HOME=self.dir + "/home")
 
-    def make(self, script, count):
+    def make(self, script, count, *more):
         out = "%s/%s%d" % (self.dir, script, count)
         subprocess.run(["/usr/bin/python3", "-W", "ignore", "%s/%s.py" % (LIB, script), out,
-                        str(count)], check=True)
+                        str(count), *map(str, more)], check=True)
         self.warm(out)
         return out
 
@@ -158,4 +158,5 @@ def main():
             b.close()
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
