@@ -56,8 +56,11 @@ struct vivo_intake {
 /* One condition that an archive may answer; several are a conjunction. It is true of an
  * object that has an equal value (ANY_OF: of one of `values`; with `wild` they may hold
  * * and ?) or one between values[0] and values[1], both included (RANGE; NULL = open
- * end). Case, spaces and precision are the archive's: what it says too much is sorted
- * out by who asked. Values are DICOM's spelling (StudyDate 20190131), never hidden. */
+ * end). Equal is meant as in queries: without case, spaces at the ends aside, numbers
+ * as numbers. What the archive says too much is sorted out by who asked; what it says
+ * too little is lost: where it minds case or does not know wildcards, a driver asks in
+ * another way or leaves the condition out. Values are printable ASCII without a
+ * backslash, dates YYYYMMDD; never of what is hidden or replaced. */
 enum vivo_match_kind { VIVO_MATCH_NONE, VIVO_MATCH_ANY_OF, VIVO_MATCH_RANGE };
 struct vivo_match {
     uint32_t tag;
@@ -66,7 +69,8 @@ struct vivo_match {
     const char *const *values;
     size_t n;
 };
-#define VIVO_MATCH_MAX 64 /* conditions of one search */
+#define VIVO_MATCH_MAX 64        /* conditions of one search */
+#define VIVO_MATCH_VALUES_MAX 64 /* values of one condition */
 
 /* Receives the bytes of one object. */
 struct vivo_delivery {
@@ -127,12 +131,18 @@ struct vivo_driver {
     int (*headers)(struct vivo_archive *self, const char *series_locator,
                    struct vivo_intake *in, struct vivo_op *op);
 
-    /* Optional: the tags that search() may narrow by, 0-terminated. */
+    /* Optional: the tags that search() may narrow by, 0-terminated: those of which the
+     * archive has every object's value, also where it stands in a functional group. */
     const uint32_t *searches;
     /* Optional: emits, as list() would, studies or series (records with their locators)
      * so that every object that meets all of `matches` is below one of them: complete
-     * or an error. It may emit more. Bit i of *answered: matches[i] narrowed what came;
-     * an archive that cannot tell leaves it out of the request and of the bits. */
+     * or an error. It may emit more. Where list() gives studies locators of their own,
+     * a series comes after its study; such a study is then there for these series
+     * alone, and one without any series for all that is in it. Bit i of *answered:
+     * matches[i] narrowed what came; an archive that cannot tell leaves it out of the
+     * request and of the bits. -ENOENT: it cannot be asked any of that, or refused, or
+     * what it says is not to be relied on; the caller lists instead. Other errors end
+     * the query. */
     int (*search)(struct vivo_archive *self, const struct vivo_match *matches, size_t n,
                   uint64_t *answered, struct vivo_intake *in, struct vivo_op *op);
 

@@ -35,6 +35,7 @@ struct keys {
 #define RECORD(t)                                                                      \
     "UPDATE " t " SET lookup = ?2, sealed = ?3, attrs = ?4, via = ?5, kept = 1"        \
     " WHERE id = ?1"
+#define KEEP(t) "UPDATE " t " SET kept = 1 WHERE id = ?1"
 #define EXISTS(t) "SELECT 1 FROM " t " WHERE id = ?1"
 #define OLD_ATTRS(t) "SELECT attrs FROM " t " WHERE id = ?1"
 
@@ -241,6 +242,20 @@ static enum vivo_level via_of(const struct vivo_put *put, enum vivo_level listin
     return (enum vivo_level)l;
 }
 
+/* A node that a search implies keeps the name that the record gave it, as one that a
+ * listing implies does once that is complete. */
+static int keep_name(struct vivo_writer *w, enum vivo_level level, vivo_row row,
+                     struct vivo_err *err)
+{
+    static const char *const sql[] = BY_LEVEL(KEEP);
+    sqlite3_stmt *st = vivo_catdb_stmt(&w->db, sql[level], err);
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, row);
+    return vivo_catdb_run(&w->db, st, err);
+}
+
 static int insert(struct vivo_writer *w, enum vivo_level via, enum vivo_level level,
                   vivo_row parent, const char *key, const struct vivo_put *put,
                   vivo_row *out, struct vivo_err *err)
@@ -265,6 +280,8 @@ static int insert(struct vivo_writer *w, enum vivo_level via, enum vivo_level le
     vivo_catdb_int(st, 8, via);
     rc = with_free_name(w, st, 3, name, key, err);
     w->dirty = true;
+    if (rc == 0 && put->lists)
+        rc = keep_name(w, level, id, err);
     *out = id;
     return rc;
 }

@@ -127,4 +127,6 @@ const struct vivo_driver vivo_driver_nbia = {
     .probe = probe,
     .list = vivo_nbia_list,
     .fetch = vivo_nbia_fetch,
+    .searches = vivo_nbia_searches,
+    .search = vivo_nbia_search,
 };

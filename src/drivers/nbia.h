@@ -33,6 +33,7 @@ struct nbia {
     char *bearer;          /* or NULL */
     atomic_int version;    /* enum nbia_version: the one that answers */
     atomic_bool old_image; /* single images come from v1 or v2 only */
+    atomic_bool folds;     /* PatientID is proven to be compared without case */
     struct nbia_bundles *bundles;
 };
 
@@ -115,6 +116,14 @@ int vivo_nbia_bundle_send(const struct nbia_bundle *b, const char *uid,
 
 int vivo_nbia_list(struct vivo_archive *self, enum vivo_level level, const char *parent,
                    struct vivo_intake *in, struct vivo_op *op);
+/* The record of a row of getSeries; attrs: room for its attributes. */
+int vivo_nbia_emit_series(struct nbia *n, struct vivo_intake *in,
+                          const char *collection, const char *row, size_t len,
+                          struct vivo_buf *attrs, struct vivo_err *err);
+extern const uint32_t vivo_nbia_searches[];
+int vivo_nbia_search(struct vivo_archive *self, const struct vivo_match *matches,
+                     size_t n, uint64_t *answered, struct vivo_intake *in,
+                     struct vivo_op *op);
 int vivo_nbia_fetch(struct vivo_archive *self, const char *locator,
                     struct vivo_delivery *to, struct vivo_op *op);
 

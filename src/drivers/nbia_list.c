@@ -181,28 +181,30 @@ static int take_any(struct listing *l, const char *object, size_t len)
     return add_row(l, "", object, len);
 }
 
-static int emit_series(struct listing *l, const struct row *r)
+int vivo_nbia_emit_series(struct nbia *n, struct vivo_intake *in,
+                          const char *collection, const char *row, size_t len,
+                          struct vivo_buf *attrs, struct vivo_err *err)
 {
     struct nbia_place s;
     char locator[NBIA_LOCATOR_MAX];
     char license[NBIA_LICENSE_MAX];
-    enum nbia_version version = (enum nbia_version)atomic_load(&l->n->version);
-    int rc = vivo_nbia_series(r->object, r->len, &s, &l->op->err);
-    vivo_buf_clear(&l->attrs);
+    enum nbia_version version = (enum nbia_version)atomic_load(&n->version);
+    int rc = vivo_nbia_series(row, len, &s, err);
+    vivo_buf_clear(attrs);
     if (rc == 0)
-        rc = vivo_nbia_attrs(r->object, r->len, version, &l->attrs, &l->op->err);
+        rc = vivo_nbia_attrs(row, len, version, attrs, err);
     if (rc)
         return rc;
-    memcpy(s.collection, l->parent.collection, sizeof s.collection);
+    snprintf(s.collection, sizeof s.collection, "%s", collection);
     vivo_nbia_place_write(&s, VIVO_LEVEL_SERIES, locator);
-    vivo_nbia_license(r->object, r->len, license, sizeof license);
+    vivo_nbia_license(row, len, license, sizeof license);
     const struct vivo_record rec = {.level = VIVO_LEVEL_SERIES,
                                     .locator = locator,
-                                    .collection = l->parent.collection,
+                                    .collection = collection,
                                     .license = license[0] ? license : NULL,
                                     .version = s.stamp[0] ? s.stamp : NULL,
-                                    .attrs = {l->attrs.data, l->attrs.len}};
-    return l->in->record(l->in, &rec, &l->op->err);
+                                    .attrs = {attrs->data, attrs->len}};
+    return in->record(in, &rec, err);
 }
 
 static int list_series(struct listing *l)
@@ -230,7 +232,9 @@ static int list_series(struct listing *l)
     for (size_t i = 0; rc == 0 && i < l->count; i++) {
         rc = vivo_op_check(l->op);
         if (rc == 0)
-            rc = emit_series(l, &l->rows[i]);
+            rc = vivo_nbia_emit_series(l->n, l->in, l->parent.collection,
+                                       l->rows[i].object, l->rows[i].len, &l->attrs,
+                                       &l->op->err);
     }
     return rc;
 }

@@ -333,13 +333,15 @@ static int check_narrow(const struct vivo_flow *f, const struct plan *plan,
 }
 
 /* The top is listed before anything is asked of it, unless the archive can be asked
- * for what matches. */
+ * for what matches. A list of collections is short, and what is in one can be listed
+ * only when it is known. */
 static int list_top(struct vivo_flow *f, const struct plan *plan, struct vivo_op *op)
 {
     struct vivo_entry e = {0};
+    bool short_top = f->archive->driver->lists & 1u << VIVO_LEVEL_COLLECTION;
     if (f->closed)
         return 0;
-    if (plan &&
+    if (plan && !short_top &&
         !vivo_catalog_get(f->catalog, VIVO_LEVEL_NONE, 0, flow_copy_entry, &e, NULL) &&
         !e.listed)
         return 0;

@@ -12,7 +12,11 @@
 #include "vivofs/driver.h"
 #include "vivofs/query.h"
 
-enum { PLAN_SEARCHES_MAX = 256, PLAN_VALUES_MAX = 64, PLAN_PASSES_MAX = 65 };
+enum {
+    PLAN_SEARCHES_MAX = 256,
+    PLAN_VALUES_MAX = VIVO_MATCH_VALUES_MAX,
+    PLAN_PASSES_MAX = 65
+};
 
 /* INSTANCE: what matches is itself what the search brings. STUDY, SERIES: it is in the
  * same study or series as something that the search brings. */

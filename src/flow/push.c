@@ -195,6 +195,14 @@ static int climb(struct vivo_flow *f, enum vivo_level *level, vivo_row *row,
     return 0;
 }
 
+/* Without one its children cannot be asked for. */
+static bool has_locator(struct vivo_flow *f, enum vivo_level level, vivo_row row)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
+    vivo_buf_init(&locator, 64 * 1024);
+    return !vivo_catalog_locator(f->catalog, level, row, &locator, NULL, NULL);
+}
+
 /* The studies of the series that were found, ascending. */
 static size_t studies_of(struct vivo_flow *f, const struct search_rows *found,
                          vivo_row *out)
@@ -234,7 +242,8 @@ static int settle(struct vivo_flow *f, struct job *j, struct made *m)
         }
         if (climb(f, &level, &row, VIVO_MIN(lift, level)))
             continue; /* removed meanwhile */
-        m->unable = m->unable || level == VIVO_LEVEL_NONE;
+        m->unable = m->unable || level == VIVO_LEVEL_NONE ||
+                    (level != found->items[i].level && !has_locator(f, level, row));
         m->rows[m->n++] = row;
     }
     m->n = sort_rows(m->rows, m->n);

@@ -36,6 +36,8 @@ base.DEFAULTS.update({
     "no_single": "",        # versions without getSingleImage: 404
     "single_500": 0,        # getSingleImage fails although the image is there
     "order": "random",      # of rows; NBIA never sorts
+    "minds_case": 0,        # PatientID as it is written
+    "ignore_keys": "",      # parameters that are as if they were not there
     "drop": "",             # these columns are null, and so left out
     "empty_call": "",       # this call answers 200 and nothing
     "sop_drop": 0,          # so many instances are not listed
@@ -70,6 +72,9 @@ COPIED = ("SeriesInstanceUID StudyInstanceUID Modality ProtocolName SeriesDescri
 # call: (parameters, required); v4 refuses others with 400.
 CALLS = {
     "getCollectionValues": ([], []),
+    "getModalityValues": (["Collection", "BodyPartExamined"], []),
+    "getBodyPartValues": (["Collection", "Modality"], []),
+    "getManufacturerValues": (["Collection", "Modality", "BodyPartExamined"], []),
     "getPatient": (["Collection", "PatientId"], []),
     "getPatientStudy": (["Collection", "PatientID", "StudyInstanceUID"], []),
     "getSeries": (["Collection", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
@@ -154,12 +159,21 @@ class Handler(base.Handler):
         names = BOTH + (V4 if version == "v4" else V1)
         return {n: row[n] for n in names if row.get(n) is not None}
 
+    def agree(self, version, name, have, want):
+        """Case matters for UIDs, and in v1 and v2 for what describes a series."""
+        if name in self.k["ignore_keys"].split(","):
+            return True
+        exact = name.endswith("UID") or (name == "PatientID" and self.k["minds_case"])
+        if version != "v4" and name in ("Modality", "BodyPartExamined", "Manufacturer"):
+            exact = True
+        return have == want if exact else have.lower() == want.lower()
+
     def matching(self, version, query):
         rows = []
         for series in self.server.members:
             row = self.series_row(version, series)
-            if all(row.get(name, "").lower() == value.lower() if name == "Collection"
-                   else row.get(name) == value for name, value in query.items()):
+            if all(self.agree(version, name, row.get(name, ""), value)
+                   for name, value in query.items()):
                 rows.append(row)
         if self.k["other_case"] and "Collection" in query:
             rows += [dict(r, Collection=r["Collection"].swapcase(),
@@ -234,6 +248,19 @@ class Handler(base.Handler):
     def getCollectionValues(self, _version, _query):
         names = set(self.server.collection.values())
         return self.rows([{"Collection": n} for n in names])
+
+    def values_of(self, version, query, column):
+        rows = {r.get(column) for r in self.matching(version, query)} - {None}
+        return self.rows([{column: v} for v in sorted(rows)])
+
+    def getModalityValues(self, version, query):
+        return self.values_of(version, query, "Modality")
+
+    def getBodyPartValues(self, version, query):
+        return self.values_of(version, query, "BodyPartExamined")
+
+    def getManufacturerValues(self, version, query):
+        return self.values_of(version, query, "Manufacturer")
 
     def getPatient(self, version, query):
         rows = []
