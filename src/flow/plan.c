@@ -132,7 +132,8 @@ static uint32_t tag_of(const struct vivo_query_path *path)
 {
     bool plain = path->nsteps == 1 && !path->any_depth && !path->steps[0].creator &&
                  path->computed == VIVO_VIRTUAL_NONE;
-    return plain ? path->steps[0].tag : 0;
+    bool own = plain && !(path->steps[0].tag >> 16 & 1); /* groups of makers are odd */
+    return own ? path->steps[0].tag : 0;
 }
 
 static struct alternatives one_match(struct planner *p, const struct vivo_match *m,
