@@ -288,6 +288,14 @@ static int cannot_part(const struct answer *a, struct vivo_err *err)
                      a->rows);
 }
 
+/* Limits are round numbers: 100, 500, 1024. Of an answer that cannot be tried in parts
+ * that is all there is to judge by. */
+static bool is_round(const struct run *r, size_t n)
+{
+    unsigned cap = __atomic_load_n(&r->s->d->cap, __ATOMIC_RELAXED);
+    return cap ? n >= cap : n % 10 == 0 || (n & (n - 1)) == 0;
+}
+
 static int settle(struct run *r, struct answer *a, unsigned depth);
 
 /* Both parts, then what is still too long of them. */
@@ -299,15 +307,18 @@ static int settle_parts(struct run *r, struct answer *a, const struct span spans
     int rc = 0;
     for (int i = 0; rc == 0 && i < 2; i++)
         rc = ask_span(r, &spans[i], &parts[i]);
-    bool cut = a->refused || parts[0].refused || parts[1].refused || r->seen.n > before;
-    if (rc == 0 && cut && !a->refused && (r->s->d->cap == 0 || a->rows < r->s->d->cap))
+    bool more = r->seen.n > before;
+    bool cut = a->refused || parts[0].refused || parts[1].refused || more;
+    /* A part as long as the whole proves nothing. */
+    bool proof = parts[0].rows < a->rows && parts[1].rows < a->rows;
+    if (rc == 0 && more && !a->refused && (r->s->d->cap == 0 || a->rows < r->s->d->cap))
         __atomic_store_n(&r->s->d->cap, (unsigned)a->rows, __ATOMIC_RELAXED);
-    if (rc == 0 && cut && a->undated > 0)
+    if (rc == 0 && a->undated > 0 && (cut || is_round(r, a->rows)))
         rc = vivo_fail(&r->op->err, EIO,
                        "the server cuts its answers at %zu studies, and there are some "
                        "without a date or time, which cannot be asked for apart",
                        a->rows);
-    for (int i = 0; rc == 0 && cut && i < 2; i++)
+    for (int i = 0; rc == 0 && (cut || !proof) && i < 2; i++)
         if (may_be_cut(r, &parts[i]))
             rc = settle(r, &parts[i], depth + 1);
     free(parts[0].days);
@@ -323,7 +334,7 @@ static int settle(struct run *r, struct answer *a, unsigned depth)
     if (rc)
         return rc;
     if (depth > DEPTH_MAX || !part(a, spans))
-        return cannot_part(a, &r->op->err);
+        return a->refused || is_round(r, a->rows) ? cannot_part(a, &r->op->err) : 0;
     return settle_parts(r, a, spans, depth);
 }
 

@@ -187,7 +187,7 @@ static int not_connected(vivo_dimse *d, const vivo_dimse_config *cfg,
         reason = "it closed the connection";
     bool late = strstr(why.text(), "imeout") || strstr(why.text(), "timed out");
     if (late)
-        reason = "no answer to the connection";
+        reason = "no answer";
     snprintf(text, sizeof text, "%.100s port %u: %s", cfg->host, cfg->port, reason);
     return d->patience.fail(late ? ETIMEDOUT : EIO, text);
 }

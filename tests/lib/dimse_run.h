@@ -61,8 +61,8 @@ VIVO_UNUSED static int list_all(struct vivo_archive *a, struct gathering *g,
     return rc;
 }
 
-static int note_meta(void *ctx, enum vivo_dcm_event event,
-                     const struct vivo_dcm_elem *e, struct vivo_err *err)
+VIVO_UNUSED static int note_meta(void *ctx, enum vivo_dcm_event event,
+                                 const struct vivo_dcm_elem *e, struct vivo_err *err)
 {
     char(*meta)[VIVO_UID_MAX + 1] = ctx; /* class, instance, syntax */
     (void)err;
@@ -76,8 +76,8 @@ static int note_meta(void *ctx, enum vivo_dcm_event event,
 }
 
 /* The file as it should come: its data set behind a meta of our own. */
-static int as_fetched(const struct vivo_buf *file, const char *uid,
-                      struct vivo_buf *out)
+VIVO_UNUSED static int as_fetched(const struct vivo_buf *file, const char *uid,
+                                  struct vivo_buf *out)
 {
     char meta[3][VIVO_UID_MAX + 1] = {"", "", ""};
     struct vivo_mem_reader r;

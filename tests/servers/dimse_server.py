@@ -1,0 +1,303 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A PACS with faults: DICOM's upper layer (PS3.8), C-FIND and C-GET, as far as the tests
+of the driver need them. How it behaves is in the AE title that it is called by:
+
+    WHOLE    150 studies on 50 days, all in one answer
+    CAP      cuts every answer at 60, without a word; so do ONEDAY (all at one time of one
+             day) and UNDATED (some have no date)
+    REFUSE   A700 to what has more than 60 answers
+    WARN     B001 at the end of every answer
+    FEWER    says that a study has 3 series and lists 2
+    SILENT   takes the association and never answers; SILENTA does not even take it
+    GARBAGE  answers what is no DICOM         ABORT     aborts in the middle of an object
+    OTHER    sends another object             FAILED    fails to send it
+    NOTHING  accepts no context               LATIN     names in ISO_IR 100
+
+Prints HOST:PORT as its first line and runs until its standard input ends.
+"""
+import socket
+import socketserver
+import struct
+import sys
+import threading
+
+CAP = 60
+IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
+FIND, GET = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.3"
+CT = "1.2.840.10008.5.1.4.1.1.2"
+LEVEL, CHARSET, DATE, TIME = 0x00080052, 0x00080005, 0x00080020, 0x00080030
+NAME, PATIENT = 0x00100010, 0x00100020
+STUDY, SERIES, SOP, SOP_CLASS = 0x0020000D, 0x0020000E, 0x00080018, 0x00080016
+N_SERIES = 0x00201206
+VRS = {DATE: "DA", TIME: "TM", NAME: "PN", PATIENT: "LO", LEVEL: "CS", CHARSET: "CS",
+       N_SERIES: "IS", 0x00080060: "CS", 0x00200013: "IS"}
+
+
+def studies(title):
+    for i in range(150):
+        day = "200%d%02d%02d" % (i % 10, i // 10 % 12 + 1, i % 5 + 1)
+        if title == "ONEDAY":
+            day = "20200101"
+        if title == "UNDATED" and i % 50 == 0:
+            day = ""
+        yield {DATE: day, TIME: "1030%02d" % (i % 60), STUDY: "1.2.%d" % (i + 1),
+               PATIENT: "P%03d" % (i % 40), N_SERIES: "3",
+               NAME: "Müller^Jürgen" if title == "LATIN" else "Doe^%d" % i}
+
+
+def in_range(value, key):
+    if "-" not in key:
+        return value == key
+    low, high = key.split("-")
+    return bool(value) and (not low or value >= low) and (not high or value <= high)
+
+
+def like(value, key):
+    return len(value) == len(key) and all(k in ("?", v) for v, k in zip(value, key))
+
+
+def matches(row, keys):
+    if keys.get(DATE) and not in_range(row[DATE], keys[DATE]):
+        return False
+    if keys.get(TIME) and not in_range(row[TIME], keys[TIME]):
+        return False
+    if keys.get(PATIENT) and not like(row[PATIENT], keys[PATIENT]):
+        return False
+    return not keys.get(STUDY) or row[STUDY] in keys[STUDY].split("\\")
+
+
+def find(title, keys):
+    if keys[LEVEL] == "STUDY":
+        return [r for r in studies(title) if matches(r, keys)]
+    if keys[LEVEL] == "SERIES":
+        return [{STUDY: keys[STUDY], SERIES: keys[STUDY] + ".%d" % i, 0x00080060: "CT"}
+                for i in range(1, 3)]
+    return [{SOP: keys[SERIES] + ".%d" % i, SOP_CLASS: CT, 0x00200013: str(i)}
+            for i in range(1, 3)]
+
+
+# ---- data sets ---------------------------------------------------------------
+
+
+def element(tag, value, vr=None):
+    """Implicit little endian; with a VR explicit."""
+    data = value if isinstance(value, bytes) else value.encode("latin-1")
+    data += (b"\0" if tag in (STUDY, SERIES, SOP, SOP_CLASS) else b" ") * (len(data) % 2)
+    head = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
+    if vr is None:
+        return head + struct.pack("<I", len(data)) + data
+    return head + vr.encode() + struct.pack("<H", len(data)) + data
+
+
+def write_row(row, level, title):
+    row = dict(row)
+    row[LEVEL] = level
+    if title == "LATIN":
+        row[CHARSET] = "ISO_IR 100"
+    return b"".join(element(t, row[t], VRS.get(t, "UI")) for t in sorted(row))
+
+
+def read_keys(data):
+    keys, at = {}, 0
+    while at + 8 <= len(data):
+        group, number, vr, n = struct.unpack_from("<HH2sH", data, at)
+        keys[group << 16 | number] = data[at + 8:at + 8 + n].decode("utf-8").rstrip(" \0")
+        at += 8 + n
+    return keys
+
+
+def read_command(data):
+    out, at = {}, 0
+    while at + 8 <= len(data):
+        group, number, n = struct.unpack_from("<HHI", data, at)
+        value = data[at + 8:at + 8 + n]
+        out[number] = struct.unpack("<H", value)[0] if n == 2 else value
+        at += 8 + n
+    return out
+
+
+def write_command(fields):
+    body = b""
+    for number in sorted(fields):
+        value = fields[number]
+        raw = struct.pack("<H", value) if isinstance(value, int) else value.encode()
+        raw += b"\0" * (len(raw) % 2)
+        body += struct.pack("<HHI", 0, number, len(raw)) + raw
+    return struct.pack("<HHII", 0, 0, 4, len(body)) + body
+
+
+def an_object(uid):
+    return (element(SOP_CLASS, CT, "UI") + element(SOP, uid, "UI")
+            + element(0x00080060, "CT", "CS") + element(PATIENT, "P001", "LO")
+            + b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<I", 40000) + b"\1\2" * 20000)
+
+
+# ---- the upper layer -----------------------------------------------------------
+
+
+class Peer(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.contexts = {}
+        try:
+            while True:
+                kind, body = self.read_pdu()
+                if kind == 1 and not self.associate(body):
+                    return
+                if kind == 4:
+                    self.take_data(body)
+                if kind == 5:
+                    self.send_pdu(6, b"\0" * 4)
+                    return
+                if kind == 7:
+                    return
+        except (OSError, EOFError, struct.error):
+            return
+
+    def read_exactly(self, n):
+        data = b""
+        while len(data) < n:
+            more = self.request.recv(n - len(data))
+            if not more:
+                raise EOFError
+            data += more
+        return data
+
+    def read_pdu(self):
+        kind, _, n = struct.unpack(">BBI", self.read_exactly(6))
+        return kind, self.read_exactly(n)
+
+    def send_pdu(self, kind, body):
+        self.request.sendall(struct.pack(">BBI", kind, 0, len(body)) + body)
+
+    def associate(self, body):
+        self.title = body[4:20].decode().strip()
+        self.buffer = {0: b"", 1: b""}
+        if self.title == "SILENTA":
+            self.request.recv(1)
+            return False
+        if self.title == "GARBAGE":
+            self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\nno DICOM here")
+            return False
+        items, user, at = b"", b"", 68
+        while at < len(body):
+            kind, _, n = struct.unpack_from(">BBH", body, at)
+            item = body[at + 4:at + 4 + n]
+            if kind == 0x10:
+                items += body[at:at + 4 + n]
+            if kind == 0x20:
+                items += self.accept(item)
+            if kind == 0x50:
+                user = item
+            at += 4 + n
+        items += struct.pack(">BBH", 0x50, 0, len(user)) + user  # roles as proposed
+        self.send_pdu(2, body[:68] + items)
+        return True
+
+    def accept(self, item):
+        number, at, abstract, syntaxes = item[0], 4, "", []
+        while at < len(item):
+            kind, _, n = struct.unpack_from(">BBH", item, at)
+            uid = item[at + 4:at + 4 + n].decode().rstrip("\0")
+            if kind == 0x30:
+                abstract = uid
+            else:
+                syntaxes.append(uid)
+            at += 4 + n
+        good = EXPLICIT in syntaxes and self.title != "NOTHING"
+        if good:
+            self.contexts[number] = abstract
+        uid = (EXPLICIT if good else syntaxes[0]).encode()
+        body = (bytes([number, 0, 0 if good else 3, 0])
+                + struct.pack(">BBH", 0x40, 0, len(uid)) + uid)
+        return struct.pack(">BBH", 0x21, 0, len(body)) + body
+
+    def send_part(self, context, data, command, last=True):
+        head = struct.pack(">IBB", len(data) + 2, context, command | last << 1)
+        self.send_pdu(4, head + data)
+
+    def send_message(self, context, fields, data=None):
+        fields = {**fields, 0x0800: 0x0101 if data is None else 1}
+        self.send_part(context, write_command(fields), 1)
+        while data is not None:
+            part, data = data[:16000], data[16000:] or None
+            self.send_part(context, part, 0, data is None)
+
+    def take_data(self, body):
+        at = 0
+        while at < len(body):
+            n, context, flags = struct.unpack_from(">IBB", body, at)
+            self.buffer[flags & 1] += body[at + 6:at + 4 + n]
+            at += 4 + n
+            if flags == 3:
+                self.command = read_command(self.buffer[1])
+                self.buffer[1] = b""
+            elif flags == 2:
+                keys = read_keys(self.buffer[0])
+                self.buffer[0] = b""
+                self.serve(context, keys)
+
+    def serve(self, context, keys):
+        message = self.command[0x0110]
+        if self.title == "SILENT":
+            self.request.recv(1)
+            raise EOFError
+        if self.command[0x0100] == 0x20:
+            self.serve_find(context, keys, message)
+        elif self.command[0x0100] == 0x10:
+            self.serve_get(context, keys, message)
+
+    def serve_find(self, context, keys, message):
+        rows = find(self.title, keys)
+        status = 0xB001 if self.title == "WARN" else 0
+        if self.title == "REFUSE" and len(rows) > CAP:
+            rows, status = [], 0xA700
+        if self.title in ("CAP", "ONEDAY", "UNDATED"):
+            rows = rows[:CAP]
+        if self.title != "FEWER":
+            rows = [{t: v for t, v in r.items() if t != N_SERIES} for r in rows]
+        base = {0x0002: FIND, 0x0100: 0x8020, 0x0120: message}
+        for row in rows:
+            self.send_message(context, {**base, 0x0900: 0xFF00},
+                              write_row(row, keys[LEVEL], self.title))
+        self.send_message(context, {**base, 0x0900: status})
+
+    def serve_get(self, context, keys, message):
+        uid = keys[SOP]
+        base = {0x0002: GET, 0x0100: 0x8010, 0x0120: message}
+        ok = {**base, 0x0900: 0, 0x1021: 1, 0x1022: 0, 0x1023: 0}
+        if not uid.startswith(keys[SERIES]):
+            return self.send_message(context, {**base, 0x0900: 0})
+        if self.title == "FAILED":
+            return self.send_message(context, {**ok, 0x0900: 0xB000, 0x1021: 0, 0x1022: 1})
+        if self.title == "OTHER":
+            uid += ".9"
+        store = next(c for c, a in self.contexts.items() if a == CT)
+        rq = {0x0002: CT, 0x0100: 1, 0x0110: 7, 0x0700: 0, 0x1000: uid, 0x0800: 1}
+        if self.title == "ABORT":
+            self.send_part(store, write_command(rq), 1)
+            self.send_part(store, an_object(uid)[:20000], 0, False)
+            self.send_pdu(7, b"\0\0\0\0")
+            raise EOFError
+        self.send_message(store, rq, an_object(uid))
+        while self.read_pdu()[0] != 4:
+            pass
+        return self.send_message(context, ok)
+
+
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+
+def main():
+    server = Server(("127.0.0.1", 0), Peer)
+    server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print("127.0.0.1:%d" % server.server_address[1], flush=True)
+    while sys.stdin.buffer.read(4096):
+        pass
+
+
+if __name__ == "__main__":
+    main()
