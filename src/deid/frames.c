@@ -63,12 +63,14 @@ static int read_items(struct vivo_frames *f, struct vivo_reader *r, uint64_t off
     return 0;
 }
 
+static const char jp2_start[] = "\0\0\0\14jP  ", jxl_start[] = "\0\0\0\14JXL ";
+
 /* How frames of the codecs begin: SOI, SOC and SIZ, the signature box, JPEG XL. */
 static bool begins(const uint8_t *p)
 {
-    static const uint8_t starts[][4] = {{0xFF, 0x4F, 0xFF, 0x51}, {0, 0, 0, 12}};
-    return (p[0] == 0xFF && p[1] == 0xD8 && p[2] == 0xFF) || !memcmp(p, starts[0], 4) ||
-           !memcmp(p, starts[1], 4) || (p[0] == 0xFF && p[1] == 0x0A);
+    return (p[0] == 0xFF && p[1] == 0xD8 && p[2] == 0xFF) ||
+           !memcmp(p, "\xFF\x4F\xFF\x51", 4) || !memcmp(p, jp2_start, 8) ||
+           !memcmp(p, jxl_start, 8) || (p[0] == 0xFF && p[1] == 0x0A);
 }
 
 static int by_beginnings(struct vivo_frames *f, struct vivo_reader *r,
@@ -76,8 +78,8 @@ static int by_beginnings(struct vivo_frames *f, struct vivo_reader *r,
 {
     uint32_t frame = 0;
     for (uint32_t i = 0; i < f->n; i++) {
-        uint8_t head[4] = {0};
-        if (f->pieces[i].len >= 4) {
+        uint8_t head[8] = {0};
+        if (f->pieces[i].len >= sizeof head) {
             int rc = r->read(r, head, sizeof head, f->pieces[i].off, err);
             if (rc)
                 return rc;
@@ -151,7 +153,7 @@ static int clean_frame(struct vivo_scan *s, const char *syntax)
         return vivo_scan_jpeg(s);
     if (p[0] == 0xFF && p[1] == 0x4F)
         return vivo_scan_codestream(s, 0, s->len);
-    if (!memcmp(p, "\0\0\0\14jP  ", 8) || !memcmp(p, "\0\0\0\14JXL ", 8))
+    if (!memcmp(p, jp2_start, 8) || !memcmp(p, jxl_start, 8))
         return vivo_scan_boxes(s);
     bool rle = !strcmp(syntax, "1.2.840.10008.1.2.5");
     bool xl = !strncmp(syntax, "1.2.840.10008.1.2.4.11", 22) && p[0] == 0xFF;

@@ -229,7 +229,7 @@ int vivo_scan_boxes(struct vivo_scan *s)
         int rc = read_box(s, pos, s->len, &b, &found);
         if (rc)
             return rc;
-        if (!found) /* fewer bytes than a box has: padding */
+        if (!found || !b.type[0]) /* no box: padding */
             return vivo_scan_zero(s, pos, s->len - pos);
         if (!strcmp(b.type, "jp2h"))
             rc = header_box(s, &b);

@@ -210,8 +210,10 @@ static int try_wall(const char *what)
         return socket(AF_INET, SOCK_STREAM, 0) >= 0;
     if (!strcmp(what, "fork"))
         return fork() == 0;
-    if (!strcmp(what, "memory"))
-        return malloc(300u << 20) ? 0 : HELPER_MEMORY;
+    if (!strcmp(what, "memory")) {
+        void *volatile p = malloc(300u << 20);
+        return p ? 0 : HELPER_MEMORY;
+    }
     for (volatile unsigned i = 0;; i++) /* "time" */
         ;
 }
