@@ -82,6 +82,8 @@ static void default_name(const char *location, char name[VIVO_NAME_MAX + 1])
         const char *base = slash ? slash + 1 : location;
         if (*base && strlen(base) < sizeof word)
             memcpy(word, base, strlen(base) + 1);
+        if (!slash && strchr(word, ':')) /* "idc:" */
+            *strchr(word, ':') = '\0';
         if (is_file(location))
             cut_ending(word);
     }
