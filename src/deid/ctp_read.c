@@ -169,6 +169,8 @@ static void XMLCALL on_doctype(void *ctx, const XML_Char *name, const XML_Char *
 {
     struct reading *r = ctx;
     (void)name, (void)sysid, (void)pubid, (void)internal;
+    if (r->rc)
+        return;
     stop(r, vivo_script_fail(r->c, line_of(r), r->err,
                              "a script has no document type and no entities"));
 }
@@ -187,6 +189,8 @@ static void XMLCALL on_start(void *ctx, const XML_Char *name, const XML_Char **a
 {
     struct reading *r = ctx;
     r->depth++;
+    if (r->rc)
+        return;
     if (r->depth == 1) {
         if (strcmp(name, "script"))
             stop(r, vivo_script_fail(r->c, line_of(r), r->err,
@@ -211,7 +215,7 @@ static void XMLCALL on_start(void *ctx, const XML_Char *name, const XML_Char **a
 static void XMLCALL on_text(void *ctx, const XML_Char *s, int len)
 {
     struct reading *r = ctx;
-    if (r->depth == 2 && vivo_buf_add(&r->text, s, (size_t)len))
+    if (!r->rc && r->depth == 2 && vivo_buf_add(&r->text, s, (size_t)len))
         stop(r, vivo_script_fail(r->c, line_of(r), r->err, "its text is too long"));
 }
 
@@ -233,7 +237,8 @@ static void XMLCALL on_end(void *ctx, const XML_Char *name)
     struct reading *r = ctx;
     int rc = 0;
     (void)name;
-    if (r->depth-- != 2 || !r->enabled)
+    /* expat still ends an element in whose beginning it was stopped. */
+    if (r->depth-- != 2 || !r->enabled || r->rc)
         return;
     const char *text = trimmed(&r->text);
     if (!text)

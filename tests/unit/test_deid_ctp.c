@@ -420,6 +420,7 @@ static void test_what_cannot_be_honoured_is_refused_with_its_line(void **state)
         {"<e en=\"T\">x</e>", ":2: <e> without t"},
         {"<r en=\"T\" t=\"everything\"/>", ":2: cannot remove 'everything'"},
         {"<k en=\"T\" t=\"0009\"/>", "private groups cannot be kept"},
+        {"<r en=\"T\"/>", ":2: <r> without t"},
         {"<z en=\"T\" t=\"x\"/>", ":2: <z> has no place"},
         {"<e en=\"T\" t=\"00081030\">x", "not XML"},
         {"<e en=\"T\" t=\"00081030\">a</e>\n<e en=\"T\" t=\"00081030\">b</e>", "twice"},
