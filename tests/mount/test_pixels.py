@@ -3,6 +3,7 @@
 
 Oracles are DCMTK's and GDCM's command-line tools and pydicom, over pydicom's own test
 files, in each codec that people have."""
+import json
 import os
 import shutil
 import subprocess
@@ -117,6 +118,41 @@ def test_73_only_the_rectangle_is_blanked(name, key, script, tmp_path):
         assert ds.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
 
 
+@pytest.mark.parametrize("name", [n for n in CODECS if CODECS[n] and "dcmconv" not in CODECS[n]])
+def test_67_the_picture_is_the_same_without_its_comments(name, key, tmp_path):
+    out, decoded = tmp_path / "out.dcm", str(tmp_path / "decoded.dcm")
+    assert deid(key, source(name), out, profile="basic").returncode == 0
+    given, got = pydicom.dcmread(source(name)), pydicom.dcmread(out)
+    assert got.file_meta.TransferSyntaxUID == given.file_meta.TransferSyntaxUID
+    assert len(got.PixelData) == len(given.PixelData)
+    subprocess.run([*CODECS[name].split(), str(out), decoded], check=True, capture_output=True)
+    assert (frames(decoded) == frames(native(name, tmp_path))).all()
+
+
+def jpeg_with_comment(text):
+    ds = pydicom.dcmread(source("SC_rgb_dcmtk_+eb+cr.dcm"))
+    [frame] = generate_pixel_data_frame(ds.PixelData, 1)
+    comment = b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text
+    exif = b"\xff\xe1" + (len(text) + 8).to_bytes(2, "big") + b"Exif\0\0" + text
+    ds.PixelData = encapsulate([frame[:2] + exif + comment + frame[2:]])
+    return ds
+
+
+@pytest.mark.parametrize("profile", ["basic", "research", "limited"])
+def test_67_a_mount_shows_no_comment(profile, key, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    jpeg_with_comment(b"DOE^JANE 1234567").save_as(folder / "a.dcm")
+    with Mount({"loc": folder}, f"key={key},burned_in=allow", deid=profile) as m:
+        [path] = m.files("loc/all")
+        data = open(m / f"loc/all/{path}", "rb").read()
+    assert b"DOE" not in data and b"1234567" not in data and b"Exif" not in data
+    (tmp_path / "o.dcm").write_bytes(data)
+    subprocess.run(["dcmdjpeg", "+cn", tmp_path / "o.dcm", tmp_path / "n.dcm"], check=True)
+    want = native("SC_rgb_dcmtk_+eb+cr.dcm", tmp_path)
+    assert (frames(str(tmp_path / "n.dcm")) == frames(want)).all()
+
+
 @pytest.mark.parametrize("name", ["JPEG-lossy.dcm", "SC_rgb_dcmtk_+eb+cr.dcm"])
 def test_what_was_lossy_says_so_when_decoded(name, key, script, tmp_path):
     out = tmp_path / "out.dcm"
@@ -152,6 +188,45 @@ def test_73_burned_in_text_needs_a_rule_that_fits(key, tmp_path):
     rule.write_text('{ Manufacturer.equals("ACME") } (0,0,5,5)')
     assert deid(key, burned(tmp_path), out, "--pixels", rule).returncode == 0
     assert pydicom.dcmread(out).BurnedInAnnotation == "NO"
+
+
+def test_73_strict_asks_a_rule_to_speak_for_the_kind(key, tmp_path):
+    rule, out = tmp_path / "r", tmp_path / "out.dcm"
+    capture = source("SC_rgb_rle_2frame.dcm")
+    strict = ("--burned-in", "strict", "--pixels", rule)
+    rule.write_text('{ Modality.equals("none") } (0,0,5,5)')
+    assert deid(key, capture, out, *strict).returncode == 1
+    rule.write_text("{ true } nothing is burned in here")
+    assert deid(key, capture, out, *strict).returncode == 0
+    assert "BurnedInAnnotation" not in pydicom.dcmread(out)
+    rule.write_text("{ true } (0,0,5,5)")
+    assert deid(key, capture, out, *strict).returncode == 0
+    assert pydicom.dcmread(out).BurnedInAnnotation == "NO"
+
+
+def test_what_is_served_uncleaned_does_not_claim_the_option(key, tmp_path):
+    rule, out = tmp_path / "r", tmp_path / "out.dcm"
+    rule.write_text('{ Manufacturer.equals("OTHER") } (0,0,5,5)')
+    run = deid(key, burned(tmp_path), out, "--burned-in", "allow", "--pixels", rule)
+    assert run.returncode == 0, run.stderr
+    ds = pydicom.dcmread(out)
+    assert ds.BurnedInAnnotation == "YES"
+    assert "113101" not in [i.CodeValue for i in ds.DeidentificationMethodCodeSequence]
+
+
+def test_risk_is_counted_where_no_rule_takes_it_away(key, tmp_path):
+    folder, rule = tmp_path / "in", tmp_path / "r"
+    folder.mkdir()
+    for i, maker in enumerate(["ACME", "OTHER", "OTHER"]):
+        path = burned(tmp_path, Manufacturer=maker, SOPInstanceUID=f"1.2.3.{i}",
+                      BurnedInAnnotation=["YES", "YES", ""][i])
+        shutil.move(path, folder / f"{i}.dcm")
+    rule.write_text('{ Manufacturer.equals("ACME") } (0,0,5,5)')
+    with Mount({"loc": folder}, f"key={key},pixels={rule}",
+               deid="basic+clean-pixel-data") as m:
+        m.files("loc/all")
+        [archive] = json.load(open(m / ".vivofs/status.json"))["archives"]
+        assert (archive["refused"], archive["at_risk"]) == (1, 1)
 
 
 @pytest.mark.parametrize("planar", [0, 1])
