@@ -131,13 +131,17 @@ static int apply_options(struct source *s, const struct preset *p,
 }
 
 /* "pacs=dimse://…": a preset of a kind of archive, whose sources are one's own, is
- * named in front of the source. */
-static int load_kind(struct source *s, struct preset *p, struct vivo_err *err)
+ * named in front of the source. It is of one protocol; another archive may well bear
+ * its name. */
+static int load_kind(struct source *s, const char *where, struct preset *p,
+                     struct vivo_err *err)
 {
     int rc = s->name[0] ? preset_load(s->name, p, err) : -ENOENT;
     if (rc == -ENOENT && !err->errnum)
         return 0;
-    if (!rc && (p->source[0] || !p->kind)) {
+    const char *protocol = p->protocol ? p->protocol : "";
+    if (!rc &&
+        (p->source[0] || !p->kind || strncmp(where, protocol, strlen(protocol)) != 0)) {
         preset_free(p);
         return 0;
     }
@@ -169,7 +173,7 @@ int source_parse(const char *text, const char *const *option_texts, size_t nopti
         where = p.source;
         rc = check_preset(&p, err);
     } else if (rc == -ENOENT && !err->errnum) {
-        rc = is_url(where) ? load_kind(out, &p, err) : 0;
+        rc = is_url(where) ? load_kind(out, where, &p, err) : 0;
     }
     if (!rc)
         rc = locate(where, out, err);
