@@ -90,6 +90,7 @@ static void help(FILE *to)
                 commands[i].usage);
     fputs("\nSOURCE is a folder, a .zip or .tar[.gz] file, a DICOMDIR,\n"
           "dicomweb+http(s)://HOST[:PORT]/dicom-web,\n"
+          "dimse://[OUR-AE@]HOST:PORT/ITS-AE (PACS),\n"
           "nbia+https://HOST/nbia-api, or a preset (`vivofs archives`).\n"
           "\nOptions of -o:\n",
           to);

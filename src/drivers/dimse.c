@@ -171,6 +171,7 @@ const struct vivo_driver vivo_driver_dimse = {
     .name = "dimse",
     .summary = "PACS (DICOM C-FIND, C-GET, C-MOVE)",
     .schemes = "dimse dimses",
+    .caps = VIVO_CAP_HEADERS,
     .lists = 1u << VIVO_LEVEL_NONE | 1u << VIVO_LEVEL_STUDY | 1u << VIVO_LEVEL_SERIES,
     .listed = listed,
     .open = open_dimse,
@@ -178,6 +179,7 @@ const struct vivo_driver vivo_driver_dimse = {
     .probe = probe,
     .list = vivo_dimse_list,
     .fetch = vivo_dimse_fetch,
+    .headers = vivo_dimse_headers,
     .searches = vivo_dimse_searches,
     .search = vivo_dimse_search,
 };

@@ -128,6 +128,8 @@ int vivo_dimse_fetch(struct vivo_archive *self, const char *locator,
 int vivo_dimse_search(struct vivo_archive *self, const struct vivo_match *matches,
                       size_t n, uint64_t *answered, struct vivo_intake *in,
                       struct vivo_op *op);
+int vivo_dimse_headers(struct vivo_archive *self, const char *series,
+                       struct vivo_intake *in, struct vivo_op *op);
 extern const uint32_t vivo_dimse_searches[];
 
 /* Fields of each level, asked for and listed; 0-terminated (dimse_list.c). */

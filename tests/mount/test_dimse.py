@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mounts over a real dcmqrscp: de-identified, browsed or not."""
+import errno
+import os
+
+import pydicom
+import pytest
+
+import synthetic
+from dcmqrscp import Dcmqrscp
+from vivomount import Mount
+
+
+@pytest.fixture(scope="module")
+def pacs(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("pacs"))
+    synthetic.make(folder, patients=2, studies=2, series=2, instances=2)
+    with Dcmqrscp(folder) as server:
+        yield server
+
+
+def files(top):
+    return sorted(os.path.join(where, name) for where, _, names in os.walk(top)
+                  for name in names if name.endswith(".dcm"))
+
+
+def refused(path):
+    with pytest.raises(OSError) as e:
+        os.listdir(path)
+    return e.value.errno
+
+
+def test_names_and_bytes_are_de_identified(pacs):
+    with Mount({"h": pacs.source}, "rate=100,cache=memory", deid="basic") as m:
+        found = files(m / "h/all")
+        assert len(found) == 16
+        assert "PAT0" not in "".join(found) and "Doe" not in "".join(found)
+        for path in found[:2]:
+            with open(path, "rb") as f:
+                data = f.read()
+            assert len(data) == os.stat(path).st_size
+            assert b"PAT0" not in data and b"Doe" not in data and b"ACC0" not in data
+            ds = pydicom.dcmread(path)
+            assert ds.PatientIdentityRemoved == "YES" and len(ds.PixelData) == 128
+
+
+def test_objects_are_what_the_server_holds(pacs):
+    with Mount({"h": pacs.source}, "rate=100,cache=memory") as m:
+        path = files(m / "h/q/PatientID=PAT0000 and InstanceNumber=2 and Modality=MR")[0]
+        ds = pydicom.dcmread(path)
+        original = next(o for o in map(pydicom.dcmread, map(
+            lambda n: os.path.join(pacs.folder, n),
+            filter(lambda n: n.endswith(".dcm"), os.listdir(pacs.folder))))
+            if o.SOPInstanceUID == ds.SOPInstanceUID)
+        assert ds == original
+
+
+def test_query_of_headers_equals_brute_force(pacs):
+    with Mount({"h": pacs.source}, "rate=200,cache=memory") as m:
+        query = "StudyDate=202001 and SliceThickness>1.1 and Modality=MR"
+        found = {os.path.basename(p) for p in files(m / ("h/q/" + query))}
+        want = set()
+        for path in files(m / "h/all"):
+            ds = pydicom.dcmread(path)
+            if (ds.StudyDate.startswith("202001") and ds.SliceThickness > 1.1
+                    and ds.Modality == "MR"):
+                want.add(os.path.basename(path))
+        assert found == want and len(want) == 4
+
+
+def test_pacs_that_is_not_browsed_answers_narrow_queries_only(pacs):
+    with Mount({"pacs": pacs.source}, "rate=100") as m:   # the options of the preset
+        assert refused(m / "pacs") == errno.EPERM
+        assert refused(m / "pacs/all") == errno.EPERM
+        assert refused(m / "pacs/q/Modality=CT") == errno.EPERM
+        with open(m / "pacs/q/Modality=CT/.error") as f:
+            assert "AccessionNumber" in f.read()
+        assert refused(m / "pacs/q/PatientID=PAT0001 or Modality=CT") == errno.EPERM
+        assert os.listdir(m / "pacs/q/PatientID=pat0001/all") == ["PAT0001"]
+        assert len(files(m / "pacs/q/StudyDate=20200101")) == 4
+        assert len(files(m / "pacs/q/AccessionNumber=ACC0101 and Modality=CT")) == 2
+        assert len(files(m / "pacs/q/StudyDate=2019")) == 0
+
+
+def test_hidden_values_are_never_asked_for(pacs):
+    with Mount({"pacs": pacs.source}, "rate=100", deid="basic") as m:
+        assert refused(m / "pacs/q/PatientID=PAT0001") == errno.EPERM
+        assert os.listdir(m / "pacs/q/StudyDate=2020") == [".error"]
+    with Mount({"pacs": pacs.source}, "rate=100", deid="basic+retain-full-dates") as m:
+        assert len(files(m / "pacs/q/StudyDate=20200102")) == 4
