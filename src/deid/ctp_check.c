@@ -279,6 +279,9 @@ void vivo_ctp_judge(struct vivo_ctp *c, const struct vivo_deid *d)
         row->partial = reads_others(row, row->script);
         row->dates =
             !row->leaks && row->kind == VIVO_CTP_ROW_EVAL && moves_dates(row->script);
+        /* That nothing is burned in, and no face seen, only pixels can tell. */
+        if (row->tag == 0x00280301 || row->tag == 0x00280302)
+            row->leaks = true;
         if (!row->creator && row->tag == VIVO_TAG_PatientID)
             row->leaks = row->kind != VIVO_CTP_ROW_EVAL || !is_identifier(row);
     }

@@ -106,11 +106,10 @@ static int put_strict(const struct vivo_ctp *c, struct vivo_buf *out)
         const struct vivo_ctp_row *row = &c->rows[i];
         if (!row->leaks || row->creator || row->tag == VIVO_TAG_PatientID)
             continue;
-        rc = vivo_buf_printf(out, "%s(%04x,%04x) line %u",
-                             n++ ? ", "
-                                 : "  What the script would set from values that "
-                                   "the profile hides, and the profile decides: ",
-                             row->tag >> 16, row->tag & 0xFFFF, row->line);
+        rc = vivo_buf_printf(
+            out, "%s(%04x,%04x) line %u",
+            n++ ? ", " : "  What the script would set and the profile decides: ",
+            row->tag >> 16, row->tag & 0xFFFF, row->line);
     }
     return rc || !n ? rc : vivo_buf_puts(out, "\n");
 }

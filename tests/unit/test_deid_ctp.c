@@ -317,6 +317,16 @@ static void test_union_shows_nothing_that_basic_hides(void **state)
     run_free(&r);
 }
 
+static void test_no_script_says_that_nothing_is_burned_in(void **state)
+{
+    struct run r;
+    (void)state;
+    run_script(&r, "<e en=\"T\" t=\"00280301\">@always()NO</e>", "");
+    assert_int_equal(r.rc, 0);
+    assert_false(is_there(&r, 0x00280301, 0));
+    run_free(&r);
+}
+
 static void test_quarantine_refuses_the_object(void **state)
 {
     struct run r;
@@ -526,6 +536,7 @@ int main(void)
         cmocka_unit_test(test_union_removes_what_either_removes),
         cmocka_unit_test(test_unspecified_elements_go_at_the_top),
         cmocka_unit_test(test_union_shows_nothing_that_basic_hides),
+        cmocka_unit_test(test_no_script_says_that_nothing_is_burned_in),
         cmocka_unit_test(test_quarantine_refuses_the_object),
         cmocka_unit_test(test_hiding_is_told_by_tag),
         cmocka_unit_test(test_digest_follows_script_and_table),
