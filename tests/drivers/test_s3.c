@@ -7,11 +7,11 @@
 
 #include <cmocka.h>
 
+#include "idc_run.h"
+
 #include "drivers/s3.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
+#include <sys/stat.h>
 
 #define HEAD                                                                           \
     "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/"        \
@@ -133,12 +133,287 @@ static void test_keys_that_name_other_places_are_refused(void **state)
         assert_true(vivo_s3_key_ok(good[i]));
 }
 
+/* ---- the driver ---------------------------------------------------------------------
+ */
+
+/* What the bucket has besides: a text, an empty file, two keys with dots. */
+#define OTHERS 4
+
+static const char *source(const char *place)
+{
+    static char text[300];
+    snprintf(text, sizeof text, "s3+%s/%s", server.line, place);
+    return text;
+}
+
+static int expect_object(void *ctx, const char *locator, const char *uid,
+                         struct vivo_buf *out)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf path = {0};
+    (void)ctx;
+    (void)uid;
+    vivo_buf_init(&path, 4096);
+    const char *key = strchr(strchr(locator, '/') + 1, '/') + 1;
+    assert_int_equal(vivo_buf_puts(&path, "/__object/scans/"), 0);
+    assert_int_equal(vivo_s3_encode(key, true, &path), 0);
+    return ask((const char *)path.data, out);
+}
+
+static const char *const bad_locators[] = {
+    "7/ex/other/x.dcm", "7/ex/data/../x", "7/ex/../x", "0/ex/data/x",
+    "x/ex/data/x",      "7/data",         "7/ex/",     "7//",
+    "/ex/data/x",       "7/ex/data2/x",   NULL};
+
+static void test_driver_conforms(void **state)
+{
+    (void)state;
+    static const char *const knobs[] = {"page=5", "raw_keys=1", "strip_range=1",
+                                        "keys=ident:sEcret/+&session=tok+en"};
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
+        control("/__reset");
+        if (strstr(knobs[i], "keys=ident")) {
+            setenv("AWS_ACCESS_KEY_ID", "ident", 1);
+            setenv("AWS_SECRET_ACCESS_KEY", "sEcret/+", 1);
+            setenv("AWS_SESSION_TOKEN", "tok+en", 1);
+            set("keys=ident:sEcret/%2B&session=tok%2Ben");
+        } else {
+            set(knobs[i]);
+        }
+        const struct vivo_conformance c = {.source = source("scans/data"),
+                                           .net = net,
+                                           .missing = "s3+http://127.0.0.1:9/scans",
+                                           .missing_errno = EIO,
+                                           .objects = OBJECTS,
+                                           .expect = expect_object,
+                                           .content_requests = count_retrieved,
+                                           .unknown = "7/ex/data/nothing.dcm",
+                                           .escapes = bad_locators};
+        assert_int_equal(vivo_conformance(&c), 0);
+    }
+    unsetenv("AWS_ACCESS_KEY_ID");
+    unsetenv("AWS_SECRET_ACCESS_KEY");
+    unsetenv("AWS_SESSION_TOKEN");
+    control("/__reset");
+}
+
+static int list_with(const char *place, const char *endpoint, const char *knobs,
+                     struct gathering *g, struct vivo_op *op)
+{
+    control("/__reset");
+    set(knobs);
+    struct vivo_archive *a = open_source(place, endpoint);
+    int rc = list_all(a, g, op);
+    vivo_archive_close(a);
+    return rc;
+}
+
+static void test_listing_is_complete_or_fails(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *knobs;
+        int rc;
+        const char *words;
+    } cases[] = {
+        {"latency=10", 0, ""},
+        {"fail=503&fail_times=1", 0, ""},
+        {"cut=10&cut_times=1", 0, ""},
+        {"chunked=1", 0, ""},
+        {"page=1", 0, ""},
+        {"html=1", -EBADMSG, "HTML"},
+        {"xml=x", -EBADMSG, "XML"},
+        {"page=5&endless=1", -EIO, "again"},
+        {"page=5&same_token=1", -EIO, "again"},
+        {"empty_pages=1", -EIO, "empty pages"},
+        {"fail=503", -EIO, "503"},
+        {"fail=403", -EACCES, "AWS_ACCESS_KEY_ID"},
+        {"fail=404", -ENOENT, "bucket"},
+        {"match=.dcm&fail=500", -EIO, "500"},
+        {"cut=40", -EIO, "closed"},
+        {"match=.dcm&cut=40", -EIO, "closed"},
+        {"match=.dcm&html=1", -EIO, "ETag"},
+        {"no_etag=1", -EIO, "ETag"},
+        {"other_etag=1", -EIO, "changed"},
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
+        struct gathering g;
+        struct vivo_op op;
+        int rc = list_with(source("scans/data"), NULL, cases[i].knobs, &g, &op);
+        if (rc != cases[i].rc || (rc && !strstr(op.err.text, cases[i].words)) ||
+            (rc == 0 && (g.n_objects != OBJECTS || g.others != OTHERS)))
+            fail_msg("%s: %d %s (%zu objects, %zu others)", cases[i].knobs, rc,
+                     op.err.text, g.n_objects, g.others);
+        gathering_free(&g);
+    }
+    control("/__reset");
+}
+
+static int fetch_first(const char *knobs, struct vivo_op *op)
+{
+    struct gathering g;
+    struct receipt r;
+    control("/__reset");
+    struct vivo_archive *a = open_source(source("scans/data"), NULL);
+    assert_int_equal(list_all(a, &g, op), 0);
+    set(knobs);
+    receipt_init(&r, false, op);
+    int rc = vivo_archive_fetch(a, g.objects[0].locator, &r.base, op);
+    receipt_free(&r);
+    gathering_free(&g);
+    vivo_archive_close(a);
+    control("/__reset");
+    return rc;
+}
+
+static void test_object_is_the_listed_one_or_an_error(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *knobs;
+        int rc;
+    } cases[] = {
+        {"fail=503&fail_times=1", 0},
+        {"cut=100&cut_times=1", 0},
+        {"chunked=1", 0},
+        {"cut=100", -EIO},
+        {"length=5", -EIO},
+        {"length=-5", -EIO},
+        {"close=1", -EIO},
+        {"html=1", -EIO},
+        {"no_etag=1", -EIO},
+        {"other_etag=1", -EIO},
+        {"stall=100", -ETIMEDOUT},
+        {"fail=403", -EACCES},
+        {"fail=404", -ENOENT},
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
+        struct vivo_op op;
+        int rc = fetch_first(cases[i].knobs, &op);
+        if (rc != cases[i].rc)
+            fail_msg("%s: %d %s", cases[i].knobs, rc, op.err.text);
+    }
+}
+
+static void test_buckets_may_stand_in_the_name_of_the_host(void **state)
+{
+    (void)state;
+    struct gathering g;
+    struct vivo_op op;
+    char endpoint[300];
+    snprintf(endpoint, sizeof endpoint, "http://{bucket}.localhost%s",
+             strrchr(server.line, ':'));
+    assert_int_equal(list_with("s3://scans/data", endpoint, "latency=0", &g, &op), 0);
+    assert_int_equal(g.n_objects, OBJECTS);
+    assert_true(count_asked("\"host\": \"scans.localhost:") > OBJECTS);
+    gathering_free(&g);
+    /* A folder is no prefix of another one's name, unless it is asked for so. */
+    assert_int_equal(list_with(source("scans/dat"), NULL, "latency=0", &g, &op),
+                     -ENOENT);
+    gathering_free(&g);
+    assert_int_equal(list_with(source("scans/dat*"), NULL, "latency=0", &g, &op), 0);
+    assert_int_equal(g.n_objects, OBJECTS);
+    assert_int_equal(g.others, OTHERS + 1);
+    gathering_free(&g);
+}
+
+/* ---- keys ------------------------------------------------------------------------ */
+
+static void test_wrong_keys_are_refused_and_never_told(void **state)
+{
+    (void)state;
+    struct gathering g;
+    struct vivo_op op;
+    setenv("AWS_ACCESS_KEY_ID", "ident", 1);
+    setenv("AWS_SECRET_ACCESS_KEY", "another", 1);
+    assert_int_equal(
+        list_with(source("scans/data"), NULL, "keys=ident:sEcret", &g, &op), -EACCES);
+    assert_non_null(strstr(op.err.text, "keys"));
+    assert_null(strstr(op.err.text, "ident"));
+    assert_null(strstr(op.err.text, "another"));
+    assert_int_equal(count_asked("another"), 0);
+    gathering_free(&g);
+    unsetenv("AWS_ACCESS_KEY_ID");
+    unsetenv("AWS_SECRET_ACCESS_KEY");
+}
+
+static void test_signature_stays_with_its_host(void **state)
+{
+    (void)state;
+    struct gathering g;
+    struct vivo_op op;
+    char knobs[400];
+    setenv("AWS_ACCESS_KEY_ID", "ident", 1);
+    setenv("AWS_SECRET_ACCESS_KEY", "sEcret", 1);
+    setenv("AWS_SESSION_TOKEN", "temporary", 1);
+    /* The same server by another name: another origin. */
+    snprintf(knobs, sizeof knobs, "match=/scans&redirect=http://localhost%s/elsewhere",
+             strrchr(server.line, ':'));
+    (void)list_with(source("scans/data"), NULL, knobs, &g, &op);
+    assert_true(count_asked("/elsewhere/scans/") > 0);
+    assert_int_equal(count_asked("\"authorization\": \"AWS4"), 1);
+    assert_int_equal(count_asked("\"token\": \"temporary"), 1);
+    gathering_free(&g);
+    unsetenv("AWS_ACCESS_KEY_ID");
+    unsetenv("AWS_SECRET_ACCESS_KEY");
+    unsetenv("AWS_SESSION_TOKEN");
+    control("/__reset");
+}
+
+static void write_file(const char *path, const char *text, mode_t mode)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static void test_keys_come_from_a_profile_that_others_cannot_read(void **state)
+{
+    (void)state;
+    char path[64] = "/tmp/vivo-s3-keys-XXXXXX";
+    struct vivo_s3_keys k;
+    struct vivo_err err = {0};
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    write_file(path,
+               "# keys\n[default]\naws_access_key_id=a\naws_secret_access_key = b\n\n"
+               "[lab]\n  aws_access_key_id = LAB\r\naws_secret_access_key=s=/+\n"
+               "region = eu-west-1\n",
+               0600);
+    setenv("AWS_SHARED_CREDENTIALS_FILE", path, 1);
+    assert_int_equal(vivo_s3_keys_read(&k, &err), 0);
+    assert_string_equal(k.id, "a");
+    assert_string_equal(k.secret, "b");
+    setenv("AWS_PROFILE", "lab", 1);
+    assert_int_equal(vivo_s3_keys_read(&k, &err), 0);
+    assert_string_equal(k.id, "LAB");
+    assert_string_equal(k.secret, "s=/+");
+    assert_string_equal(k.region, "eu-west-1");
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(vivo_s3_keys_read(&k, &err), -EPERM);
+    assert_string_equal(k.secret, "");
+    write_file(path, "[lab]\naws_access_key_id = LAB\n", 0600);
+    assert_int_equal(vivo_s3_keys_read(&k, &err), -EINVAL);
+    unlink(path);
+    unsetenv("AWS_PROFILE");
+    setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent", 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_page_gives_keys_sizes_and_tags),
         cmocka_unit_test(test_page_that_is_none_is_an_error),
         cmocka_unit_test(test_keys_that_name_other_places_are_refused),
+        cmocka_unit_test(test_driver_conforms),
+        cmocka_unit_test(test_listing_is_complete_or_fails),
+        cmocka_unit_test(test_object_is_the_listed_one_or_an_error),
+        cmocka_unit_test(test_buckets_may_stand_in_the_name_of_the_host),
+        cmocka_unit_test(test_wrong_keys_are_refused_and_never_told),
+        cmocka_unit_test(test_signature_stays_with_its_host),
+        cmocka_unit_test(test_keys_come_from_a_profile_that_others_cannot_read),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, start_all, stop_all);
 }

@@ -117,6 +117,7 @@ class Server(base.Server):
         db.execute("PRAGMA case_sensitive_like = 1")
         db.execute('CREATE TABLE "index" (%s)' % ", ".join(NAMES))
         db.executemany('INSERT INTO "index" VALUES (%s)' % ",".join("?" * len(NAMES)), rows)
+        db.execute('CREATE INDEX i ON "index" (collection_id, SeriesInstanceUID)')
         self.tables[release] = db
 
     def bytes_of(self, bucket, key):
@@ -139,6 +140,10 @@ class Handler(base.Handler):
             data = self.server.bytes_of(bucket, key)
             return self.answer(200 if data is not None else 404, body=data or b"")
         return super().control(path, query)
+
+    def refuse(self, path, query):
+        self.entry["token"] = self.headers.get("x-amz-security-token")
+        return super().refuse(path, query)
 
     def serve(self, path, query):
         self.entry["range"] = self.headers.get("Range")
