@@ -329,6 +329,8 @@ bool vivo_deid_keeps(const struct vivo_deid *d, uint32_t tag)
     if (GROUP(tag) & 1 || is_method(tag))
         return false;
     vivo_deid_decide(d, tag, &dec);
+    if (dec.scripted || dec.unlisted)
+        return false;
     return dec.act == VIVO_ACT_K || dec.act == VIVO_ACT_KEEP;
 }
 

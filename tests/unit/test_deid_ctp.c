@@ -351,12 +351,21 @@ static void test_hiding_is_told_by_tag(void **state)
     (void)state;
     assert_int_equal(load("<e en=\"T\" t=\"00180050\">@remove()</e>\n"
                           "<e en=\"T\" t=\"00081030\">trial</e>\n"
-                          "<e en=\"T\" t=\"00080080\">@contents(this)</e>",
+                          "<e en=\"T\" t=\"00080080\">@contents(this)</e>\n"
+                          "<e en=\"T\" t=\"00080060\">@uppercase(this)</e>\n"
+                          "<e en=\"T\" t=\"00180022\">@keep()</e>\n"
+                          "<r en=\"T\" t=\"unspecifiedelements\"/>",
                           "", k, &d, &err),
                      0);
     assert_string_equal(vivo_deid_hides(d, 0x00180050, NULL), "deid=none");
     assert_null(vivo_deid_hides(d, 0x00081030, NULL));
     assert_non_null(vivo_deid_hides(d, 0x00080080, NULL));
+    assert_non_null(vivo_deid_hides(d, 0x00180060, NULL));
+    /* What the script may change no archive is asked for. */
+    assert_null(vivo_deid_hides(d, 0x00080060, NULL));
+    assert_false(vivo_deid_keeps(d, 0x00080060));
+    assert_false(vivo_deid_keeps(d, 0x00180060));
+    assert_true(vivo_deid_keeps(d, 0x00180022));
     vivo_deid_free(d);
     vivo_key_free(k);
 }
