@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries over archives that were never listed: the answer is the same whether the archive
+is searched (VIVOFS_PUSHDOWN unset) or only listed (=0), whatever the server makes of what
+it is asked; and what is hidden never reaches the wire."""
+import errno
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+import orthanc
+import query_corpus
+from vivomount import BINARY, Mount, environment
+
+SERVERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers")
+QUERIES = [
+    "Modality=CT and SliceThickness<2", "modality in (pt,seg) and StudyDate=2019..2020",
+    "study(Modality=SEG) and not Modality=SEG", "PatientID=pat00? or Modality=RTSTRUCT",
+    "patient(Modality=CT) and not patient(Modality=SEG)",
+]
+ODD = [  # what servers make of keys
+    "ignore_keys=1", "minds_case=1", "no_wild=1", "bad_keys=400", "no_search=404",
+    "no_search=501", "escapes=raw", "cap=3", "cap=3&cap_warning=0&cap_206=1",
+    "empty=204", "order=random&cap=7",
+]
+
+
+class Server:
+    """A test server over the hospital; s("cap=3") turns knobs."""
+
+    def __init__(self, program, scheme, folder):
+        self.process = subprocess.Popen(
+            [sys.executable, os.path.join(SERVERS, program), folder], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.url = self.process.stdout.readline().strip()
+        self.source = scheme + self.url
+
+    def get(self, path):
+        with urllib.request.urlopen(self.url.rsplit("/", 1)[0] + path, timeout=30) as r:
+            return r.read()
+
+    def __call__(self, knobs):
+        self.get("/__set?" + knobs)
+
+    def reset(self):
+        self.get("/__reset")
+
+    def log(self):
+        return json.loads(self.get("/__log"))
+
+    def asked(self):
+        """Filters of all requests, as "Keyword=value"."""
+        pairs = [p for e in self.log() for p in e["query"].split("&")]
+        return {p for p in pairs if p.split("=")[0] not in
+                ("limit", "offset", "includefield", "")}
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("hospital"))
+    query_corpus.make(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def web(hospital):
+    s = Server("dicomweb_server.py", "dicomweb+", hospital)
+    yield s
+    s.close()
+
+
+@pytest.fixture
+def pacs(web):
+    web.reset()
+    yield web
+    web.reset()
+
+
+@pytest.fixture(scope="module")
+def nbia(hospital):
+    s = Server("nbia_server.py", "nbia+", hospital)
+    yield s
+    s.close()
+
+
+def text(path):
+    with open(path) as f:
+        return f.read()
+
+
+def run(source, query, home, pushdown=True, options="deid=none", extra=()):
+    env = environment(str(home))
+    if not pushdown:
+        env["VIVOFS_PUSHDOWN"] = "0"
+    return subprocess.run(
+        [BINARY, "query", "-o", options, *extra, query, f"h={source}"],
+        env=env, capture_output=True, text=True)
+
+
+def paths(*args, **more):
+    r = run(*args, **more)
+    assert r.returncode == 0, r.stderr
+    return r.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory):
+    """The same from listings alone, by a catalog that learns as it goes."""
+    home = tmp_path_factory.mktemp("listed")
+    known = {}
+
+    def ask(source, query):
+        if (source, query) not in known:
+            known[source, query] = paths(source, query, home, pushdown=False)
+        return known[source, query]
+    return ask
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_dicomweb_answers_the_same_searched_or_listed(pacs, listed, tmp_path, query):
+    there = paths(pacs.source, query, tmp_path / "a")
+    assert any("Modality=" in a for a in pacs.asked())
+    assert there == listed(pacs.source, query) != []
+
+
+@pytest.mark.parametrize("query", QUERIES[1:] + ["Modality=CT and BodyPartExamined=*e*"])
+def test_nbia_answers_the_same_searched_or_listed(nbia, listed, tmp_path, query):
+    nbia.reset()
+    there = paths(nbia.source, query, tmp_path / "a")
+    assert any("Modality=" in a for a in nbia.asked())
+    assert there == listed(nbia.source, query) != []
+
+
+def test_orthanc_answers_the_same_searched_or_listed(hospital, tmp_path):
+    why = orthanc.available()
+    if why:
+        pytest.fail(why)
+    with orthanc.Orthanc() as o:
+        o.upload([os.path.join(hospital, n) for n in os.listdir(hospital)])
+        source = "dicomweb+" + o.dicomweb
+        for i, query in enumerate(QUERIES[:4]):
+            there = paths(source, query, tmp_path / str(i))
+            assert there == paths(source, query, tmp_path / "off", pushdown=False) != []
+
+
+@pytest.mark.parametrize("knobs", ODD)
+def test_whatever_a_server_makes_of_keys_the_answer_is_right(pacs, listed, tmp_path,
+                                                             knobs):
+    query = "(modality=ct or PatientID=PAT00*) and StudyDate>=2019"
+    right = listed(pacs.source, query)
+    pacs(knobs)
+    assert paths(pacs.source, query, tmp_path / "a") == right != []
+
+
+@pytest.mark.parametrize("knobs", ["minds_case=1", "ignore_keys=Modality",
+                                   "ignore_keys=PatientID", "versions=v1"])
+def test_whatever_nbia_makes_of_filters_the_answer_is_right(nbia, listed, tmp_path,
+                                                            knobs):
+    query = "Modality=c* and PatientID in (pat001,PAT003,Pat007)"
+    nbia.reset()
+    right = listed(nbia.source, query)
+    nbia(knobs)
+    assert paths(nbia.source, query, tmp_path / "a") == right != []
+    nbia.reset()
+
+
+def test_a_search_asks_less_than_listing(pacs, tmp_path):
+    query = "Modality=RTSTRUCT"
+    searched = paths(pacs.source, query, tmp_path / "a")
+    few = len(pacs.log())
+    pacs.reset()
+    assert paths(pacs.source, query, tmp_path / "b", pushdown=False) == searched
+    assert few < len(pacs.log()) / 2
+
+
+def test_a_known_query_asks_nothing(pacs):
+    query = "arc/q/Modality=SEG"
+    with Mount({"arc": pacs.source}) as m:
+        os.listdir(m / "arc")  # waits for the listing that every mount begins with
+        found = m.files(query)
+        pacs.reset()
+        assert m.files(query) == found != []
+        told = text(m / (query + "/.explain"))
+        assert "requests: 0" in told and "when last asked" in told
+        assert pacs.log() == []
+
+
+def test_explain_tells_who_answers_and_asks_nothing(pacs, tmp_path):
+    query = "Modality=CT and SliceThickness<2"
+    told = run(pacs.source, query, tmp_path, extra=["--explain"]).stdout
+    assert "search: Modality=CT" in told
+    assert "SliceThickness: headers" in told
+    assert "estimated requests: at least" in told
+    assert pacs.asked() == set()
+    off = run(pacs.source, query, tmp_path, pushdown=False, extra=["--explain"]).stdout
+    assert "search" not in off and "to be listed" in off
+
+
+SECRETS = ("PatientID=", "StudyDate=", "StudyInstanceUID=", "SeriesInstanceUID=",
+           "AccessionNumber=", "PatientName=")
+
+
+@pytest.mark.parametrize("query", [
+    "Modality=CT and StudyDate=2019", "Modality=CT and PatientID=PAT003",
+    "Modality=CT or PatientID=PAT003", "StudyInstanceUID=1.2.3 and Modality=CT",
+    "patient(PatientID in (PAT001,PAT002) and Modality=CT)",
+])
+def test_nothing_hidden_or_replaced_is_sent(pacs, tmp_path, query):
+    r = run(pacs.source, query, tmp_path,
+            options="deid=basic+retain-modified-dates")
+    assert r.returncode == 0, r.stderr
+    for asked in pacs.asked():
+        assert not any(s in asked and "PAT" in asked for s in SECRETS), asked
+        assert not asked.startswith(("PatientID=", "StudyDate=", "AccessionNumber="))
+        assert not asked.endswith("1.2.3")
+
+
+def test_what_is_kept_is_sent(pacs, tmp_path):
+    query = "Modality=CT and StudyDate=2019"
+    run(pacs.source, query, tmp_path / "a", options="deid=basic+retain-full-dates")
+    assert {"Modality=CT", "StudyDate=20190101-20191231"} <= pacs.asked()
+    pacs.reset()
+    run(pacs.source, query, tmp_path / "b", options="deid=basic+retain-modified-dates")
+    assert "Modality=CT" in pacs.asked()
+
+
+def test_a_server_that_fails_gives_no_part_of_an_answer(pacs):
+    with Mount({"arc": pacs.source}, options="retries=0", faults=True) as m:
+        os.listdir(m / "arc/all")
+        pacs("fail=503&match=/series")
+        with pytest.raises(OSError) as e:
+            os.listdir(m / "arc/q/Modality=CT")
+        assert e.value.errno == errno.EIO
+        assert text(m / "arc/q/Modality=CT/.error").strip()
+        pacs("fail=0")
+        assert os.listdir(m / "arc/q/Modality=CT") == ["all"]
+
+
+def test_counts_hold_whole_studies_that_were_never_listed(pacs, hospital):
+    query = "StudyDate=2019"
+    with Mount({"arc": pacs.source, "here": hospital}) as m:
+        there = text(m / f"arc/q/{query}/.count").splitlines()[:4]
+        assert there == text(m / f"here/q/{query}/.count").splitlines()[:4]
