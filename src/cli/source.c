@@ -72,6 +72,9 @@ static void default_name(const char *location, char name[VIVO_NAME_MAX + 1])
     char word[VIVO_NAME_MAX + 1] = "archive";
     if (host) {
         host += 3;
+        size_t user = strcspn(host, "/?#");
+        const char *at = memchr(host, '@', user); /* an AE title of ours, say */
+        host = at ? at + 1 : host;
         size_t n = strcspn(host, ":/?#");
         if (n && n < sizeof word) {
             memcpy(word, host, n);

@@ -39,8 +39,9 @@ struct dimse {
     int64_t next_ms;          /* when the next request may go */
     struct vivo_dimse *spare; /* handed from one request to one that waits */
     struct dimse_kind spare_kind;
-    bool moving;  /* the port for C-MOVE is in use */
-    unsigned cap; /* the longest answer that the server gives; 0 = not known */
+    bool moving;        /* the port for C-MOVE is in use */
+    atomic_bool no_get; /* C-GET fails where C-MOVE does not; not guarded */
+    unsigned cap;       /* the longest answer that the server gives; 0 = not known */
 };
 static inline struct dimse *dimse_of(struct vivo_archive *a)
 {

@@ -7,12 +7,14 @@
 #include "gate.h"
 
 #include "vivofs/dcm.h"
+#include "vivofs/pool.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define OBJECT_BYTES (UINT64_C(16) << 30)
 #define META_BYTES 4096
+#define STEP_MS 200
 
 struct getting {
     struct vivo_dimse_taker base;
@@ -20,6 +22,7 @@ struct getting {
     struct vivo_delivery *to;
     struct vivo_gate gate;
     bool begun, ended;
+    bool move; /* not by C-GET */
     uint64_t bytes;
     int verdict; /* what the receiver returned, which may be anything but 0 */
 };
@@ -86,6 +89,31 @@ static int write_keys(const struct dimse_place *p, struct vivo_buf *out,
     return vivo_dimse_keys_write(&k, out, err);
 }
 
+/* There is one port for all associations. */
+static int take_port(struct dimse *d, struct vivo_op *op)
+{
+    int rc = vivo_op_check(op);
+    pthread_mutex_lock(&d->mutex);
+    while (rc == 0 && d->moving) {
+        vivo_wait_ms(&d->changed, &d->mutex, STEP_MS);
+        pthread_mutex_unlock(&d->mutex);
+        rc = vivo_op_check(op);
+        pthread_mutex_lock(&d->mutex);
+    }
+    if (rc == 0)
+        d->moving = true;
+    pthread_mutex_unlock(&d->mutex);
+    return rc;
+}
+
+static void give_port(struct dimse *d)
+{
+    pthread_mutex_lock(&d->mutex);
+    d->moving = false;
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->mutex);
+}
+
 static int move(struct dimse *d, struct vivo_dimse *line, const struct vivo_buf *keys,
                 struct getting *g, struct vivo_dimse_result *result, struct vivo_op *op)
 {
@@ -96,8 +124,13 @@ static int move(struct dimse *d, struct vivo_dimse *line, const struct vivo_buf 
             "it knows of this machine: ?move=PORT behind the URL");
     const struct vivo_dimse_door door = {.port = d->move_port,
                                          .destination = d->calling};
-    return vivo_dimse_move(line, &door, DIMSE_STUDY_MOVE, keys->data, keys->len,
-                           &g->base, result, op);
+    int rc = take_port(d, op);
+    if (rc)
+        return rc;
+    rc = vivo_dimse_move(line, &door, DIMSE_STUDY_MOVE, keys->data, keys->len, &g->base,
+                         result, op);
+    give_port(d);
+    return rc;
 }
 
 static int try_once(struct dimse *d, const struct dimse_kind *kind, struct getting *g,
@@ -111,7 +144,7 @@ static int try_once(struct dimse *d, const struct dimse_kind *kind, struct getti
         rc = vivo_dimse_line_get(d, kind, &line, used, op);
     if (rc)
         return rc;
-    if (vivo_dimse_accepts(line, DIMSE_STUDY_GET))
+    if (!g->move && vivo_dimse_accepts(line, DIMSE_STUDY_GET))
         rc = vivo_dimse_get(line, DIMSE_STUDY_GET, keys.data, keys.len, &g->base,
                             result, op);
     else
@@ -151,6 +184,25 @@ static int fetch_kind(struct dimse *d, const struct dimse_kind *kind, struct get
     return rc ? rc : judge(g, &result, &op->err);
 }
 
+/* Some servers take the context for C-GET and then refuse the request, or abort. */
+static int fetch_either(struct dimse *d, const struct dimse_kind *kind,
+                        struct getting *g, struct vivo_op *op)
+{
+    g->move = d->move_port && atomic_load(&d->no_get);
+    int rc = fetch_kind(d, kind, g, op);
+    if (rc != -EIO || g->begun || g->move || !d->move_port)
+        return rc;
+    struct vivo_err first = op->err;
+    vivo_err_clear(&op->err);
+    g->move = true;
+    rc = fetch_kind(d, kind, g, op);
+    if (rc == 0)
+        atomic_store(&d->no_get, true);
+    if (rc == -EIO && !g->begun)
+        op->err = first;
+    return rc;
+}
+
 int vivo_dimse_fetch(struct vivo_archive *self, const char *locator,
                      struct vivo_delivery *to, struct vivo_op *op)
 {
@@ -166,7 +218,7 @@ int vivo_dimse_fetch(struct vivo_archive *self, const char *locator,
         return rc;
     memcpy(kind.name, place.kind, sizeof kind.name);
     do {
-        rc = fetch_kind(d, &kind, &g, op);
+        rc = fetch_either(d, &kind, &g, op);
         kind.part++;
     } while (rc == 1 && vivo_dimse_kinds_offer(&kind, offers, VIVO_ARRAY_LEN(offers)));
     vivo_gate_free(&g.gate);

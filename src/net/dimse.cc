@@ -185,6 +185,8 @@ static int not_connected(vivo_dimse *d, const vivo_dimse_config *cfg,
         reason = "connection refused";
     else if (why == DUL_NETWORKCLOSED)
         reason = "it closed the connection";
+    else if (cfg->tls)
+        reason = "no TLS, or a certificate that is none of cafile's";
     bool late = strstr(why.text(), "imeout") || strstr(why.text(), "timed out");
     if (late)
         reason = "no answer";

@@ -32,7 +32,7 @@ static struct vivo_archive *open_title(const char *title)
 {
     char url[300];
     snprintf(url, sizeof url, "dimse://VIVOFS@%s/%s", server.line, title);
-    return open_source(url, 1500);
+    return open_source(url, 1000);
 }
 
 static int list(const char *title, enum vivo_level level, const char *parent, size_t *n,

@@ -6,6 +6,7 @@ import os
 import pydicom
 import pytest
 
+import orthanc
 import synthetic
 from dcmqrscp import Dcmqrscp
 from vivomount import Mount
@@ -88,3 +89,27 @@ def test_hidden_values_are_never_asked_for(pacs):
         assert os.listdir(m / "pacs/q/StudyDate=2020") == [".error"]
     with Mount({"pacs": pacs.source}, "rate=100", deid="basic+retain-full-dates") as m:
         assert len(files(m / "pacs/q/StudyDate=20200102")) == 4
+
+
+def orthanc_source(tmp_path, **more):
+    config = {"DicomServerEnabled": True, "DicomAet": "ORTHANC",
+              "DicomPort": orthanc.free_port(), "DicomAlwaysAllowGet": True,
+              "DicomAlwaysAllowFind": True, "DicomAlwaysAllowMove": True, **more}
+    return config, "dimse://VIVOFS@127.0.0.1:%d/ORTHANC" % config["DicomPort"]
+
+
+@pytest.mark.parametrize("way", ["get", "move"])
+def test_orthanc_gives_what_it_holds(tmp_path, way):
+    paths = synthetic.make(str(tmp_path), patients=2, studies=1, series=2, instances=2)
+    port = orthanc.free_port()
+    config, source = orthanc_source(
+        tmp_path, DicomModalities={"vivofs": {"AET": "VIVOFS", "Host": "127.0.0.1",
+                                              "Port": port, "AllowGet": way == "get"}},
+        DicomAlwaysAllowGet=way == "get")
+    with orthanc.Orthanc(config) as server:
+        server.upload(paths.values())
+        with Mount({"h": source + "?move=%d" % port}, "rate=100,cache=memory") as m:
+            found = [pydicom.dcmread(p) for p in files(m / "h/all")]
+    assert len(found) == len(paths) == 8
+    for ds in found:
+        assert ds == pydicom.dcmread(paths[ds.SOPInstanceUID])
