@@ -157,8 +157,10 @@ static void decide(const struct vivo_header *h, const struct vivo_dcm_elem *e,
                    struct vivo_decision *out)
 {
     vivo_deid_decide(h->d, e->tag, out);
-    if (out->unlisted && !h->base_depth && !e->depth)
+    if (out->unlisted && !h->base_depth && !e->depth) {
         out->act = VIVO_ACT_X;
+        out->scripted = true;
+    }
 }
 
 /* Removed, but looked at: whose the PatientID is, and where in the pixels an overlay

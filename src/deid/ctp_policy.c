@@ -58,6 +58,7 @@ static void go(struct vivo_decision *out)
     out->act = VIVO_ACT_X;
     out->basic = VIVO_ACT_X;
     out->script_goes = true;
+    out->scripted = true; /* whatever is decided of it when the header is whole */
 }
 
 void vivo_ctp_decide(const struct vivo_deid *d, uint32_t tag, struct vivo_decision *out)

@@ -317,6 +317,43 @@ static void test_union_shows_nothing_that_basic_hides(void **state)
     run_free(&r);
 }
 
+/* Options that decide when the whole header is known do not bring back what goes. */
+static void test_options_bring_nothing_back(void **state)
+{
+    struct make m;
+    struct run r;
+    char profile[160];
+    (void)state;
+    make_object(&m);
+    make_text(&m, 0x0040A040, "CS", "CONTAINER");
+    make_sequence(&m, 0x0040A730, true);
+    make_item(&m, true);
+    make_text(&m, 0x0040A010, "CS", "CONTAINS");
+    make_text(&m, 0x0040A040, "CS", "TEXT");
+    make_sequence(&m, 0x0040A043, true);
+    make_item(&m, true);
+    make_text(&m, 0x00080100, "SH", "121106");
+    make_text(&m, 0x00080102, "SH", "DCM");
+    make_text(&m, 0x00080104, "LO", "Comment");
+    make_item_end(&m);
+    make_sequence_end(&m);
+    make_text(&m, 0x0040A160, "UT", "harmless words");
+    make_item_end(&m);
+    make_sequence_end(&m);
+    snprintf(profile, sizeof profile,
+             "ctp:%s/s.script+clean-structured-content+clean-descriptors", folder);
+    write_script("<e en=\"T\" t=\"00080060\">@keep()</e>");
+    run_profile(&r, profile, &m);
+    assert_true(has_token(&r, "harmless"));
+    run_free(&r);
+    write_script("<e en=\"T\" t=\"0040A160\">@remove()</e>");
+    run_profile(&r, profile, &m);
+    assert_int_equal(r.rc, 0);
+    assert_false(has_token(&r, "harmless"));
+    run_free(&r);
+    free(m.b);
+}
+
 static void test_no_script_says_that_nothing_is_burned_in(void **state)
 {
     struct run r;
@@ -545,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_union_removes_what_either_removes),
         cmocka_unit_test(test_unspecified_elements_go_at_the_top),
         cmocka_unit_test(test_union_shows_nothing_that_basic_hides),
+        cmocka_unit_test(test_options_bring_nothing_back),
         cmocka_unit_test(test_no_script_says_that_nothing_is_burned_in),
         cmocka_unit_test(test_quarantine_refuses_the_object),
         cmocka_unit_test(test_hiding_is_told_by_tag),
