@@ -2,14 +2,16 @@
 """Mounts over a real dcmqrscp: de-identified, browsed or not."""
 import errno
 import os
+import subprocess
 
 import pydicom
 import pytest
 
 import orthanc
 import synthetic
+import tlsfront
 from dcmqrscp import Dcmqrscp
-from vivomount import Mount
+from vivomount import BINARY, Mount, environment
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +115,23 @@ def test_orthanc_gives_what_it_holds(tmp_path, way):
     assert len(found) == len(paths) == 8
     for ds in found:
         assert ds == pydicom.dcmread(paths[ds.SOPInstanceUID])
+
+
+def query(source, options, home):
+    return subprocess.run(
+        [BINARY, "query", "-o", "deid=none,cache=memory,rate=100," + options, "--format",
+         "count", "Modality=CT", "h=" + source],
+        env=environment(str(home)), capture_output=True, text=True, timeout=30)
+
+
+def test_tls_takes_the_certificate_that_was_named_only(pacs, tmp_path):
+    other = tlsfront.certificate(str(tmp_path), "other")[1]
+    with tlsfront.TlsFront(tmp_path, pacs.port) as front:
+        source = "dimses://VIVOFS@127.0.0.1:%d/ARCHIVE" % front.port
+        with Mount({"h": source}, "rate=100,cache=memory,cafile=" + front.cafile) as m:
+            ds = pydicom.dcmread(files(m / "h/q/PatientID=PAT0000")[0])
+            assert len(ds.PixelData) == 128
+        run = query(source, "cafile=" + other, tmp_path)
+        assert run.returncode and "certificate" in run.stderr
+        run = query(source, "timeout=5", tmp_path)
+        assert run.returncode and "cafile" in run.stderr
