@@ -394,6 +394,7 @@ static void test_keys_come_from_a_profile_that_others_cannot_read(void **state)
     assert_int_equal(chmod(path, 0644), 0);
     assert_int_equal(vivo_s3_keys_read(&k, &err), -EPERM);
     assert_string_equal(k.secret, "");
+    vivo_err_clear(&err);
     write_file(path, "[lab]\naws_access_key_id = LAB\n", 0600);
     assert_int_equal(vivo_s3_keys_read(&k, &err), -EINVAL);
     unlink(path);
