@@ -342,7 +342,10 @@ static int patch_native(const struct vivo_pixel_plan *p, struct vivo_patches *ou
                     return rc;
                 off += (uint64_t)j->columns * pixel;
             }
-    return 0;
+    /* Frames that the header does not speak of would be shown as they are. */
+    static const uint8_t zero[1];
+    uint64_t rest = p->length - VIVO_MIN(p->length, off - p->at);
+    return vivo_patches_add(out, off, rest, zero, 1, err);
 }
 
 int vivo_pixels_patches(const struct vivo_pixel_plan *p, const struct vivo_header *h,

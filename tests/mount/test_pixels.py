@@ -300,6 +300,38 @@ def test_a_frame_that_does_not_decode_costs_one_file(key, script, tmp_path):
     assert written and "Traceback" not in run.stderr
 
 
+WRONG = {"Rows": 99, "Columns": 101, "SamplesPerPixel": 1, "BitsAllocated": 16}
+
+
+@pytest.mark.parametrize("name", ["SC_rgb_jpeg_gdcm.dcm", "SC_rgb_gdcm_KY.dcm",
+                                  "SC_rgb_dcmtk_+eb+cr.dcm", "SC_rgb_rle.dcm"])
+@pytest.mark.parametrize("what", WRONG)
+def test_a_header_of_another_picture_is_refused(what, name, key, script, tmp_path):
+    ds = pydicom.dcmread(source(name))
+    setattr(ds, what, WRONG[what])
+    if what == "SamplesPerPixel":
+        ds.PhotometricInterpretation = "MONOCHROME2"
+    path, out = tmp_path / "in.dcm", tmp_path / "out.dcm"
+    ds.save_as(path)
+    run = deid(key, path, out, "--pixels", script)
+    if name == "SC_rgb_rle.dcm" and what == "Rows":
+        assert run.returncode == 0  # RLE knows no rows: it is the header's picture
+        return
+    assert run.returncode == 1 and "pixels: a frame cannot be decoded" in run.stderr
+    assert not out.exists()
+
+
+def test_frames_that_the_header_does_not_count_are_not_shown(key, script, tmp_path):
+    ds = pydicom.dcmread(source("MR_small.dcm"))
+    one = bytes(ds.PixelData)
+    ds.PixelData = one * 3
+    path, out = tmp_path / "in.dcm", tmp_path / "out.dcm"
+    ds.save_as(path)
+    assert deid(key, path, out, "--pixels", script).returncode == 0
+    got = bytes(pydicom.dcmread(out).PixelData)
+    assert got[:len(one)].strip(b"\0") and got[len(one):] == bytes(2 * len(one))
+
+
 def test_a_mount_serves_blanked_frames_with_their_exact_size(key, script, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

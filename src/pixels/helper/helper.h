@@ -23,6 +23,8 @@ enum { HELPER_OK, HELPER_BAD_JOB = 10, HELPER_BAD_FRAME, HELPER_IO, HELPER_MEMOR
 int helper_limits(uint64_t memory, uint64_t seconds, uint64_t file_size);
 int helper_confine(void);
 
+/* geometry.c: is the frame of the size, samples and bits that the job says? 0 or -1. */
+int helper_check(const struct vivo_pixels_job *job, const uint8_t *frame, size_t len);
 /* decode.cc: one compressed frame into out_len bytes of colour-by-pixel samples in
  * the host's byte order. 0, or -1 when that is not what comes out. */
 int helper_decode(const struct vivo_pixels_job *job, const uint8_t *frame, size_t len,

@@ -179,21 +179,32 @@ static void blank(struct work *w)
     }
 }
 
+static int decode(struct work *w, size_t len)
+{
+    const struct vivo_pixels_job *j = &w->job;
+    bool bad;
+    memset(w->out, 0, (size_t)w->frame); /* what a codec leaves out is not chance */
+    if (is_native(j))
+        bad = len != w->frame;
+    else if (is_rle(j))
+        bad = helper_decode_rle(j, w->in, len, w->out);
+    else
+        bad = helper_check(j, w->in, len) ||
+              helper_decode(j, w->in, len, w->out, (size_t)w->frame);
+    if (!bad && is_native(j))
+        copy_native(w);
+    return bad ? HELPER_BAD_FRAME : HELPER_OK;
+}
+
 static int make_frame(struct work *w, uint32_t frame, uint32_t *next)
 {
     size_t len = 0;
     int rc = gather(w, frame, next, &len);
     if (rc)
         return rc;
-    if (is_native(&w->job)) {
-        if (len != w->frame)
-            return HELPER_BAD_FRAME;
-        copy_native(w);
-    } else if (is_rle(&w->job)
-                   ? helper_decode_rle(&w->job, w->in, len, w->out)
-                   : helper_decode(&w->job, w->in, len, w->out, (size_t)w->frame)) {
-        return HELPER_BAD_FRAME;
-    }
+    rc = decode(w, len);
+    if (rc)
+        return rc;
     mask(w);
     blank(w);
     return write_all(FD_OUT, w->out, (size_t)w->frame) ? HELPER_IO : HELPER_OK;
