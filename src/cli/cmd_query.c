@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <string.h>
 
 enum format {
@@ -241,34 +242,76 @@ static int explain(struct vivo_flow *f, struct vivo_query *q, struct vivo_err *e
     return rc;
 }
 
-static int ask(struct house *h, struct vivo_flow *f, const struct asked *a,
-               struct vivo_counts *total, bool *first)
-{
-    struct vivo_query *q = NULL;
+/* One archive: asked by a thread of its own, so that none waits for another. */
+struct part {
+    struct vivo_flow *flow;
+    struct vivo_query *q;
+    struct vivo_selection *sel;
     struct vivo_op op;
-    vivo_op_init(&op, 0);
-    int rc = parse_for(h, f, a->words[0], &q);
-    if (rc)
-        return rc;
+    pthread_t thread;
+    bool started;
+    int rc;
+};
+
+static void *select_part(void *arg)
+{
+    struct part *p = arg;
+    p->rc =
+        vivo_flow_select_members(p->flow, VIVO_LEVEL_NONE, 0, p->q, &p->sel, &p->op);
+    return NULL;
+}
+
+static void begin(struct part *p)
+{
+    vivo_op_init(&p->op, 0);
+    p->started = !pthread_create(&p->thread, NULL, select_part, p);
+    if (!p->started)
+        select_part(p);
+}
+
+static int answer(struct part *part, const struct asked *a, struct vivo_counts *total,
+                  bool *first)
+{
+    struct vivo_flow *f = part->flow;
     struct printer p = {
         .asked = a,
         .catalog = vivo_flow_catalog(f),
         .archive = vivo_flow_name(f),
+        .sel = part->sel,
         .first = *first,
     };
-    rc = vivo_flow_select_members(f, VIVO_LEVEL_NONE, 0, q, &p.sel, &op);
+    int rc = part->rc;
     if (rc)
-        cli_fail("%s", op.err.text);
-    if (!rc && a->format == FORMAT_COUNT) {
+        return cli_fail("%s", part->op.err.text);
+    if (a->format == FORMAT_COUNT) {
         struct vivo_counts c = {0};
-        rc = vivo_catalog_count(p.catalog, VIVO_LEVEL_NONE, 0, p.sel, &c, &op.err);
+        rc =
+            vivo_catalog_count(p.catalog, VIVO_LEVEL_NONE, 0, p.sel, &c, &part->op.err);
         add_counts(total, &c);
-    } else if (!rc) {
+    } else {
         rc = print_archive(&p);
     }
     *first = p.first;
-    vivo_selection_unref(p.sel);
-    vivo_query_unref(q);
+    return rc;
+}
+
+/* Every text is read before anything is asked; answers come in order. */
+static int ask_parts(struct house *h, struct part *parts, size_t n,
+                     const struct asked *a, struct vivo_counts *total, bool *first)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = parse_for(h, parts[i].flow, a->words[0], &parts[i].q);
+    for (size_t i = 0; i < n && !rc; i++)
+        begin(&parts[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].started)
+            pthread_join(parts[i].thread, NULL);
+        if (!rc)
+            rc = answer(&parts[i], a, total, first);
+        vivo_selection_unref(parts[i].sel);
+        vivo_query_unref(parts[i].q);
+    }
     return rc;
 }
 
@@ -293,16 +336,18 @@ static int ask_all(struct house *h, const struct asked *a)
     size_t n;
     struct vivo_flow **flows = house_flows(h, &n);
     struct vivo_counts total = {0};
+    struct part parts[SOURCES_MAX] = {0};
     bool first = true;
-    int rc = 0;
+    int rc;
+    for (size_t i = 0; i < n; i++)
+        parts[i].flow = flows[i];
     if (a->explain)
         return explain_all(h, a);
     if (a->format == FORMAT_CSV)
         print_csv_head();
     if (a->format == FORMAT_JSON)
         puts("[");
-    for (size_t i = 0; i < n && !rc; i++)
-        rc = ask(h, flows[i], a, &total, &first);
+    rc = ask_parts(h, parts, n, a, &total, &first);
     if (a->format == FORMAT_JSON)
         puts(first ? "]" : "\n]");
     if (a->format == FORMAT_COUNT && !rc)

@@ -354,6 +354,8 @@ static int take_series(void *ctx, const char *uid, struct vivo_attrs row,
                        struct vivo_err *err)
 {
     struct search *s = ctx;
+    if (s->in->alive)
+        s->in->alive(s->in); /* records come only at the end */
     struct found_series *f = vivo_arena_alloc(s->arena, sizeof *f);
     char *copy = vivo_arena_alloc(s->arena, row.len + 1);
     if (!f || !copy)

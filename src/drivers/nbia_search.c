@@ -57,6 +57,7 @@ struct row {
 
 struct search {
     struct nbia *n;
+    struct vivo_intake *in;
     struct vivo_op *op;
     struct vivo_arena *arena;
     struct vivo_buf body;
@@ -293,6 +294,8 @@ static int take_series(struct search *s, void *ctx, const char *object, size_t l
 {
     struct nbia_place p;
     int rc = vivo_nbia_series(object, len, &p, &s->op->err);
+    if (s->in->alive)
+        s->in->alive(s->in); /* records come only at the end */
     if (rc == 0)
         rc = grow(s);
     if (rc)
@@ -348,7 +351,7 @@ static int ask_series(struct search *s, size_t turn)
     return vivo_nbia_settle(s->n, s->op); /* are there collections at all? */
 }
 
-static int run(struct search *s, struct vivo_intake *in)
+static int run(struct search *s)
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs = {0};
     size_t turns = 1;
@@ -371,7 +374,7 @@ static int run(struct search *s, struct vivo_intake *in)
     for (size_t i = 0; i < s->count && rc == 0; i++) {
         const struct row *r = &s->rows[i];
         if (i == 0 || strcmp(r->key, s->rows[i - 1].key) != 0)
-            rc = vivo_nbia_emit_series(s->n, in, r->collection, r->object, r->len,
+            rc = vivo_nbia_emit_series(s->n, s->in, r->collection, r->object, r->len,
                                        &attrs, &s->op->err);
     }
     return rc;
@@ -381,13 +384,13 @@ int vivo_nbia_search(struct vivo_archive *self, const struct vivo_match *matches
                      size_t n, uint64_t *answered, struct vivo_intake *in,
                      struct vivo_op *op)
 {
-    struct search s = {.n = nbia_of(self), .op = op};
+    struct search s = {.n = nbia_of(self), .in = in, .op = op};
     s.arena = vivo_arena_new(ROWS_BYTES);
     if (!s.arena)
         return vivo_fail(&op->err, ENOMEM, "nbia: out of memory");
     int rc = choose(&s, matches, n, answered);
     if (rc == 0)
-        rc = run(&s, in);
+        rc = run(&s);
     /* Whether the calls are missing or the server fails, a listing will tell. */
     if (rc == -EIO || rc == -EBADMSG)
         rc = unable(&s);

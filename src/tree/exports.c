@@ -42,6 +42,34 @@ static int run_archive(struct vivo_tree *t, const struct node *dir, uint32_t arc
     return run_part(t, &part, fn, ctx, op);
 }
 
+static void landed_aside(struct vivo_op *op)
+{
+    free(op);
+}
+
+/* Archives answer at the same time: those after the one that is waited for begin, too.
+ * What becomes of them is learned when it is their turn. */
+static void begin_others(struct vivo_tree *t, const struct node *dir, uint32_t from)
+{
+    for (uint32_t i = from; dir->query && i < t->cfg.nflows; i++) {
+        VIVO_AUTO(query_unref_p) struct vivo_query *q = NULL;
+        VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
+        struct vivo_query_error qe = {0};
+        struct node part = {.room = &room_level, .archive = i, .mtime = NO_DATE};
+        struct vivo_op *op = malloc(sizeof *op);
+
+        if (!op || query_again(t, &part, dir->query, &q, &qe)) {
+            free(op);
+            continue;
+        }
+        part.query = q;
+        vivo_op_init(op, 0);
+        op->landed = landed_aside;
+        if (select_members(t, &part, &sel, op) != -EAGAIN)
+            free(op);
+    }
+}
+
 int exports_each_part(struct vivo_tree *t, const struct node *dir, part_fn *fn,
                       void *ctx, struct vivo_op *op)
 {
@@ -50,7 +78,8 @@ int exports_each_part(struct vivo_tree *t, const struct node *dir, part_fn *fn,
     if (dir->archive != NO_ARCHIVE)
         return run_part(t, dir, fn, ctx, op);
     for (uint32_t i = 0; i < t->cfg.nflows && !rc; i++)
-        rc = run_archive(t, dir, i, fn, ctx, op);
+        if ((rc = run_archive(t, dir, i, fn, ctx, op)) == -EAGAIN)
+            begin_others(t, dir, i + 1);
     return rc;
 }
 
