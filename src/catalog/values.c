@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VALUES_MAX (16u << 20) /* bytes of all values */
+#define VALUES_MAX (48u << 20) /* bytes of all values */
 
 struct value {
     const char *key, *text;     /* in the arena */

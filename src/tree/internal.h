@@ -248,6 +248,21 @@ int found_query(struct vivo_tree *t, struct found *f, const struct node *dir,
 int found_query_error(struct found *f, const struct node *dir, const char *name,
                       const struct vivo_query_error *qe, struct vivo_op *op);
 
+/* ---- ranges.c: many values as few names ---- */
+
+enum range_kind { RANGE_NONE, RANGE_NUMBERS, RANGE_AGES, RANGE_DATES, RANGE_TIMES };
+struct ranges;
+typedef int range_fn(void *ctx, const char *name);
+enum range_kind ranges_kind(const char *vr);
+int ranges_new(enum range_kind kind, struct ranges **out);
+void ranges_free(struct ranges *r);
+/* 1 = it will be among them; 0 = it is no value of this kind; -ENOMEM. */
+int ranges_add(struct ranges *r, const char *text);
+/* Calls fn with each name, in order of the values. */
+int ranges_emit(struct ranges *r, range_fn *fn, void *ctx);
+/* "a..b" of numbers or ages. */
+bool ranges_is_name(const char *name);
+
 /* ---- saved.c: saved queries ---- */
 
 int saved_new(const char *dir, struct saved **out, struct vivo_err *err);

@@ -135,12 +135,15 @@ static int unescape(const char **s)
 }
 
 /* The expression `Keyword="value"` as a path component. */
-static int expression(const char *keyword, const char *name, struct vivo_buf *out)
+static int expression(const char *keyword, const char *name, bool is_range,
+                      struct vivo_buf *out)
 {
     int rc;
 
     if (!strcmp(name, MISSING))
         return vivo_buf_printf(out, "missing %s", keyword);
+    if (is_range)
+        return vivo_buf_printf(out, "%s=%s", keyword, name);
     rc = vivo_buf_printf(out, "%s=\"", keyword);
     for (const char *s = name; *s && !rc;) {
         int c = unescape(&s);
@@ -163,12 +166,19 @@ static int lookup_value(struct vivo_tree *t, const struct node *dir, const char 
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
     struct vivo_query_error qe;
     struct vivo_query *q = NULL;
+    const struct vivo_dict *d;
+    enum range_kind kind;
     int rc;
 
     if (name[0] == '.')
         return not_there(f, 0, op);
     vivo_buf_init(&text, 4096);
-    if (expression(dir->text, name, &text))
+    d = vivo_dcm_dict_keyword(dir->text, strlen(dir->text));
+    kind = d ? ranges_kind(d->vr) : RANGE_NONE;
+    if (expression(dir->text, name,
+                   (kind == RANGE_NUMBERS || kind == RANGE_AGES) &&
+                       ranges_is_name(name),
+                   &text))
         return not_there(f, 0, op);
     rc = parse(t, dir, (const char *)text.data, &q, &qe);
     if (rc == -EINVAL)
@@ -188,6 +198,7 @@ struct seen { /* one per value that A5's comparison tells apart */
 struct values {
     struct lister *l;
     bool number;
+    struct ranges *ranges; /* NULL = every value stands for itself */
     struct seen *seen[256];
     struct vivo_arena *arena;
 };
@@ -241,11 +252,23 @@ static int emit_value(void *ctx, const char *value, uint64_t instances)
     rc = seen_before(v, value);
     if (rc)
         return rc < 0 ? rc : 0;
+    if (v->ranges) {
+        rc = ranges_add(v->ranges, value);
+        if (rc)
+            return rc < 0 ? rc : 0;
+    }
     vivo_buf_init(&name, 4 * VIVO_ATTRS_VALUE_MAX);
     rc = escape(value, &name);
     if (rc || name.len > LISTED_MAX)
         return rc;
     return list_fixed(v->l, (const char *)name.data, &room_level);
+}
+
+static int emit_range(void *ctx, const char *name)
+{
+    struct values *v = ctx;
+
+    return list_fixed(v->l, name, &room_level);
 }
 
 /* Everything below must be known with this attribute before its values are. */
@@ -280,10 +303,18 @@ static int list_values(struct lister *l, struct vivo_op *op)
         return rc;
     v.number = strstr("DS IS US SS UL SL FL FD UV SV", d->vr) != NULL;
     v.arena = vivo_arena_new(64u << 20);
+    if (v.arena && ranges_kind(d->vr) != RANGE_NONE &&
+        ranges_new(ranges_kind(d->vr), &v.ranges)) {
+        vivo_arena_free(v.arena);
+        v.arena = NULL;
+    }
     if (!v.arena)
         return vivo_fail(&op->err, ENOMEM, "no memory for the values of a facet");
     rc = vivo_catalog_values(node_catalog(l->tree, dir), dir->level, dir->row, sel,
                              d->tag, emit_value, &v, &op->err);
+    if (!rc && v.ranges)
+        rc = ranges_emit(v.ranges, emit_range, &v);
+    ranges_free(v.ranges);
     vivo_arena_free(v.arena);
     if (rc == -ENOMEM && !op->err.errnum)
         vivo_fail(&op->err, ENOMEM, "no memory for the values of a facet");
