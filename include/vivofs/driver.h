@@ -147,8 +147,8 @@ struct vivo_driver {
                   uint64_t *answered, struct vivo_intake *in, struct vivo_op *op);
 
     /* Optional: appends the URL at which anybody finds the object, without white space
-     * or '#'. -ENOENT: it is nowhere. NULL: file://… for folders, else SOURCE#LOCATOR.
-     */
+     * or '#'. -ENOENT: it is nowhere. NULL, or
+     * -EOPNOTSUPP and nothing appended: file://… for folders, else SOURCE#LOCATOR. */
     int (*url)(struct vivo_archive *self, const char *locator, struct vivo_buf *out);
 
     /* Optional, VIVO_CAP_WATCH: blocks until the source has changed since the call

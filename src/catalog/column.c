@@ -31,10 +31,12 @@ static bool column_id(vivo_row series, uint32_t tag, int64_t *id)
 /* ---- reading
  * ------------------------------------------------------------------------ */
 
-static int open_blob(struct vivo_catdb *d, vivo_row series, uint32_t tag,
-                     sqlite3_stmt **out, struct vivo_attrs *blob, struct vivo_err *err)
+/* Column and sizes of a series are open at a time: a statement each. */
+static int open_blob(struct vivo_catdb *d, const char *sql, vivo_row series,
+                     uint32_t tag, sqlite3_stmt **out, struct vivo_attrs *blob,
+                     struct vivo_err *err)
 {
-    sqlite3_stmt *st = vivo_catdb_stmt(d, "SELECT data FROM col WHERE id = ?1", err);
+    sqlite3_stmt *st = vivo_catdb_stmt(d, sql, err);
     int64_t id;
     int rc;
 
@@ -55,7 +57,8 @@ int vivo_catalog_column_open(struct vivo_catdb *d, vivo_row series, uint32_t tag
                              struct vivo_column *out, struct vivo_err *err)
 {
     struct vivo_attrs blob;
-    int rc = open_blob(d, series, tag, &out->st, &blob, err);
+    int rc = open_blob(d, "SELECT data FROM col WHERE id = ?1", series, tag, &out->st,
+                       &blob, err);
 
     if (rc != 1)
         return rc;
@@ -82,7 +85,8 @@ int vivo_catalog_sizes_open(struct vivo_catdb *d, vivo_row series,
                             struct vivo_member_sizes *out, struct vivo_err *err)
 {
     struct vivo_attrs blob;
-    int rc = open_blob(d, series, 0, &out->st, &blob, err);
+    int rc = open_blob(d, "SELECT c.data FROM col c WHERE c.id = ?1", series, 0,
+                       &out->st, &blob, err);
 
     if (rc == 1) {
         out->at = blob.data;

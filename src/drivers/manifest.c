@@ -69,8 +69,8 @@ static bool takes(const char *path)
 /* ---- other archives
  * ------------------------------------------------------------ */
 
-static int open_sub(struct manifest *m, const char *source, struct vivo_archive **out,
-                    struct vivo_err *err)
+int vivo_manifest_open(struct manifest *m, const char *source,
+                       struct vivo_archive **out, struct vivo_err *err)
 {
     const struct vivo_driver *d = vivo_driver_for(source, err);
     struct vivo_archive_config cfg = {
@@ -99,7 +99,7 @@ int vivo_manifest_sub(struct manifest *m, const char *source, struct vivo_archiv
                        MANIFEST_SUBS);
     copy = !*out && rc == 0 ? strdup(source) : NULL;
     if (!*out && rc == 0)
-        rc = copy ? open_sub(m, source, out, err)
+        rc = copy ? vivo_manifest_open(m, source, out, err)
                   : vivo_fail(err, ENOMEM, "no memory for an archive");
     if (rc == 0 && copy) {
         m->sub_sources[m->nsubs] = copy;

@@ -39,6 +39,8 @@ bool vivo_manifest_uid_ok(const char *uid);
 
 /* The archive of a source, opened when first asked for and kept. No credentials go to
  * it: who wrote the manifest chose the host. */
+int vivo_manifest_open(struct manifest *m, const char *source,
+                       struct vivo_archive **out, struct vivo_err *err);
 int vivo_manifest_sub(struct manifest *m, const char *source, struct vivo_archive **out,
                       struct vivo_err *err);
 
@@ -72,10 +74,10 @@ int vivo_manifest_list_series(struct manifest *m, const char *locator,
 /* Something the archive does not have: shown as an object that does not open. */
 int vivo_manifest_unknown(struct vivo_intake *in, const char *series, const char *word,
                           struct vivo_op *op);
-/* Lists from another archive as if it were ours. */
-int vivo_manifest_pass_on(struct manifest *m, const char *source, enum vivo_level level,
-                          const char *parent, struct vivo_intake *in,
-                          struct vivo_op *op);
+/* Lists all of `source`, an archive for this once, as if it were ours; its objects are
+ * fetched from `home`, which takes the same locators. */
+int vivo_manifest_pass_on(struct manifest *m, const char *source, const char *home,
+                          struct vivo_intake *in, struct vivo_op *op);
 
 /* ---- manifest_urls.c: a URL an object, or a prefix of a bucket ---- */
 

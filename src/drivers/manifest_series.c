@@ -125,34 +125,44 @@ static void pass_alive(struct vivo_intake *in)
     p->to->alive(p->to);
 }
 
-static int pass_on(struct manifest *m, const char *source, enum vivo_level level,
-                   const char *parent, struct uids *only, struct vivo_intake *in,
-                   struct vivo_op *op)
+static int list_through(struct manifest *m, struct vivo_archive *sub,
+                        enum vivo_level level, const char *parent, struct passing *p,
+                        struct vivo_op *op)
 {
-    struct passing p = {.base = {.record = pass_record,
-                                 .known = only ? NULL : pass_known,
-                                 .other = pass_other,
-                                 .alive = pass_alive},
-                        .to = in,
-                        .source = source,
-                        .only = only};
-    struct vivo_archive *sub;
-    uint64_t before;
-    int rc = vivo_manifest_sub(m, source, &sub, &op->err);
+    uint64_t before = atomic_load(&sub->requests);
+    int rc;
 
-    if (rc < 0)
-        return rc;
-    before = atomic_load(&sub->requests);
-    rc = vivo_archive_list(sub, level, parent, &p.base, op);
+    p->base = (struct vivo_intake){.record = pass_record,
+                                   .known = p->only ? NULL : pass_known,
+                                   .other = pass_other,
+                                   .alive = pass_alive};
+    rc = vivo_archive_list(sub, level, parent, &p->base, op);
     atomic_fetch_add(&m->base.requests, atomic_load(&sub->requests) - before);
     return rc;
 }
 
-int vivo_manifest_pass_on(struct manifest *m, const char *source, enum vivo_level level,
-                          const char *parent, struct vivo_intake *in,
-                          struct vivo_op *op)
+static int pass_on(struct manifest *m, const char *source, enum vivo_level level,
+                   const char *parent, struct uids *only, struct vivo_intake *in,
+                   struct vivo_op *op)
 {
-    return pass_on(m, source, level, parent, NULL, in, op);
+    struct passing p = {.to = in, .source = source, .only = only};
+    struct vivo_archive *sub;
+    int rc = vivo_manifest_sub(m, source, &sub, &op->err);
+
+    return rc < 0 ? rc : list_through(m, sub, level, parent, &p, op);
+}
+
+int vivo_manifest_pass_on(struct manifest *m, const char *source, const char *home,
+                          struct vivo_intake *in, struct vivo_op *op)
+{
+    struct passing p = {.to = in, .source = home};
+    struct vivo_archive *sub = NULL;
+    int rc = vivo_manifest_open(m, source, &sub, &op->err);
+
+    if (rc == 0)
+        rc = list_through(m, sub, VIVO_LEVEL_NONE, NULL, &p, op);
+    vivo_archive_close(sub);
+    return rc;
 }
 
 int vivo_manifest_list_series(struct manifest *m, const char *locator,

@@ -95,17 +95,20 @@ static int take_file(struct vivo_crew *crew, struct urls *u, const char *url,
                 (uint64_t)st.st_size, NULL, &op->err);
 }
 
-/* "s3://bucket/prefix/", by the driver of buckets. */
+/* "s3://bucket/prefix" and all below it, by the driver of buckets. */
 static int take_prefix(struct urls *u, const char *url, struct vivo_op *op)
 {
-    char source[MANIFEST_URL_MAX];
-    const char *host = u->m->endpoint ? strstr(u->m->endpoint, "://") : NULL;
-    int n = host ? snprintf(source, sizeof source, "s3+%s/%s", u->m->endpoint, url + 5)
-                 : snprintf(source, sizeof source, "%s", url);
+    char source[2 * MANIFEST_URL_MAX], home[2 * MANIFEST_URL_MAX];
+    int bucket = (int)strcspn(url + 5, "/");
 
-    if (n < 0 || n >= (int)sizeof source)
-        return vivo_fail(&op->err, EBADMSG, "a URL of the manifest is too long");
-    return vivo_manifest_pass_on(u->m, source, VIVO_LEVEL_NONE, NULL, u->in, op);
+    if (u->m->endpoint) {
+        snprintf(source, sizeof source, "s3+%s/%s", u->m->endpoint, url + 5);
+        snprintf(home, sizeof home, "s3+%s/%.*s", u->m->endpoint, bucket, url + 5);
+    } else {
+        snprintf(source, sizeof source, "%s", url);
+        snprintf(home, sizeof home, "%.*s", bucket + 5, url);
+    }
+    return vivo_manifest_pass_on(u->m, source, home, u->in, op);
 }
 
 static int take_url(struct vivo_crew *crew, struct urls *u, char *task,
@@ -122,7 +125,8 @@ static int take_url(struct vivo_crew *crew, struct urls *u, char *task,
         return take_file(crew, u, task, sha256 ? sha256 : "", op);
     if (len > 1 && !strncmp(task, "s3://", 5) &&
         (task[len - 1] == '*' || task[len - 1] == '/')) {
-        task[len - (task[len - 1] == '*')] = '\0';
+        if (task[len - 2] == '/' && task[len - 1] == '*')
+            task[len - 1] = '\0'; /* the whole folder */
         return take_prefix(u, task, op);
     }
     if (!vivo_manifest_http_url(u->m, task, at))

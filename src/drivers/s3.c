@@ -297,6 +297,18 @@ static int fetch(struct vivo_archive *self, const char *locator,
     return vivo_s3_get(s->store, &object, to, op);
 }
 
+/* Of Amazon's own buckets: "s3://BUCKET/KEY", if the key can stand in one. */
+static int url(struct vivo_archive *self, const char *locator, struct vivo_buf *out)
+{
+    struct s3 *s = s3_of(self);
+    struct vivo_err err = {0};
+    struct place p;
+    if (strncmp(self->source, "s3://", 5) != 0 || read_locator(s, locator, &p, &err) ||
+        strpbrk(p.key, " \t\r\n#*?'"))
+        return -EOPNOTSUPP;
+    return vivo_buf_printf(out, "s3://%s/%s", s->bucket, p.key);
+}
+
 extern const struct vivo_driver vivo_driver_s3;
 const struct vivo_driver vivo_driver_s3 = {
     .name = "s3",
@@ -308,4 +320,5 @@ const struct vivo_driver vivo_driver_s3 = {
     .probe = probe,
     .list = list,
     .fetch = fetch,
+    .url = url,
 };

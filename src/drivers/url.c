@@ -35,8 +35,10 @@ static int default_url(const struct vivo_archive *a, const char *locator,
 int vivo_archive_url(struct vivo_archive *a, const char *locator, struct vivo_buf *out,
                      struct vivo_err *err)
 {
-    int rc =
-        a->driver->url ? a->driver->url(a, locator, out) : default_url(a, locator, out);
+    int rc = a->driver->url ? a->driver->url(a, locator, out) : -EOPNOTSUPP;
+
+    if (rc == -EOPNOTSUPP)
+        rc = default_url(a, locator, out);
 
     if (rc == -ENOENT)
         return vivo_fail(err, ENOENT, "the object has no URL");

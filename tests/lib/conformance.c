@@ -362,21 +362,32 @@ static bool has_object(const struct gathering *g, const struct object *o)
     return false;
 }
 
+static void ask_headers(struct suite *s, struct gathering *g, const char *locator)
+{
+    struct vivo_op op;
+
+    vivo_op_init(&op, 0);
+    int rc = vivo_archive_headers(s->a, locator, &g->base, &op);
+    if (rc != 0)
+        failed(s, "headers: %d, %s", rc, op.err.text);
+}
+
 static void check_headers(struct suite *s)
 {
     struct gathering g;
+    bool series = false;
 
     gathering_init(&g, s->a->driver->lists);
     for (size_t i = 0; i < s->all.n_containers; i++) {
-        const struct container *c = &s->all.containers[i];
-        struct vivo_op op;
-        if (c->level != VIVO_LEVEL_SERIES)
+        if (s->all.containers[i].level != VIVO_LEVEL_SERIES)
             continue;
-        vivo_op_init(&op, 0);
-        int rc = vivo_archive_headers(s->a, c->locator, &g.base, &op);
-        if (rc != 0)
-            failed(s, "headers: %d, %s", rc, op.err.text);
+        series = true;
+        ask_headers(s, &g, s->all.containers[i].locator);
     }
+    /* Series without records of their own are asked for by their objects. */
+    for (size_t i = 0; !series && i < s->all.n_objects; i++)
+        if (!has_object(&g, &s->all.objects[i]))
+            ask_headers(s, &g, s->all.objects[i].locator);
     if (g.n_objects != s->all.n_objects)
         failed(s, "headers: of %zu objects instead of %zu", g.n_objects,
                s->all.n_objects);

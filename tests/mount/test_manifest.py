@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Manifests as sources: what is frozen mounts to the same tree; .tcia over NBIA; URLs;
+what is not there, or is not what was listed, shows as an error."""
+import csv
+import errno
+import functools
+import glob
+import hashlib
+import http.server
+import os
+import threading
+
+import pydicom
+import pytest
+
+import synthetic
+from test_nbia import Server
+from vivomount import Mount
+
+
+def tree(m, under):
+    return {f: open(os.path.join(m / under, f), "rb").read() for f in m.files(under)}
+
+
+def freeze(m, query):
+    with open(m / f"loc/q/{query}/.freeze.csv", newline="") as f:
+        return f.read()
+
+
+def written(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text, newline="")
+    return str(path)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def web(folder):
+    """The objects over HTTP."""
+    handler = functools.partial(Quiet, directory=folder)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield "http://127.0.0.1:%d" % server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def objects(folder):
+    return sorted(p for p in glob.glob(folder + "/**/*", recursive=True)
+                  if os.path.isfile(p))
+
+
+def test_a_frozen_query_mounts_to_the_same_tree(mount, tmp_path):
+    query = "Modality=CT and InstanceNumber<3"
+    source = written(tmp_path, "cohort.csv", freeze(mount, query))
+    with Mount({"loc": source}) as m:
+        assert tree(m, "loc") == tree(mount, f"loc/q/{query}")
+        assert m.files("loc/q/Modality=CT") == m.files("loc")
+        # Asked of the objects' headers, and frozen again.
+        assert m.files("loc/q/Rows=8") == m.files("loc")
+        assert freeze(m, query) == freeze(mount, query)
+
+
+def test_a_frozen_query_mounts_under_a_profile(mount, tmp_path):
+    source = written(tmp_path, "cohort.csv", freeze(mount, "Modality=CT"))
+    with Mount({"loc": source}, deid="basic") as m:
+        files = m.files("loc")
+        assert len(files) == len(mount.files("loc/q/Modality=CT"))
+        assert not any("PAT0" in f for f in files)
+        ds = pydicom.dcmread(m / f"loc/{files[0]}")
+        assert ds.PatientIdentityRemoved == "YES"
+        for name in (".freeze.csv", ".manifest.tcia", ".manifest.s5cmd"):
+            with pytest.raises(OSError) as e:
+                open(m / f"loc/q/Modality=CT/{name}")
+            assert e.value.errno in (errno.EPERM, errno.ENOENT)
+        with pytest.raises(PermissionError):
+            open(m / "loc/q/Modality=CT/.freeze.csv")
+
+
+def test_digest_and_size_are_checked(folder, tmp_path):
+    path = objects(folder)[0]
+    ds = pydicom.dcmread(path)
+    with open(path, "rb") as f:
+        data = f.read()
+    good = hashlib.sha256(data).hexdigest()
+    for digest, size, error in ((good, len(data), 0), ("0" * 64, "", errno.EBADMSG),
+                                ("", len(data) + 1, errno.EIO)):
+        rows = (f"SOPInstanceUID,SeriesInstanceUID,Url,Size,Sha256\n{ds.SOPInstanceUID},"
+                f"{ds.SeriesInstanceUID},file://{path},{size},{digest}\n")
+        with Mount({"loc": written(tmp_path, "one.csv", rows)}, faults=True) as m:
+            name = m.files("loc")[0]
+            try:
+                with open(m / f"loc/{name}", "rb") as f:
+                    assert f.read() == data and not error
+            except OSError as e:
+                assert error and e.errno == error
+
+
+def test_a_url_with_another_object_is_an_error(folder, tmp_path):
+    one, other = objects(folder)[:2]
+    ds = pydicom.dcmread(one)
+    rows = (f"SOPInstanceUID\tSeriesInstanceUID\tUrl\n{ds.SOPInstanceUID}\t"
+            f"{ds.SeriesInstanceUID}\tfile://{other}\n")
+    with Mount({"loc": written(tmp_path, "one.tsv", rows)}, faults=True) as m:
+        with pytest.raises(OSError) as e:
+            open(m / f"loc/{m.files('loc')[0]}", "rb").read()
+        assert e.value.errno == errno.EIO
+
+
+def test_urls_are_placed_by_their_headers(folder, web, mount, tmp_path):
+    urls = [web + p[len(folder):] for p in objects(folder)]
+    lines = "\n  out=x.dcm\n".join(urls) + f"\n{web}/not-there.dcm\n"
+    with Mount({"loc": written(tmp_path, "list.txt", lines)}, faults=True) as m:
+        shown = m.files("loc")
+        missing = [f for f in shown if f.startswith("all/unknown/")]
+        assert len(missing) == 1, shown
+        assert sorted(set(shown) - set(missing)) == mount.files("loc")
+        name = mount.files("loc")[0]
+        with pytest.raises(OSError):
+            open(m / f"loc/{missing[0]}", "rb").read()
+        with open(m / f"loc/{name}", "rb") as a, open(mount / f"loc/{name}", "rb") as b:
+            assert a.read() == b.read()
+        assert m.files("loc/q/Modality=CT") == mount.files("loc/q/Modality=CT")
+
+
+def test_tcia_lists_its_series_and_shows_what_is_unknown(folder, tmp_path):
+    server = Server(folder)
+    series = sorted({str(pydicom.dcmread(p).SeriesInstanceUID) for p in objects(folder)})
+    base = server.url.removesuffix("/nbia-api")
+    text = ("downloadServerUrl=" + base + "/nbia-download/servlet/DownloadServlet\r\n"
+            "includeAnnotation=true\r\nnoOfrRetry=4\r\ndatabasketId=m.tcia\r\n"
+            "manifestVersion=3.0\r\n\r\nListOfSeriesToDownload=\r\n"
+            + "\r\n".join(series[:3]) + "\r\n1.2.3.4.99\r\n" + series[0] + "\r\n")
+    try:
+        with Mount({"loc": written(tmp_path, "m.tcia", text)}, faults=True) as m:
+            files = m.files("loc")
+            unknown = [f for f in files if "NOT-IN-THE-ARCHIVE" in f]
+            assert len(unknown) == 1 and len(files) == 3 * 3 + 1
+            with pytest.raises(OSError) as e:
+                open(m / f"loc/{unknown[0]}", "rb").read()
+            assert e.value.errno == errno.EIO
+            known = sorted(set(files) - set(unknown))
+            got = {str(pydicom.dcmread(m / f"loc/{f}").SeriesInstanceUID) for f in known}
+            assert got == set(series[:3])
+        with Mount({"loc": server.source}) as m:
+            with open(m / "loc/q/Modality=CT/.manifest.tcia") as f:
+                lines = f.read().splitlines()
+            assert lines[0] == text.splitlines()[0]
+            cts = {str(pydicom.dcmread(p).SeriesInstanceUID) for p in objects(folder)
+                   if pydicom.dcmread(p).Modality == "CT"}
+            assert set(lines[6:]) == cts
+    finally:
+        server.close()
+
+
+def test_old_tcia_manifests_say_why_not(tmp_path):
+    text = ("downloadServerUrl=http://127.0.0.1:9/nbia-download/servlet/DownloadServlet\n"
+            "manifestVersion=2.0\ntempLoc=/tmp/x\n")
+    with Mount({"loc": written(tmp_path, "old.tcia", text)}, faults=True) as m:
+        with pytest.raises(OSError):
+            os.listdir(m / "loc")
+        assert "version 1 or 2" in m.log()
+
+
+def test_quotes_empty_cells_and_bad_rows(folder, tmp_path):
+    path = objects(folder)[0]
+    ds = pydicom.dcmread(path)
+    out = tmp_path / "odd.csv"
+    with open(out, "w", newline="", encoding="utf-8-sig") as f:
+        w = csv.writer(f)
+        w.writerow(["Series UID", "SOP Instance UID", "Collection", "URL",
+                    "SeriesDescription", "Unknown Column"])
+        w.writerow([ds.SeriesInstanceUID, ds.SOPInstanceUID, 'a "quoted", name',
+                    "file://" + path, "two\nlines", ""])
+        w.writerow(["", "not-a-uid", "", "file:///x", "", ""])
+    with Mount({"loc": str(out)}) as m:
+        assert len(m.files("loc")) == 1
+        assert os.listdir(m / "loc")[0].startswith("a-quoted-name")
+        assert "1 rows name no object" in m.log() and "line 4" in m.log()
