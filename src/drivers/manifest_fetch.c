@@ -76,7 +76,7 @@ static const char *take(const char *s, char *out, size_t cap)
 static int read_locator(const char *locator, struct wanted *w, struct vivo_err *err)
 {
     char size[24] = "", series[65];
-    const char *s = locator + 1;
+    const char *s = locator[0] == 'U' ? locator + 1 : NULL;
 
     *w = (struct wanted){0};
     s = take(s, w->url, sizeof w->url);
@@ -84,8 +84,8 @@ static int read_locator(const char *locator, struct wanted *w, struct vivo_err *
     s = take(s, size, sizeof size);
     s = take(s, w->sha256, sizeof w->sha256);
     s = take(s, series, sizeof series);
-    if (locator[0] != 'U' || !s || *s || !is_clean(w->url) || !w->url[0] ||
-        !vivo_manifest_uid_ok(w->uid) || strspn(size, "0123456789") != strlen(size) ||
+    if (!s || *s || !is_clean(w->url) || !w->url[0] || !vivo_manifest_uid_ok(w->uid) ||
+        strspn(size, "0123456789") != strlen(size) ||
         (w->sha256[0] && !is_sha256(w->sha256)))
         return vivo_fail(err, ENOENT, "not a locator of a manifest's object");
     w->size = strtoull(size, NULL, 10);

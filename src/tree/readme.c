@@ -24,6 +24,8 @@ static const char body[] =
     "  q/ itself lists only saved queries:\n"
     "    ln -s 'Modality=CT' %sq/ct      saves      rm %sq/ct      forgets\n"
     "  Facets: ls %sby/Modality          values that exist; by/Modality/CT/...\n"
+    "  Of many numbers or ages ranges (by/PatientAge/060Y..069Y), of dates years;\n"
+    "  exact values answer too.\n"
     "  q/ and by/ are there by name in archives and collections; they are not listed\n"
     "  (-o magic lists them), so that find and rsync see each file once.\n"
     "\n"
