@@ -178,6 +178,50 @@ static void test_threads_make_it_once(void **state)
     }
 }
 
+/* Made to a view that is itself made later. */
+static int make_later(void *ctx, int fd, const struct vivo_identity *id,
+                      struct vivo_view **out, struct vivo_err *err)
+{
+    struct plan *inner = malloc(sizeof *inner);
+    assert_non_null(inner);
+    *inner = *(struct plan *)ctx;
+    return vivo_view_new_later(fd, id, SIZE + 4, make, inner, out, err);
+}
+
+static void test_one_made_later_may_be_made_to_another(void **state)
+{
+    (void)state;
+    static const enum outcome outcomes[] = {WELL, FAILS, WRONG_SIZE};
+    for (size_t i = 0; i < 3; i++) {
+        int fd;
+        uint8_t buf[SIZE + 4];
+        struct vivo_err err = {0};
+        struct vivo_identity id;
+        struct vivo_view *v = NULL;
+        struct plan *p = malloc(sizeof *p);
+        vivo_view_unref(later(WELL, &fd)); /* for the content */
+        char path[] = "later-XXXXXX";
+        fd = mkstemp(path);
+        unlink(path);
+        assert_int_equal(pwrite(fd, content, SIZE, 0), SIZE);
+        assert_int_equal(vivo_identity_of(fd, &id, &err), 0);
+        p->outcome = outcomes[i];
+        assert_int_equal(
+            vivo_view_new_later(fd, &id, SIZE + 4, make_later, p, &v, &err), 0);
+        ssize_t n = vivo_view_pread(v, buf, sizeof buf, 0, &err);
+        if (outcomes[i] == WELL) {
+            assert_int_equal(n, SIZE + 4);
+            assert_memory_equal(buf, "head", 4);
+            assert_memory_equal(buf + 4, content, SIZE);
+        } else {
+            assert_int_equal(n, outcomes[i] == FAILS ? -EBADMSG : -EIO);
+            memset(&err, 0, sizeof err);
+            assert_int_equal(vivo_view_pread(v, buf, 1, 0, &err), -EIO);
+        }
+        vivo_view_unref(v);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_another_size_is_eio_for_good),
         cmocka_unit_test(test_source_changed_before_or_after_is_eio),
         cmocka_unit_test(test_threads_make_it_once),
+        cmocka_unit_test(test_one_made_later_may_be_made_to_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -206,6 +206,35 @@ static void test_view_of_memory_needs_no_descriptor(void **state)
     vivo_view_unref(NULL);
 }
 
+static void test_patterns_repeat_without_their_memory(void **state)
+{
+    (void)state;
+    struct vivo_err err = {0};
+    struct vivo_view *v = NULL;
+    char buf[32] = "";
+    assert_int_equal(vivo_view_new(-1, NULL, &v, &err), 0);
+    assert_int_equal(vivo_view_add_memory(v, "xy", 2), 0);
+    assert_int_equal(vivo_view_add_repeat(v, "abc", 3, 7), 0);
+    assert_int_equal(vivo_view_add_repeat(v, "abc", 3, 4), 0); /* begins anew */
+    assert_int_equal(vivo_view_add_memory(v, "z", 1), 0);
+    assert_int_equal(vivo_view_add_repeat(v, "-", 1, 2), 0);
+    assert_int_equal(vivo_view_add_repeat(v, "", 0, 2), -EINVAL);
+    assert_int_equal(vivo_view_add_repeat(v, "abc", VIVO_VIEW_PERIOD_MAX + 1, 2),
+                     -EINVAL);
+    static const char want[] = "xyabcabcaabcaz--";
+    assert_int_equal(vivo_view_size(v), sizeof want - 1);
+    for (size_t off = 0; off < sizeof want - 1; off++)
+        for (size_t n = 1; n <= sizeof want - 1 - off; n++) {
+            assert_int_equal(vivo_view_pread(v, buf, n, off, &err), n);
+            assert_memory_equal(buf, want + off, n);
+        }
+    assert_int_equal(vivo_view_add_repeat(v, "\0", 1, UINT64_C(1) << 40), 0);
+    assert_true(vivo_view_memory(v) < 64);
+    assert_int_equal(vivo_view_pread(v, buf, 4, UINT64_C(1) << 39, &err), 4);
+    assert_memory_equal(buf, "\0\0\0\0", 4);
+    vivo_view_unref(v);
+}
+
 static void test_ranges_that_overflow_are_einval(void **state)
 {
     (void)state;
@@ -265,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_source_without_identity_cut_is_eio),
         cmocka_unit_test(test_source_replaced_keeps_the_old_bytes),
         cmocka_unit_test(test_view_of_memory_needs_no_descriptor),
+        cmocka_unit_test(test_patterns_repeat_without_their_memory),
         cmocka_unit_test(test_ranges_that_overflow_are_einval),
         cmocka_unit_test(test_threads_read_one_view),
     };
