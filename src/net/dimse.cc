@@ -295,13 +295,12 @@ extern "C" int vivo_dimse_open(const vivo_dimse_config *cfg,
 {
     return no_throw(op, [&] {
         start_dcmtk();
-        auto *d = new vivo_dimse;
+        std::unique_ptr<vivo_dimse, void (*)(vivo_dimse *)> d(new vivo_dimse,
+                                                              vivo_dimse_close);
         d->patience.op = op;
-        int rc = open_line(d, cfg, offers, n);
-        if (rc)
-            vivo_dimse_close(d);
-        else
-            *out = d;
+        int rc = open_line(d.get(), cfg, offers, n);
+        if (rc == 0)
+            *out = d.release();
         return rc;
     });
 }

@@ -45,6 +45,25 @@ static void test_dcmqrscp_with_get_conforms(void **state)
     assert_int_equal(failures, 0);
 }
 
+static void test_unknown_title_is_refused_with_the_reason(void **state)
+{
+    static const char *const argv[] = {DCMQRSCP, "--make", "1,1,1,1", NULL};
+    struct pacs p;
+    struct gathering g;
+    struct vivo_op op;
+    char url[300];
+    (void)state;
+    pacs_start(&p, argv);
+    snprintf(url, sizeof url, "dimse://VIVOFS@%s/NOSUCH", p.address);
+    struct vivo_archive *a = open_source(url, 10000);
+    int rc = list_all(a, &g, &op);
+    gathering_free(&g);
+    vivo_archive_close(a);
+    child_stop(&p.child);
+    assert_int_equal(rc, -EACCES);
+    assert_non_null(strstr(op.err.text, "AE title"));
+}
+
 static void test_dcmqrscp_without_get_conforms_by_move(void **state)
 {
     static const char *const argv[] = {DCMQRSCP, "--make", SHAPE,
@@ -64,6 +83,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dcmqrscp_with_get_conforms),
         cmocka_unit_test(test_dcmqrscp_without_get_conforms_by_move),
+        cmocka_unit_test(test_unknown_title_is_refused_with_the_reason),
     };
     return cmocka_run_group_tests(tests, start_tables, NULL);
 }
