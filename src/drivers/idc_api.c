@@ -210,6 +210,7 @@ int vivo_idc_row_attrs(const json_t *row, struct vivo_buf *out, struct vivo_err 
  */
 
 struct paging {
+    char uuid[IDC_UUID_LEN + 1]; /* of the last row */
     idc_row_fn *fn;
     void *ctx;
     struct vivo_op *op;
@@ -245,21 +246,31 @@ static int take_row(struct paging *p, const json_t *row, struct vivo_err *err)
 {
     char collection[IDC_COLLECTION_MAX + 1];
     char series[VIVO_UID_MAX + 1];
+    char uuid[IDC_UUID_LEN + 1];
     char left[24];
     vivo_idc_text(row, "collection_id", collection, sizeof collection);
     vivo_idc_text(row, "SeriesInstanceUID", series, sizeof series);
     vivo_idc_text(row, "vivofs_left", left, sizeof left);
     if (!left[0] || strspn(left, "0123456789") != strlen(left))
         return vivo_fail(err, EBADMSG, "a row that does not say how many are left");
+    uint64_t now_left = strtoull(left, NULL, 10);
+    if (p->rows == 0 && p->any && now_left != p->left)
+        return vivo_fail(err, EIO,
+                         "the index changed while it was read, or has two "
+                         "records of one series");
     if (p->rows == 0)
-        p->left = strtoull(left, NULL, 10);
+        p->left = now_left;
     int order = strcmp(collection, p->collection);
     if (order == 0)
         order = strcmp(series, p->series);
     if (p->any && order < 0)
         return vivo_fail(err, EIO, "the server gives rows that were there before");
     bool again = p->any && order == 0;
+    vivo_idc_text(row, "crdc_series_uuid", uuid, sizeof uuid);
+    if (again && strcmp(uuid, p->uuid) != 0)
+        return vivo_fail(err, EIO, "the index has two records of one series");
     p->any = true;
+    snprintf(p->uuid, sizeof p->uuid, "%s", uuid);
     p->rows++;
     snprintf(p->collection, sizeof p->collection, "%s", collection);
     snprintf(p->series, sizeof p->series, "%s", series);

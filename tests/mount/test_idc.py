@@ -180,6 +180,16 @@ def test_idc_broken_series_leaves_the_rest_usable(server):
         assert good and bad and good + bad == 8
 
 
+def test_idc_names_of_a_hostile_index_stay_in_the_tree(server):
+    server(hostile=1)
+    with Mount({"idc": server.idc}) as m:
+        files = m.files("idc")
+        assert len(files) == 24 and all(f.count("/") == 4 for f in files)
+        parts = {p for f in files for p in f.split("/")}
+        assert all(p.isprintable() and p.isascii() and p[0] not in ".-" and len(p) <= 120
+                   for p in parts)
+
+
 def test_idc_large_collection_takes_little_memory(large):
     with Mount({"idc": large.idc}) as m:
         assert len(os.listdir(m / "idc/many")) == 2500

@@ -54,6 +54,8 @@ base.DEFAULTS.update({
     "sql_arrays": 0,    # rows as arrays
     "sql_lost": 0,      # so many rows are missing at the end of the last page
     "odd_types": 0,     # numbers as text, nulls
+    "two_uuids": 0,     # the last row again, with another uuid
+    "hostile": 0,       # names that lead elsewhere, texts of 10 MB, rows twice
     "strip_range": 0,   # ranges are ignored
 })
 NAMES = ("collection_id PatientID StudyInstanceUID SeriesInstanceUID StudyDate SeriesDate "
@@ -206,6 +208,15 @@ class Handler(base.Handler):
         if k["odd_types"]:
             rows = [dict(r, instanceCount=str(r["instanceCount"]), PatientAge=7,
                          Manufacturer=None, SeriesDescription={"a": [1]}) for r in rows]
+        if k["two_uuids"]:
+            rows = [dict(r, vivofs_left=r["vivofs_left"] + 1) for r in rows]
+            rows.append(dict(rows[-1], crdc_series_uuid=uuid_of("another")))
+        if k["hostile"]:
+            rows = [dict(r, vivofs_left=2 * r["vivofs_left"],
+                         PatientID="../../etc/\x01\n" + r["PatientID"],
+                         StudyDescription="..", SeriesDescription="/\x7f\u202e" * 20,
+                         BodyPartExamined="x" * (10_000_000 if i == 0 else 10))
+                    for i, r in enumerate(rows) for _ in range(2)]
         return self.send({"columns": names, "rows": rows, "row_count": len(rows),
                           "truncated": cut, "max_rows": cap})
 
