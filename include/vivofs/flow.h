@@ -72,6 +72,10 @@ int vivo_flow_select(struct vivo_flow *f, enum vivo_level level, vivo_row row,
 int vivo_flow_select_members(struct vivo_flow *f, enum vivo_level level, vivo_row row,
                              struct vivo_query *q, struct vivo_selection **out,
                              struct vivo_op *op);
+/* May a selection made at `since_ms` (vivo_now_ms) still be shown? False when it is
+ * older than a refresh and rests on what an archive was asked. What was listed longer
+ * ago is listed again in the background. Never waits. */
+bool vivo_flow_current(struct vivo_flow *f, int64_t since_ms);
 /* How the query would be answered now, line by line, and what it came to when it was
  * last asked. Asks nothing of the archive. */
 int vivo_flow_explain(struct vivo_flow *f, enum vivo_level level, vivo_row row,

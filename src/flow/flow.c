@@ -220,6 +220,17 @@ int vivo_flow_list(struct vivo_flow *f, enum vivo_level level, vivo_row row,
     return flight_join(f, &plan, op);
 }
 
+bool vivo_flow_current(struct vivo_flow *f, int64_t since_ms)
+{
+    struct vivo_entry e = {0};
+    if (f->local || f->offline)
+        return true;
+    if (!vivo_catalog_get(f->catalog, VIVO_LEVEL_NONE, 0, flow_copy_entry, &e, NULL) &&
+        e.listed && driver_lists(f, VIVO_LEVEL_NONE))
+        refresh_if_old(f, VIVO_LEVEL_NONE, 0);
+    return !f->searches || vivo_now_ms() - since_ms < f->refresh_s * 1000;
+}
+
 void vivo_flow_refresh(struct vivo_flow *f)
 {
     pthread_mutex_lock(&f->mutex);

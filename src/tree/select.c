@@ -17,6 +17,7 @@ struct slot {
     struct vivo_selection *sel; /* NULL when evaluating failed */
     bool members;               /* all instances of it are listed */
     struct vivo_err err;
+    int64_t at_ms; /* when sel was made */
     uint64_t used;
 };
 
@@ -94,7 +95,7 @@ static struct slot *take_locked(struct select_cache *c, const struct node *n)
 }
 
 static struct vivo_selection *cached(struct select_cache *c, const struct node *n,
-                                     bool members, uint64_t generation)
+                                     bool members, uint64_t generation, int64_t *at_ms)
 {
     struct vivo_selection *sel = NULL;
     struct slot *s;
@@ -104,6 +105,7 @@ static struct vivo_selection *cached(struct select_cache *c, const struct node *
     if (s && s->sel && (s->members || !members) &&
         vivo_selection_generation(s->sel) == generation)
         sel = vivo_selection_ref(s->sel);
+    *at_ms = s ? s->at_ms : 0;
     pthread_mutex_unlock(&c->mutex);
     return sel;
 }
@@ -119,6 +121,7 @@ static void keep(struct select_cache *c, const struct node *n, bool members,
     old = s->sel;
     s->sel = sel ? vivo_selection_ref(sel) : NULL;
     s->members = members;
+    s->at_ms = vivo_now_ms();
     s->err = err ? *err : (struct vivo_err){0};
     pthread_mutex_unlock(&c->mutex);
     if (old)
@@ -132,12 +135,18 @@ static int get(struct vivo_tree *t, const struct node *n, bool members,
                  struct vivo_selection **, struct vivo_op *) =
         members ? vivo_flow_select_members : vivo_flow_select;
     struct vivo_selection *sel;
+    int64_t at_ms;
     int rc;
 
     *out = NULL;
     if (!n->query)
         return 0;
-    sel = cached(t->select, n, members, vivo_catalog_generation(node_catalog(t, n)));
+    sel = cached(t->select, n, members, vivo_catalog_generation(node_catalog(t, n)),
+                 &at_ms);
+    if (sel && !vivo_flow_current(node_flow(t, n), at_ms)) {
+        vivo_selection_unref(sel);
+        sel = NULL;
+    }
     if (!sel) {
         rc = learn(node_flow(t, n), n->base_level, n->base_row, n->query, &sel, op);
         if (rc == -EAGAIN)

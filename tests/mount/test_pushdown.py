@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
@@ -190,6 +191,17 @@ def test_a_known_query_asks_nothing(pacs):
         told = text(m / (query + "/.explain"))
         assert "requests: 0" in told and "when last asked" in told
         assert pacs.log() == []
+
+
+def test_an_old_answer_is_asked_for_again(pacs):
+    with Mount({"arc": pacs.source}, options="refresh=1") as m:
+        found = m.files("arc/q/Modality=SEG")
+        pacs.reset()
+        end = time.monotonic() + 30
+        while "Modality=SEG" not in pacs.asked() and time.monotonic() < end:
+            assert m.files("arc/q/Modality=SEG") == found
+            time.sleep(0.2)
+        assert "Modality=SEG" in pacs.asked()
 
 
 def test_explain_tells_who_answers_and_asks_nothing(pacs, tmp_path):
