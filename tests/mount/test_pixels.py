@@ -204,6 +204,22 @@ def test_73_strict_asks_a_rule_to_speak_for_the_kind(key, tmp_path):
     assert pydicom.dcmread(out).BurnedInAnnotation == "NO"
 
 
+def test_built_in_rules_blank_known_consoles_and_leave_others_refused(key, tmp_path):
+    subprocess.run(["dcmdrle", source("SC_rgb_rle_2frame.dcm"), tmp_path / "n.dcm"], check=True)
+    ds = pydicom.dcmread(tmp_path / "n.dcm")
+    ds.Modality, ds.ManufacturerModelName, ds.BurnedInAnnotation = "US", "iU22", "YES"
+    ds.Rows, ds.Columns, ds.NumberOfFrames = 480, 640, 1
+    ds.PixelData = b"\x55" * (480 * 640 * 3)
+    path, out = tmp_path / "in.dcm", tmp_path / "out.dcm"
+    ds.save_as(path)
+    assert deid(key, path, out).returncode == 0
+    got = frames(str(out))
+    assert not got[:, :61].any() and (got[:, 61:] == 0x55).all()
+    ds.ManufacturerModelName = "unknown"
+    ds.save_as(path)
+    assert deid(key, path, tmp_path / "no.dcm").returncode == 1
+
+
 def test_what_is_served_uncleaned_does_not_claim_the_option(key, tmp_path):
     rule, out = tmp_path / "r", tmp_path / "out.dcm"
     rule.write_text('{ Manufacturer.equals("OTHER") } (0,0,5,5)')
