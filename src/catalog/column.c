@@ -400,7 +400,8 @@ static int next_work(struct vivo_writer *w, struct work *work, struct vivo_err *
     sqlite3_stmt *st =
         vivo_catdb_stmt(&w->db,
                         "SELECT id, members FROM series WHERE (packed & 1) = 0 AND"
-                        " members > 1 AND known = members ORDER BY id LIMIT ?1",
+                        " members > 1 AND (known = members OR known = 0)"
+                        " ORDER BY id LIMIT ?1",
                         err);
     int rc;
 

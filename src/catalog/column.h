@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/catalog/column.h -- what varies in a series, one blob an attribute.
  *
- * column.c makes the blobs of series whose headers are all known, after a listing;
+ * column.c makes the blobs of series of which all headers are known, or none, after a
+ * listing;
  * vector.c decides a query over them. They say again what base and differences say:
  * a series that has none, or has changed since (series.packed), is read member by
  * member as before. */

@@ -167,7 +167,7 @@ static uint32_t hash_of(const uint8_t *p, size_t len)
 static int eval_value(struct step *k, const struct vivo_query_node *n, const char *vr,
                       const uint8_t *value, size_t len)
 {
-    struct vivo_query_source src = {.headers = true};
+    struct vivo_query_source src = {.headers = k->s->common->headers};
 
     vivo_buf_clear(&k->v->one);
     if (vivo_attrs_put(&k->v->one, leaf_tag(n), vr, value, len) < 0)
@@ -176,9 +176,10 @@ static int eval_value(struct step *k, const struct vivo_query_node *n, const cha
     return (int)vivo_query_eval(n, &src);
 }
 
-static int eval_absent(const struct vivo_query_node *n)
+/* Without whole headers what is absent is not known. */
+static int eval_absent(struct step *k, const struct vivo_query_node *n)
 {
-    struct vivo_query_source src = {.headers = true};
+    struct vivo_query_source src = {.headers = k->s->common->headers};
 
     return (int)vivo_query_eval(n, &src);
 }
@@ -227,25 +228,27 @@ static int eval_shared(struct step *k, const struct vivo_query_node *n)
     struct vivo_attr a;
 
     if (!vivo_attrs_find(k->s->common->attrs, leaf_tag(n), &a))
-        return eval_absent(n);
+        return eval_absent(k, n);
     return eval_value(k, n, a.vr, a.value, a.len);
 }
 
 static int run_column(struct step *k, struct leaf *leaf, struct vivo_column *c,
                       uint8_t *out)
 {
-    int shared = eval_shared(k, leaf->node), absent = eval_absent(leaf->node);
-    bool zonal = c->zoned && is_zonal(leaf->node), all;
-    size_t i = 0;
+    int shared = eval_shared(k, leaf->node), absent = eval_absent(k, leaf->node);
+    bool zonal = c->zoned && is_zonal(leaf->node);
+    int own = !zonal                             ? -1
+              : beyond(leaf->node, c->lo, c->hi) ? (int)VIVO_FALSE
+              : within(leaf->node, c->lo, c->hi) ? (int)VIVO_TRUE
+                                                 : -1;
 
     if (shared < 0)
         return shared;
-    if (zonal && absent == VIVO_FALSE && beyond(leaf->node, c->lo, c->hi)) {
+    if (own == VIVO_FALSE && absent == VIVO_FALSE && shared == VIVO_FALSE) {
         memset(out, VIVO_FALSE, k->s->members);
         return 1;
     }
-    all = zonal && within(leaf->node, c->lo, c->hi);
-    for (; i < k->s->members; i++) {
+    for (size_t i = 0; i < k->s->members; i++) {
         struct vivo_cell cell;
         int t;
         vivo_catalog_column_next(c, &cell);
@@ -253,7 +256,7 @@ static int run_column(struct step *k, struct leaf *leaf, struct vivo_column *c,
             return 0;
         t = cell.kind == VIVO_CELL_BASE     ? shared
             : cell.kind == VIVO_CELL_ABSENT ? absent
-            : all                           ? (int)VIVO_TRUE
+            : own >= 0                      ? own
                                             : eval_own(k, leaf, c->vr, &cell);
         if (t < 0 || t == VIVO_UNKNOWN)
             return t < 0 ? t : 0;
@@ -368,8 +371,7 @@ int vivo_catalog_vector_run(struct vivo_vector *v, struct vivo_catdb *d,
     struct step k = {v, d, s, err};
     int rc = 0;
 
-    if (!s->common->headers || s->members == 0 ||
-        s->members > (size_t)VIVO_COLUMN_MEMBERS)
+    if (s->members == 0 || s->members > (size_t)VIVO_COLUMN_MEMBERS)
         return 0;
     rc = make_room(&k);
     if (rc == 0)

@@ -1,0 +1,90 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A catalog of a million instances, made from a manifest, through a mount:
+
+    VIVOFS=.build/release/vivofs tests/bench/scale.py [ROWS]
+
+Prints seconds of import, remount, find, queries, counts and facets, and the daemon's
+resident memory. 100 instances a series, 4 series a study, 2 studies a patient; nothing is
+fetched, so the URLs need not exist. Files are in the page cache; each query is asked once, so that
+nothing of its answer is kept."""
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+sys.dont_write_bytecode = True
+
+import vivomount  # noqa: E402
+
+vivomount.LIMIT = 3600
+HEAD = ("SOPInstanceUID,SeriesInstanceUID,StudyInstanceUID,PatientID,Collection,Url,Size,"
+        "Version,StudyDate,Modality,SeriesNumber,InstanceNumber,SliceThickness,"
+        "SliceLocation,PatientAge\n")
+
+
+def write(path, rows):
+    with open(path, "w") as f:
+        f.write(HEAD)
+        for i in range(rows):
+            s, n = divmod(i, 100)
+            t, p = s // 4, s // 8
+            f.write(f"1.2.840.99.3.{s}.{n},1.2.840.99.2.{s},1.2.840.99.1.{t},P{p:06d},"
+                    f"C{p % 10},https://h.example/{s}/{n}.dcm,527000,1,"
+                    f"{2000 + t % 20}{1 + t % 12:02d}15,{'MR' if s % 3 else 'CT'},"
+                    f"{s % 4 + 1},{n + 1},{1 + s % 5},{2.5 * n + s % 7},{p % 90:03d}Y\n")
+
+
+def timed(what, call):
+    begin = time.monotonic()
+    result = call()
+    print(f"{what:58s} {time.monotonic() - begin:8.3f} s   {result}", flush=True)
+
+
+def resident(m):
+    with open(f"/proc/{m.proc.pid}/status") as f:
+        return next(l.split()[1] for l in f if l.startswith("VmHWM"))
+
+
+def count(path):
+    with open(path + "/.count") as f:
+        return f.read().split()[7]
+
+
+def find(path):
+    return subprocess.run(["find", path, "-name", "*.dcm"], stdout=subprocess.PIPE,
+                          check=True).stdout.count(b"\n")
+
+
+def measure(m):
+    top = m / "loc"
+    for q in ("Modality=CT and SliceThickness>2 and PatientAge>=60Y",
+              "Modality=CT and InstanceNumber=1 and SliceLocation<100",
+              "SliceLocation=77.5"):
+        timed(f"q/{q}: first entry", lambda q=q: next(os.scandir(f"{top}/q/{q}")).name)
+        timed("  .count", lambda q=q: count(f"{top}/q/{q}"))
+    for k in ("Modality", "PatientAge", "InstanceNumber", "SliceLocation"):
+        timed(f"by/{k}", lambda k=k: len(os.listdir(f"{top}/by/{k}")))
+    timed("find", lambda: find(top))
+    print(f"resident at most {int(resident(m)) // 1024} MiB")
+
+
+def main():
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1000000
+    with tempfile.TemporaryDirectory() as home:
+        source = os.path.join(home, "million.csv")
+        write(source, rows)
+        with vivomount.Mount({"loc": source}, home=home) as m:
+            timed(f"import of {rows} rows", lambda: len(os.listdir(m / "loc")))
+            measure(m)
+        begin = time.monotonic()
+        with vivomount.Mount({"loc": source}, home=home) as m:
+            names = len(os.listdir(m / "loc"))
+            print(f"{'mount and first listing, known':58s} "
+                  f"{time.monotonic() - begin:8.3f} s   {names}")
+
+
+if __name__ == "__main__":
+    main()
