@@ -14,6 +14,8 @@ import pytest
 
 import orthanc
 import query_corpus
+import synthetic
+from dcmqrscp import Dcmqrscp
 from vivomount import BINARY, Mount, environment
 
 SERVERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers")
@@ -149,6 +151,31 @@ def test_orthanc_answers_the_same_searched_or_listed(hospital, tmp_path):
         for i, query in enumerate(QUERIES[:4]):
             there = paths(source, query, tmp_path / str(i))
             assert there == paths(source, query, tmp_path / "off", pushdown=False) != []
+
+
+def test_dcmqrscp_answers_the_same_searched_or_listed(tmp_path):
+    folder = str(tmp_path / "held")
+    os.mkdir(folder)
+    synthetic.make(folder, patients=3, studies=2, series=2, instances=1)
+    query = "Modality=mr and PatientID=pat0000 or study(PatientID=PAT000? and Modality=CT)"
+    with Dcmqrscp(folder) as server:
+        there, listed = (paths(server.source, query, tmp_path / str(on), pushdown=on,
+                               options="deid=none,rate=1000") for on in (True, False))
+    assert there == listed != []
+
+
+def test_idc_answers_the_same_searched_or_listed(hospital, tmp_path):
+    s = Server("idc_server.py", "idc+", hospital)
+    source = s.source + "/v3"
+    try:
+        for i, query in enumerate(["Modality=PT and StudyDate=2019..2020",
+                                   "PatientID=pat00? or Modality=RTSTRUCT",
+                                   "study(Modality=SEG) and Manufacturer=s*"]):
+            there = paths(source, query, tmp_path / str(i))
+            assert there != [] and there == paths(source, query, tmp_path / "off",
+                                                  pushdown=False)
+    finally:
+        s.close()
 
 
 @pytest.mark.parametrize("knobs", ODD)
