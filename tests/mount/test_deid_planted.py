@@ -2,7 +2,6 @@
 """`vivofs deid` over planted objects: no token survives, and every reader reads on."""
 import os
 import re
-import shutil
 import subprocess
 import sys
 import warnings
@@ -102,8 +101,6 @@ def test_other_tools_read_the_result(name, key, tmp_path):
     out = tmp_path / "out.dcm"
     deid("basic", key, source, out)
     for tool in (["dcmdump", "-q"], ["gdcminfo"]):
-        if not shutil.which(tool[0]):
-            pytest.skip(tool[0] + " is not installed")
         before = subprocess.run(tool + [source], capture_output=True, timeout=LIMIT)
         after = subprocess.run(tool + [str(out)], capture_output=True, timeout=LIMIT)
         assert after.returncode == 0 or before.returncode != 0, after.stderr
@@ -119,8 +116,6 @@ def kinds(path):
 
 @pytest.mark.parametrize("name", REAL)
 def test_dciodvfy_finds_no_new_kind_of_error(name, key, tmp_path):
-    if not shutil.which("dciodvfy"):
-        pytest.skip("dciodvfy is not installed")
     source = os.path.join(phi_plant.FILES, name)
     deid("basic", key, source, tmp_path / "out.dcm")
     assert sorted(kinds(tmp_path / "out.dcm") - kinds(source)) == []

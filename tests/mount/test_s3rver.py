@@ -2,7 +2,6 @@
 """A mount over a real S3 server, s3rver from npm, put into the build directory."""
 import hashlib
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -50,8 +49,6 @@ def put(url, key, data):
 
 @pytest.fixture(scope="module")
 def bucket(folder, tmp_path_factory):
-    if not shutil.which("npm"):
-        pytest.skip("npm is not installed")
     port = free_port()
     server = subprocess.Popen(
         ["node", program(), "-s", "-d", str(tmp_path_factory.mktemp("s3rver")), "-a",

@@ -109,8 +109,9 @@ class Real:
         self.port = free_port()
         argv, text = kind(top, self.port)
         program = shutil.which(argv[0], path=PATH)
-        if not program or (kind is vsftpd and os.geteuid() != 0):
-            pytest.skip(argv[0] + " is not to be had here")
+        if kind is vsftpd and os.geteuid() != 0:
+            pytest.skip("only root can be vsftpd")
+        assert program, argv[0] + " is not installed: scripts/packages test"
         with open(top + "/conf", "w", encoding="ascii") as f:
             f.write(text)
         self.url = f"{'ftp' if kind is vsftpd else 'http'}://127.0.0.1:{self.port}/"
