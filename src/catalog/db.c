@@ -52,10 +52,10 @@ int vivo_catdb_open(struct vivo_catdb *d, const char *path, bool writer, int bus
     }
     sqlite3_extended_result_codes(d->db, 1);
     sqlite3_busy_timeout(d->db, busy_ms);
-    /* 1 MiB of cache a connection (DESIGN C6); the writer may use four, which halves
+    /* 1 MiB of cache a connection (DESIGN C6); the writer may use 16, which halves
      * what a large batch spills to the log. */
     rc = vivo_catdb_do(
-        d, writer ? "PRAGMA cache_size = -4096" : "PRAGMA cache_size = -1024", err);
+        d, writer ? "PRAGMA cache_size = -16384" : "PRAGMA cache_size = -1024", err);
     if (rc == 0)
         rc = vivo_catdb_do(d, "PRAGMA mmap_size = 0", err);
     if (rc == 0)
