@@ -125,10 +125,10 @@ static int tell_missing(struct telling *t, const struct vivo_selection *sel,
     if (searches)
         return vivo_buf_printf(
             t->out,
-            "%s: the archive is searched, which replaces most of %zu listings; "
-            "series whose headers are needed: %zu so far; estimated requests: at least "
-            "%zu\n",
-            name, n - headers, headers, searches + headers);
+            "%s: the archive is searched instead of listed, searches: %zu;"
+            " series whose headers are needed: %zu so far; estimated requests: "
+            "at least %zu\n",
+            name, searches, headers, searches + headers);
     return vivo_buf_printf(
         t->out,
         "%s: the catalog narrows; to be listed by the archive: %zu; series whose "
