@@ -128,6 +128,14 @@ int vivo_deid_object(const struct vivo_deid *d, int fd, const struct vivo_identi
                      uint64_t size, struct vivo_view **out, struct vivo_buf *attrs,
                      struct vivo_deid_report *report, struct vivo_err *err);
 
+/* What the header pass does to the object, by tags and never by values: appends a JSON
+ * array of {"tag": "00081140.00081155", "action": WORD, "count": N}. Words: kept,
+ * removed, emptied, dummy, uid, pseudonym, shifted, cleaned, code, blanked, script,
+ * added. Errors as above; fd stays the caller's. With profile none the array is empty.
+ */
+int vivo_deid_audit(const struct vivo_deid *d, int fd, const struct vivo_identity *id,
+                    uint64_t size, struct vivo_buf *out, struct vivo_err *err);
+
 /* The same policy for attributes that did not come as an object (a QIDO row): from
  * attrs form to attrs form, by the same engine. context: attributes of the parents
  * in attrs form as the archive gave them (for PatientID and its issuer), or

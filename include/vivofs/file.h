@@ -22,7 +22,7 @@ int vivo_file_read(const char *path, size_t max, struct vivo_buf *out,
 int vivo_file_write(const char *path, const void *data, size_t len, mode_t mode,
                     struct vivo_err *err);
 
-/* mkdir -p; what it makes gets `mode`. */
+/* mkdir -p; what it makes gets `mode`. -ENOSPC, -EACCES or -EIO. */
 int vivo_mkdirs(const char *path, mode_t mode, struct vivo_err *err);
 
 /* A file without a name (O_TMPFILE in dir, or memfd where that is not possible

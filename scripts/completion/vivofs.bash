@@ -123,7 +123,7 @@ _vivofs() {
     case ${words[1]}:$word in
     query:-*) COMPREPLY=($(compgen -W "-o --format" -- "$word")) ;;
     mount:-*) COMPREPLY=($(compgen -W "-f -o" -- "$word")) ;;
-    deid:-*) COMPREPLY=($(compgen -W "--profile --key --burned-in --pixels --filter --media --list" -- "$word")) ;;
+    deid:-*) COMPREPLY=($(compgen -W "--profile --key --burned-in --pixels --filter --audit --media -j --list" -- "$word")) ;;
     query:*)
         if _vivofs_asks "${words[@]}" || [[ $word == [\'\"]* || ${words[*]} == *[\'\"]* ]]; then
             _vivofs_expression "$word"

@@ -135,9 +135,11 @@ int vivo_mkdirs(const char *path, mode_t mode, struct vivo_err *err)
         if (c && c != '/')
             continue;
         *p = '\0';
-        if (mkdir(copy, mode) && errno != EEXIST)
-            return vivo_fail(err, errno == EACCES || errno == EROFS ? EACCES : EIO,
+        if (mkdir(copy, mode) && errno != EEXIST) {
+            int e = errno == EACCES || errno == EROFS ? EACCES : EIO;
+            return vivo_fail(err, errno == ENOSPC ? ENOSPC : e,
                              "%s: cannot be made: %s", copy, strerror(errno));
+        }
         if (!c)
             break;
         *p = '/';

@@ -43,6 +43,21 @@ int cli_fail(const char *fmt, ...) VIVO_PRINTF(1, 2);
 /* The same and a hint to --help; returns 2. */
 int cli_usage(const char *fmt, ...) VIVO_PRINTF(1, 2);
 
+/* ---- progress (progress.c) ------------------------------------------------------- */
+
+struct progress {
+    bool terminal; /* stderr is one: a bar is drawn */
+};
+void progress_init(struct progress *p);
+void progress_clear(const struct progress *p);
+/* walking: more may be found, and a '+' says so. */
+void progress_show(const struct progress *p, size_t over, size_t seen, bool walking,
+                   uint64_t bytes);
+/* cli_fail of "path: why" from any thread, the bar out of its way. */
+void progress_fail(const struct progress *p, const char *path, const char *why);
+/* The number of -j, 1 to 64; 2 with a message when it is none. */
+int cli_jobs(const char *command, const char *text, size_t *out);
+
 /* ---- options (options.c) --------------------------------------------------------- */
 
 enum option_kind {

@@ -2,225 +2,41 @@
 /* src/cli/cmd_deid.c -- `vivofs deid`: the engine of the mount over files. A file
  * becomes a file; a folder OUT/patient/study/series/instance.dcm with the names of the
  * mount. Nothing but finished objects ever gets its final name. */
-#include "cli.h"
+#include "deid.h"
 
-#include "vivofs/deid.h"
 #include "vivofs/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <string.h>
 #include <sys/stat.h>
 
-struct job {
-    const char *profile, *key, *pixels, *filter_file, *in, *out;
-    enum vivo_burned_in burned_in;
-    const struct vivo_deid *deid;
-    const struct vivo_filter *filter; /* NULL = every object */
-    struct media *media;
-    bool wants_media;      /* --media, or the source had a DICOMDIR */
-    struct vivo_buf attrs; /* of the object at hand */
-    size_t written, refused, others;
-};
-
-static int copy_view(const struct vivo_view *v, int fd, struct vivo_err *err)
+static void stop(int number)
 {
-    enum { CHUNK = 1 << 20 };
-    VIVO_AUTO(vivo_free_p) uint8_t *buf = malloc(CHUNK);
-    if (!buf)
-        return vivo_fail(err, ENOMEM, "out of memory");
-    for (uint64_t off = 0; off < vivo_view_size(v);) {
-        ssize_t n = vivo_view_pread(v, buf, CHUNK, off, err);
-        if (n < 0)
-            return (int)n;
-        int rc = vivo_pwrite_full(fd, buf, (size_t)n, off, err);
-        if (rc)
-            return rc;
-        off += (uint64_t)n;
-    }
-    return 0;
+    deid_stop = number;
 }
 
-static int write_view(const struct vivo_view *v, const char *path, struct vivo_err *err)
+static int deid_file(struct deid_run *run)
 {
-    VIVO_AUTO(vivo_free_p) char *tmp = NULL;
-    if (asprintf(&tmp, "%s.XXXXXX", path) < 0)
-        return vivo_fail(err, ENOMEM, "out of memory");
-    VIVO_AUTO(vivo_close_p) int fd = mkostemp(tmp, O_CLOEXEC);
-    if (fd < 0)
-        return vivo_fail(err, EIO, "%s: %s", path, strerror(errno));
-    mode_t mask = umask(0);
-    umask(mask);
-    int rc = copy_view(v, fd, err);
-    if (!rc && fchmod(fd, 0666 & ~mask))
-        rc = vivo_fail(err, EIO, "%s: %s", path, strerror(errno));
-    if (!rc && rename(tmp, path))
-        rc = vivo_fail(err, EIO, "%s: %s", path, strerror(errno));
-    if (rc)
-        unlink(tmp);
-    return rc;
-}
-
-/* The header pass over one file. -EBADMSG with an empty text: no DICOM at all. */
-static int clean(struct job *j, const char *path, struct vivo_view **out,
-                 struct vivo_deid_report *report, struct vivo_err *err)
-{
-    VIVO_AUTO(vivo_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct vivo_identity id;
-    if (fd < 0)
-        return vivo_fail(err, errno == ENOENT ? ENOENT : EIO, "%s", strerror(errno));
-    int rc = vivo_identity_of(fd, &id, err);
-    if (rc)
-        return rc;
-    vivo_buf_clear(&j->attrs);
-    rc = vivo_deid_object(j->deid, fd, &id, id.size, out, &j->attrs, report, err);
-    if (!rc)
-        fd = -1; /* the view's now */
-    return rc;
-}
-
-static bool is_dicom(const char *path, uint64_t size)
-{
-    uint8_t head[4096];
-    VIVO_AUTO(vivo_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof head, 0);
-    return n > 0 && vivo_dcm_probe(head, (size_t)n, size);
-}
-
-static int deid_file(struct job *j, const char *in, const char *out)
-{
-    struct vivo_err err = {0};
-    struct vivo_deid_report report = {0};
-    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = NULL;
-    int rc = clean(j, in, &view, &report, &err);
-    if (!rc)
-        rc = write_view(view, out, &err);
-    if (rc)
-        return cli_fail("%s: %s", in, err.text);
-    j->written++;
-    return 0;
-}
-
-/* A DICOMDIR speaks of files by names that are not there any more: a new one is made
- * of what was written (PS3.15 E.2: an original must not stay in the file set). */
-static bool is_dicomdir(const struct job *j, const struct vivo_deid_report *report)
-{
-    struct vivo_attrs a = {j->attrs.data, j->attrs.len};
-    struct vivo_attr records;
-    return report->refusal == VIVO_REFUSAL_DICOMDIR ||
-           vivo_attrs_find(a, 0x00041220, &records);
-}
-
-/* Does the filter let it pass? What is not valid is told by who reads it next. */
-static bool passes(const struct job *j, const char *path, uint64_t size)
-{
-    struct vivo_err ignored = {0};
-    VIVO_AUTO(vivo_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    return !j->filter || fd < 0 || vivo_filter_passes(j->filter, fd, size, &ignored);
-}
-
-/* OUT/patient/study/series/instance.dcm by the attributes as shown. */
-static int place(struct job *j, char **out, struct vivo_err *err)
-{
-    struct vivo_attrs a = {j->attrs.data, j->attrs.len};
-    char patient[VIVO_NAME_MAX + 1];
-    char study[VIVO_NAME_MAX + 1];
-    char series[VIVO_NAME_MAX + 1];
-    char instance[VIVO_NAME_MAX + 1];
-    char uid[VIVO_UID_MAX + 1];
-    vivo_name_patient(a, patient);
-    bool plain = vivo_deid_cleans(j->deid, VIVO_TAG_SeriesDescription);
-    (plain ? vivo_name_study_plain : vivo_name_study)(a, study);
-    (plain ? vivo_name_series_plain : vivo_name_series)(a, series);
-    if (!vivo_attrs_text(a, VIVO_TAG_SOPInstanceUID, uid, sizeof uid))
-        return vivo_fail(err, EBADMSG, "has no SOP Instance UID");
-    vivo_name_instance(a, uid, NULL, instance);
-    VIVO_AUTO(vivo_free_p) char *dir = NULL;
-    if (asprintf(&dir, "%s/%s/%s/%s", j->out, patient, study, series) < 0) {
-        dir = NULL;
-        return vivo_fail(err, ENOMEM, "out of memory");
-    }
-    int rc = vivo_mkdirs(dir, 0777, err);
-    if (rc)
-        return rc;
-    if (asprintf(out, "%s/%s", dir, instance) < 0)
-        return vivo_fail(err, ENOMEM, "out of memory");
-    return 0;
-}
-
-static void deid_one_of_many(struct job *j, const char *path, uint64_t size)
-{
-    struct vivo_err err = {0};
-    struct vivo_deid_report report = {0};
-    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = NULL;
-    VIVO_AUTO(vivo_free_p) char *to = NULL;
-    if (!is_dicom(path, size) || !passes(j, path, size)) {
-        j->others++;
-        return;
-    }
-    int rc = clean(j, path, &view, &report, &err);
-    if ((!rc || rc == -EPERM) && is_dicomdir(j, &report)) {
-        j->wants_media = true;
-        return;
-    }
-    if (!rc)
-        rc = place(j, &to, &err);
-    if (!rc)
-        rc = write_view(view, to, &err);
-    if (!rc &&
-        media_add(j->media, (struct vivo_attrs){j->attrs.data, j->attrs.len}, to))
-        rc = vivo_fail(&err, ENOMEM, "out of memory");
+    struct deid_made m = {0};
+    deid_make(run, run->in, run->out, &m);
+    int rc = m.rc;
+    if (!rc && rename(m.tmp, run->out))
+        rc = vivo_fail(&m.err, EIO, "%s: %s", run->out, strerror(errno));
     if (!rc) {
-        j->written++;
-        return;
+        free(m.tmp);
+        m.tmp = NULL;
     }
-    j->refused++;
-    cli_fail("%s: %s", path, err.text);
-}
-
-static int write_media(struct job *j)
-{
-    size_t left_out = 0;
-    struct vivo_err err = {0};
-    if (!j->wants_media)
-        return 0;
-    if (media_write(j->media, j->out, &left_out, &err))
-        return cli_fail("DICOMDIR: %s", err.text);
-    fprintf(stderr, "vivofs: wrote %s/DICOMDIR over links in %s/DICOM\n", j->out,
-            j->out);
-    if (left_out)
-        fprintf(stderr, "vivofs: %zu files are not in it: they have not all UIDs\n",
-                left_out);
-    return 0;
-}
-
-static int deid_folder(struct job *j)
-{
-    char *in = strdup(j->in);
-    char *roots[] = {in, NULL};
-    FTS *fts = in ? fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL) : NULL;
-    if (!fts) {
-        free(in);
-        return cli_fail("%s: %s", j->in, strerror(errno));
-    }
-    for (FTSENT *e; (e = fts_read(fts));) {
-        if (e->fts_info == FTS_F)
-            deid_one_of_many(j, e->fts_path, (uint64_t)e->fts_statp->st_size);
-        else if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR)
-            j->refused +=
-                (size_t)cli_fail("%s: %s", e->fts_path, strerror(e->fts_errno));
-    }
-    fts_close(fts);
-    free(in);
-    fprintf(stderr, "vivofs: %zu written, %zu refused, %zu other files left out\n",
-            j->written, j->refused, j->others);
-    int rc = write_media(j);
-    return rc ? rc : j->refused ? 1 : 0;
+    if (run->audit && deid_audit_line(run, &m, rc ? NULL : run->out))
+        rc = vivo_fail(&m.err, EIO, "the audit could not be written");
+    if (rc)
+        rc = cli_fail("%s: %s", run->in, m.err.text);
+    deid_made_free(&m);
+    return deid_stop ? 128 + (int)deid_stop : rc;
 }
 
 /* A folder inside the one that is read would be read again. */
-static int check_out(const struct job *j, struct vivo_err *err)
+static int check_out(const struct deid_run *j, struct vivo_err *err)
 {
     VIVO_AUTO(vivo_free_p) char *in = realpath(j->in, NULL);
     int rc = vivo_mkdirs(j->out, 0777, err);
@@ -234,17 +50,36 @@ static int check_out(const struct job *j, struct vivo_err *err)
     return 0;
 }
 
-static int run(struct job *j)
+/* Names outputs and digests alone, but it is the custodian's. */
+static int open_audit(struct deid_run *j, struct vivo_err *err)
+{
+    if (!j->audit_file)
+        return 0;
+    int fd = open(j->audit_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    j->audit = fd < 0 ? NULL : fdopen(fd, "w");
+    if (j->audit)
+        return 0;
+    if (fd >= 0)
+        close(fd);
+    return vivo_fail(err, EIO, "%s: %s", j->audit_file, strerror(errno));
+}
+
+static int run(struct deid_run *j)
 {
     struct stat st;
     struct vivo_err err = {0};
+    struct sigaction act = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
     if (stat(j->in, &st))
         return cli_fail("%s: %s", j->in, strerror(errno));
-    if (!S_ISDIR(st.st_mode))
-        return deid_file(j, j->in, j->out);
-    if (check_out(j, &err))
+    bool folder = S_ISDIR(st.st_mode);
+    if ((folder && check_out(j, &err)) || open_audit(j, &err))
         return cli_fail("%s", err.text);
-    return deid_folder(j);
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    int rc = folder ? deid_folder(j) : deid_file(j);
+    if (j->audit && fclose(j->audit) && !rc)
+        rc = cli_fail("%s: %s", j->audit_file, strerror(errno));
+    return rc;
 }
 
 static int list_profiles(void)
@@ -257,7 +92,7 @@ static int list_profiles(void)
     return 0;
 }
 
-static int parse_args(struct job *j, int argc, char **argv)
+static int parse_args(struct deid_run *j, int argc, char **argv)
 {
     const char *words[2];
     size_t nwords = 0;
@@ -270,6 +105,11 @@ static int parse_args(struct job *j, int argc, char **argv)
             j->key = argv[++i];
         } else if (strcmp(argv[i], "--filter") == 0 && value) {
             j->filter_file = argv[++i];
+        } else if (strcmp(argv[i], "--audit") == 0 && value) {
+            j->audit_file = argv[++i];
+        } else if (strncmp(argv[i], "-j", 2) == 0) {
+            if (cli_jobs("deid", argv[i][2] ? argv[i] + 2 : argv[++i], &j->jobs))
+                return 2;
         } else if (strcmp(argv[i], "--media") == 0) {
             j->wants_media = true;
         } else if (strcmp(argv[i], "--pixels") == 0 && value) {
@@ -292,19 +132,25 @@ static int parse_args(struct job *j, int argc, char **argv)
     return 0;
 }
 
+static size_t processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : (size_t)VIVO_MIN(n, 64L);
+}
+
 int cmd_deid(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--list") == 0)
         return list_profiles();
-    struct job j = {.profile = "basic", .burned_in = VIVO_BURNED_IN_REFUSE};
+    struct deid_run j = {.profile = "basic", .burned_in = VIVO_BURNED_IN_REFUSE};
     struct vivo_err err = {0};
     struct vivo_key *key = NULL;
     struct vivo_deid *deid = NULL;
     struct vivo_filter *filter = NULL;
+    j.jobs = processors();
     int rc = parse_args(&j, argc, argv);
     if (rc)
         return rc;
-    vivo_buf_init(&j.attrs, VIVO_ATTRS_MAX);
     if (strcmp(j.profile, "none") != 0)
         rc = cli_key(j.key, &key, &err);
     if (!rc)
@@ -323,6 +169,5 @@ int cmd_deid(int argc, char **argv)
     vivo_filter_free(filter);
     vivo_deid_free(deid);
     vivo_key_free(key);
-    vivo_buf_free(&j.attrs);
     return rc;
 }

@@ -9,12 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { JOBS_DEFAULT = 8, JOBS_MAX = 64, AHEAD = 1024, CHUNK = 1 << 20, TICK_MS = 100 };
+enum { JOBS_DEFAULT = 8, AHEAD = 1024, CHUNK = 1 << 20, TICK_MS = 100 };
 
 struct fetch {
     pthread_mutex_t mutex;
@@ -23,7 +22,7 @@ struct fetch {
     size_t seen;   /* the walker's own */
     atomic_size_t done, refused, failed;
     atomic_uint_least64_t bytes;
-    bool terminal;
+    struct progress progress;
 };
 
 struct one {
@@ -45,12 +44,6 @@ static int read_whole(struct fetch *f, const char *path)
     return 0;
 }
 
-static void clear_line(const struct fetch *f)
-{
-    if (f->terminal)
-        fputs("\r\033[K", stderr);
-}
-
 static void read_job(void *ctx)
 {
     struct one *one = ctx;
@@ -60,10 +53,7 @@ static void read_job(void *ctx)
         atomic_fetch_add(&f->refused, 1);
     } else if (rc) {
         atomic_fetch_add(&f->failed, 1);
-        flockfile(stderr);
-        clear_line(f);
-        cli_fail("%s: %s", one->path, strerror(-rc));
-        funlockfile(stderr);
+        progress_fail(&f->progress, one->path, strerror(-rc));
     } else {
         atomic_fetch_add(&f->done, 1);
     }
@@ -74,17 +64,10 @@ static void read_job(void *ctx)
     pthread_mutex_unlock(&f->mutex);
 }
 
-/* The total grows while the walk goes on: a '+' says so. */
 static void show(const struct fetch *f, bool walking)
 {
-    enum { WIDTH = 30 };
-    size_t over = f->done + f->refused + f->failed;
-    size_t filled = f->seen ? over * WIDTH / f->seen : 0;
-    if (!f->terminal)
-        return;
-    fprintf(stderr, "\r[%.*s%*s] %zu of %zu%s, %.1f MB\033[K", (int)filled,
-            "##############################", (int)(WIDTH - filled), "", over, f->seen,
-            walking ? "+" : "", (double)f->bytes / 1e6);
+    progress_show(&f->progress, f->done + f->refused + f->failed, f->seen, walking,
+                  f->bytes);
 }
 
 /* Until at most `most` files are under way. */
@@ -144,8 +127,7 @@ static int walk(struct fetch *f, struct vivo_pool *pool, char *const *paths)
         case FTS_DNR:
         case FTS_ERR:
         case FTS_NS:
-            clear_line(f);
-            cli_fail("%s: %s", e->fts_path, strerror(e->fts_errno));
+            progress_fail(&f->progress, e->fts_path, strerror(e->fts_errno));
             atomic_fetch_add(&f->failed, 1);
             break;
         default:
@@ -156,21 +138,12 @@ static int walk(struct fetch *f, struct vivo_pool *pool, char *const *paths)
     return rc;
 }
 
-static int parse_jobs(const char *text, size_t *out)
-{
-    char *end = NULL;
-    long long n = text ? strtoll(text, &end, 10) : 0;
-    if (!text || end == text || *end || n < 1 || n > JOBS_MAX)
-        return cli_usage("fetch: -j wants a number from 1 to %d", JOBS_MAX);
-    *out = (size_t)n;
-    return 0;
-}
-
 static int run(size_t jobs, char *const *paths)
 {
-    struct fetch f = {.terminal = isatty(STDERR_FILENO)};
+    struct fetch f = {0};
     struct vivo_err err = {0};
     struct vivo_pool *pool = NULL;
+    progress_init(&f.progress);
     pthread_mutex_init(&f.mutex, NULL);
     pthread_cond_init(&f.change, NULL);
     if (vivo_pool_new("vivofs-fetch", jobs, &pool, &err))
@@ -178,7 +151,7 @@ static int run(size_t jobs, char *const *paths)
     int rc = walk(&f, pool, paths);
     wait_for(&f, 0, false);
     vivo_pool_free(pool);
-    clear_line(&f);
+    progress_clear(&f.progress);
     fprintf(stderr, "vivofs: %zu files read, %.1f MB", f.done, (double)f.bytes / 1e6);
     if (f.refused)
         fprintf(stderr, ", %zu refused by policy", f.refused);
@@ -196,7 +169,7 @@ int cmd_fetch(int argc, char **argv)
     int i = 1;
     if (i < argc && strncmp(argv[i], "-j", 2) == 0) {
         const char *text = argv[i][2] ? argv[i] + 2 : argv[++i];
-        if (parse_jobs(text, &jobs))
+        if (cli_jobs("fetch", text, &jobs))
             return 2;
         i++;
     }

@@ -30,7 +30,7 @@ static const struct command commands[] = {
      "find scans without a mount"},
     {"deid", cmd_deid,
      "vivofs deid [--profile P] [--key FILE] [--burned-in WHAT] [--pixels SCRIPT] "
-     "[--filter FILE] [--media] IN OUT\n"
+     "[--filter FILE] [--audit FILE] [--media] [-j N] IN OUT\n"
      "       vivofs deid --list",
      "de-identify a file or a folder, by the same engine as the mount"},
     {"pseudonym", cmd_pseudonym,

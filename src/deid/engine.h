@@ -265,6 +265,8 @@ struct vivo_rewrite {
     uint32_t missing;         /* a script's attributes below this tag are made */
     struct vivo_buf scratch;
     const struct vivo_pixel_plan *plan; /* NULL: no pixels are changed */
+    struct vivo_audit *audit;           /* NULL: nobody asks */
+    unsigned did;                       /* enum vivo_did, of the last attribute */
     bool uncleaned;                     /* served, though its pixels may identify */
 };
 int vivo_rewrite_set(struct vivo_rewrite *r, struct vivo_err *err);

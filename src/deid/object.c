@@ -3,6 +3,7 @@
  *
  * Walk and capture, refuse or rewrite, then put the writer's pieces together. Every
  * way out but the last gives nothing: de-identification fails closed. */
+#include "audit.h"
 #include "ctp.h"
 #include "options.h"
 #include "pixels.h"
@@ -92,7 +93,8 @@ static int walk(struct vivo_header *h, struct lead_reader *r, struct vivo_err *e
 struct job {
     const struct vivo_identity *id;
     struct lead_reader reader;
-    bool now; /* decode pixels now, not when they are read */
+    bool now;                 /* decode pixels now, not when they are read */
+    struct vivo_audit *audit; /* NULL = nobody asks */
     struct vivo_view *view;
     bool copied;   /* the view has another descriptor than the source's */
     bool deferred; /* the view is a sketch: pixels are to be decoded */
@@ -100,9 +102,10 @@ struct job {
 
 /* Fills h. A deflated source is walked again with a place to inflate to. */
 static int capture(struct vivo_header *h, const struct vivo_deid *d,
-                   struct lead_reader *r, struct vivo_err *err)
+                   struct lead_reader *r, bool all, struct vivo_err *err)
 {
     vivo_header_init(h, d);
+    h->collects = h->collects || all;
     int rc = walk(h, r, err);
     if (rc || !h->want_inflate)
         return rc;
@@ -111,6 +114,7 @@ static int capture(struct vivo_header *h, const struct vivo_deid *d,
         return inflated;
     vivo_header_free(h);
     vivo_header_init(h, d);
+    h->collects = h->collects || all;
     h->inflated = inflated;
     return walk(h, r, err);
 }
@@ -265,9 +269,10 @@ static int clean(const struct vivo_deid *d, struct job *job,
 {
     struct vivo_header h;
     struct vivo_pixel_plan plan = {0};
-    struct vivo_rewrite r = {.d = d, .h = &h, .method = true, .plan = &plan};
+    struct vivo_rewrite r = {
+        .d = d, .h = &h, .method = true, .plan = &plan, .audit = job->audit};
     vivo_buf_init(&r.scratch, HEADER_MAX);
-    int rc = capture(&h, d, &job->reader, err);
+    int rc = capture(&h, d, &job->reader, job->audit, err);
     if (!rc) {
         vivo_header_order(&h);
         rc = vivo_pixels_plan(&h, &plan, err);
@@ -378,6 +383,7 @@ static int run_job(const struct vivo_deid *d, int fd, const struct vivo_identity
     struct job job; /* its bytes are not cleared: they are read first */
     job.id = id;
     job.now = now;
+    job.audit = NULL;
     job.view = NULL;
     job.copied = false;
     job.deferred = false;
@@ -405,4 +411,25 @@ int vivo_deid_object(const struct vivo_deid *d, int fd, const struct vivo_identi
         report = &ignored;
     memset(report, 0, sizeof *report);
     return run_job(d, fd, id, size, false, out, attrs, report, err);
+}
+
+int vivo_deid_audit(const struct vivo_deid *d, int fd, const struct vivo_identity *id,
+                    uint64_t size, struct vivo_buf *out, struct vivo_err *err)
+{
+    struct vivo_deid_report report = {0};
+    struct job job;
+    job.id = id;
+    job.now = false;
+    job.view = NULL;
+    job.copied = false;
+    job.deferred = false;
+    job.audit = vivo_audit_new();
+    init_reader(&job.reader, fd, NULL, size);
+    int rc = job.audit ? run(d, &job, NULL, &report, err)
+                       : vivo_fail(err, ENOMEM, "no memory for an audit");
+    give_up(&job);
+    if (!rc && vivo_audit_print(job.audit, out))
+        rc = vivo_fail(err, ENOMEM, "no memory for an audit");
+    vivo_audit_free(job.audit);
+    return rc;
 }

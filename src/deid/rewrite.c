@@ -4,6 +4,7 @@
  * One data set at a time, in ascending order of tags (PS3.5 section 7.1), every
  * attribute by the decision that capture.c noted. Nothing is copied that was not
  * checked against its VR. */
+#include "audit.h"
 #include "ctp.h"
 #include "options.h"
 #include "pixels.h"
@@ -42,10 +43,15 @@ static int put_text(struct vivo_rewrite *r, const struct vivo_node *node,
 static int put_gone(struct vivo_rewrite *r, const struct vivo_node *node,
                     enum vivo_act act, struct vivo_err *err)
 {
-    if (act == VIVO_ACT_Z)
+    r->did = VIVO_DID_REMOVE;
+    if (act == VIVO_ACT_Z) {
+        r->did = VIVO_DID_EMPTY;
         return vivo_deid_put_empty(r->w, node->tag, node->vr, err);
-    if (act == VIVO_ACT_D)
+    }
+    if (act == VIVO_ACT_D) {
+        r->did = VIVO_DID_DUMMY;
         return vivo_deid_put_dummy(r->w, r->d->key, node->tag, node->vr, err);
+    }
     return 0;
 }
 
@@ -64,6 +70,16 @@ static int put_rejected(struct vivo_rewrite *r, const struct vivo_node *node,
     return put_gone(r, node, vivo_deid_resolve(VIVO_ACT_AWAY, type_of(r, node)), err);
 }
 
+/* Is what is about to be written what stood there, but for padding? */
+static bool is_unchanged(const struct vivo_rewrite *r, const struct vivo_node *node)
+{
+    const uint8_t *v = value_of(r, node);
+    size_t n = (size_t)node->length;
+    while (n && (v[n - 1] == 0 || v[n - 1] == ' '))
+        n--;
+    return n == r->scratch.len && (!n || memcmp(v, r->scratch.data, n) == 0);
+}
+
 static int put_uids(struct vivo_rewrite *r, const struct vivo_node *node,
                     struct vivo_err *err)
 {
@@ -71,6 +87,7 @@ static int put_uids(struct vivo_rewrite *r, const struct vivo_node *node,
     if (vivo_pseudo_uids(r->d->key, value_of(r, node), (size_t)node->length,
                          node->registry, &r->scratch))
         return no_memory(err);
+    r->did = is_unchanged(r, node) ? VIVO_DID_KEEP : VIVO_DID_UID;
     return vivo_dcm_write(r->w, node->tag, node->vr, r->scratch.data, r->scratch.len,
                           err);
 }
@@ -81,6 +98,7 @@ static int put_ages(struct vivo_rewrite *r, const struct vivo_node *node,
     vivo_buf_clear(&r->scratch);
     if (vivo_deid_cap_age(value_of(r, node), (size_t)node->length, &r->scratch))
         return no_memory(err);
+    r->did = is_unchanged(r, node) ? VIVO_DID_KEEP : VIVO_DID_CLEAN;
     return vivo_dcm_write(r->w, node->tag, node->vr, r->scratch.data, r->scratch.len,
                           err);
 }
@@ -117,6 +135,7 @@ static int put_invalid(struct vivo_rewrite *r, const struct vivo_node *node,
         return no_memory(err);
     if (!any)
         return put_rejected(r, node, err);
+    r->did = VIVO_DID_CLEAN;
     return vivo_dcm_write(r->w, node->tag, node->vr, r->scratch.data, r->scratch.len,
                           err);
 }
@@ -131,6 +150,7 @@ static int put_kept_element(struct vivo_rewrite *r, const struct vivo_node *node
 {
     const uint8_t *v = value_of(r, node);
     size_t len = (size_t)node->length;
+    r->did = VIVO_DID_KEEP;
     if (!len)
         return vivo_deid_put_empty(r->w, node->tag, node->vr, err);
     bool valid = vivo_deid_valid(node->vr, v, len);
@@ -156,6 +176,7 @@ static int put_decoded(struct vivo_rewrite *r, const struct vivo_node *node, boo
     *done = p && p->way == VIVO_PIXELS_DECODE && !node->depth;
     if (!*done)
         return 0;
+    r->did = VIVO_DID_BLANK;
     switch (node->tag) {
     case VIVO_TAG_PixelData:
         return vivo_dcm_write_range(r->w, node->tag, p->job.allocated > 8 ? "OW" : "OB",
@@ -187,6 +208,8 @@ static int put_bulk(struct vivo_rewrite *r, const struct vivo_node *node,
     if (vivo_deid_vr_is_text(node->vr) || !memcmp(node->vr, "UN", 2) ||
         (pixels && node->depth) || (node->swapped && !is_bytes(node)))
         return put_rejected(r, node, err);
+    bool blanked = node->tag == VIVO_TAG_PixelData && r->plan && r->plan->blanks;
+    r->did = blanked ? VIVO_DID_BLANK : VIVO_DID_KEEP;
     if (node->kind == VIVO_NODE_BULK)
         return vivo_dcm_write_range(r->w, node->tag, node->vr, node->at, node->length,
                                     err);
@@ -202,8 +225,10 @@ static int put_items(struct vivo_rewrite *r, const struct vivo_node *node,
     for (uint32_t i = at + 1; i < node->end; i = r->h->nodes[i].end) {
         const struct vivo_node *item = &r->h->nodes[i];
         struct scope inner = {i + 1, item->end, node->depth + 1u};
-        if (item->act == VIVO_ACT_X)
+        if (item->act == VIVO_ACT_X) {
+            vivo_audit_note(r->audit, item->tag, VIVO_DID_REMOVE);
             continue;
+        }
         int rc = vivo_dcm_write_item(r->w, item->undefined, err);
         if (!rc)
             rc = put_scope(r, &inner, err);
@@ -230,11 +255,13 @@ static bool is_hollow(const struct vivo_rewrite *r, const struct vivo_node *node
 static int put_sequence(struct vivo_rewrite *r, const struct vivo_node *node,
                         struct vivo_err *err)
 {
+    r->did = VIVO_DID_REMOVE;
     if (is_hollow(r, node))
         return 0;
     int rc = vivo_dcm_write_sequence(r->w, node->tag, node->undefined, err);
     if (!rc)
         rc = put_items(r, node, err);
+    r->did = VIVO_DID_KEEP;
     return rc ? rc : vivo_dcm_write_sequence_end(r->w, err);
 }
 
@@ -260,11 +287,13 @@ static int put_code(struct vivo_rewrite *r, const struct vivo_node *node,
                     const struct scope *s, struct vivo_err *err)
 {
     char scheme[TEXT_MAX], code[17];
+    r->did = VIVO_DID_REMOVE;
     if (!s->depth || node->kind != VIVO_NODE_ELEMENT)
         return 0;
     vivo_nodes_text(r->h, s->first, s->end, 0x00080102, scheme, sizeof scheme);
     if (!node->length || vivo_code_scheme_public(scheme))
         return put_kept_element(r, node, err);
+    r->did = VIVO_DID_CODE;
     switch (node->tag) {
     case 0x00080100: /* CodeValue */
     case 0x00080119: /* LongCodeValue */
@@ -276,6 +305,7 @@ static int put_code(struct vivo_rewrite *r, const struct vivo_node *node,
     case 0x00080104: /* CodeMeaning */
         return put_text(r, node, VIVO_DUMMY_TEXT, err);
     default:
+        r->did = VIVO_DID_REMOVE;
         return 0;
     }
 }
@@ -287,6 +317,7 @@ static int put_patient(struct vivo_rewrite *r, const struct vivo_node *node,
     char pseudonym[22];
     char shown[65];
     const char *text = r->patient_id[0] ? r->patient_id : r->patient;
+    r->did = VIVO_DID_PSEUDONYM;
     if (s->depth) {
         int rc = vivo_rewrite_patient(r, s->first, s->end, pseudonym, err);
         if (!rc)
@@ -307,18 +338,38 @@ static bool is_optional(const struct vivo_node *node)
     return node->tag >> 16 & 1 && node->act != VIVO_ACT_X;
 }
 
-static int put_node(struct vivo_rewrite *r, const struct vivo_node *node,
-                    const struct scope *s, struct vivo_err *err)
+/* What options.c did, when it did something. */
+static enum vivo_did did_option(const struct vivo_rewrite *r,
+                                const struct vivo_node *node)
+{
+    switch (node->act) {
+    case VIVO_ACT_SHIFT:
+        return VIVO_DID_SHIFT;
+    case VIVO_ACT_CLEAN:
+        return is_unchanged(r, node) ? VIVO_DID_KEEP : VIVO_DID_CLEAN;
+    case VIVO_ACT_PERSON:
+        return VIVO_DID_PSEUDONYM;
+    default: /* a private value that was looked at and goes */
+        return VIVO_DID_REMOVE;
+    }
+}
+
+static int put_decided(struct vivo_rewrite *r, const struct vivo_node *node,
+                       const struct scope *s, struct vivo_err *err)
 {
     enum vivo_act act = (enum vivo_act)node->act;
     bool done = false;
     int rc = put_decoded(r, node, &done, err);
-    if (!rc && !done && node->scripted)
+    if (!rc && !done && node->scripted) {
         rc = vivo_ctp_put(r, node, s->first, s->end, &done, err);
+        r->did = VIVO_DID_SCRIPT;
+    }
     if (rc || done)
         return rc;
     if (is_optional(node)) {
         rc = vivo_options_put(r, node, r->charset, &done, err);
+        if (!rc && done)
+            r->did = did_option(r, node);
         if (rc || done)
             return rc;
         if (act == VIVO_ACT_SHIFT || act == VIVO_ACT_CLEAN || act == VIVO_ACT_PERSON)
@@ -338,6 +389,16 @@ static int put_node(struct vivo_rewrite *r, const struct vivo_node *node,
     return put_gone(r, node, act == VIVO_ACT_U ? VIVO_ACT_D : act, err);
 }
 
+static int put_node(struct vivo_rewrite *r, const struct vivo_node *node,
+                    const struct scope *s, struct vivo_err *err)
+{
+    vivo_audit_enter(r->audit, node->tag);
+    int rc = put_decided(r, node, s, err);
+    vivo_audit_leave(r->audit);
+    vivo_audit_note(r->audit, node->tag, r->did);
+    return rc;
+}
+
 /* The engine's own attributes with tags below `until`, and *next moves on. */
 static int put_methods(struct vivo_rewrite *r, size_t *next, uint32_t until,
                        struct vivo_err *err)
@@ -351,6 +412,7 @@ static int put_methods(struct vivo_rewrite *r, size_t *next, uint32_t until,
             rc = vivo_method_put(r, tag, err);
         if (rc)
             return rc;
+        vivo_audit_note(r->audit, tag, VIVO_DID_ADD);
     }
     return vivo_ctp_put_missing(r, &r->missing, until, err);
 }
@@ -361,8 +423,10 @@ static int put_history(struct vivo_rewrite *r, const struct vivo_node *node,
                        struct vivo_err *err)
 {
     int rc = vivo_dcm_write_sequence(r->w, node->tag, node->undefined, err);
+    vivo_audit_enter(r->audit, node->tag);
     if (!rc && node->kind == VIVO_NODE_SEQUENCE)
         rc = put_items(r, node, err);
+    vivo_audit_leave(r->audit);
     if (!rc)
         rc = vivo_method_code_items(r, err);
     return rc ? rc : vivo_dcm_write_sequence_end(r->w, err);
@@ -381,6 +445,8 @@ static int put_root_node(struct vivo_rewrite *r, const struct vivo_node *node,
     if ((node->tag == VIVO_TAG_PatientName && node->scripted) ||
         !vivo_method_wants(r, node->tag))
         return put_node(r, node, s, err);
+    vivo_audit_note(r->audit, node->tag,
+                    node->tag >> 16 == 0x0010 ? VIVO_DID_PSEUDONYM : VIVO_DID_ADD);
     if (node->tag == 0x00120064)
         return put_history(r, node, err);
     return vivo_method_put(r, node->tag, err);
@@ -438,6 +504,8 @@ static int put_sorted(struct vivo_rewrite *r, const struct scope *s, uint32_t co
         for (; j < n && places[j].tag == places[i].tag; j++)
             if (has_value(&nodes[places[j].index]) || !has_value(best))
                 best = &nodes[places[j].index];
+        for (uint32_t twice = i + 1; twice < j; twice++)
+            vivo_audit_note(r->audit, best->tag, VIVO_DID_REMOVE);
         int rc =
             next ? put_root_node(r, best, s, next, err) : put_node(r, best, s, err);
         if (rc)
