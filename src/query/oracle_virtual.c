@@ -90,7 +90,7 @@ static bool order_of(object *o, char out[128])
     timegm(&tm);
     if (tm.tm_mday != day || tm.tm_mon != month)
         return false;
-    snprintf(out, 128, "%s %-16s %s", date, time, uid);
+    snprintf(out, 128, "%.8s %-16.16s %.64s", date, time, uid);
     return true;
 }
 
