@@ -85,6 +85,7 @@ struct vivo_net_reply {
     char warning[128];      /* Warning header */
     char modified[64];      /* Last-Modified, as it stands */
     char cookies[512];      /* Set-Cookie headers, a line each; as many as fit */
+    char refusal[256];      /* how the body of an error begins; never to be shown */
     int64_t content_length; /* as announced; -1 = not */
     int64_t total;          /* of the whole thing, also of a range; -1 = not said */
     bool encoded;           /* a Content-Encoding that nobody asked for */

@@ -151,6 +151,14 @@ static int check_head(struct transfer *t)
     return 0;
 }
 
+static void add_refusal(struct vivo_net_reply *r, const char *data, size_t len)
+{
+    size_t at = strlen(r->refusal);
+    size_t n = VIVO_MIN(len, sizeof r->refusal - 1 - at);
+    memcpy(r->refusal + at, data, n);
+    r->refusal[at + n] = '\0';
+}
+
 static size_t on_body(char *data, size_t size, size_t nmemb, void *ctx)
 {
     struct transfer *t = ctx;
@@ -160,6 +168,7 @@ static size_t on_body(char *data, size_t size, size_t nmemb, void *ctx)
     t->reply->received += len;
     if (!is_success(t)) {
         /* An error page is read to its end to keep the connection, if it is short. */
+        add_refusal(t->reply, data, len);
         return t->reply->received <= 65536 ? len : 0;
     }
     if (t->reply->received == len)
