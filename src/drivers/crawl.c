@@ -118,7 +118,7 @@ long vivo_crawl_decode(const char *s, size_t len, char *out)
 
 /* Pictures, tables and pages lie beside scans by the hundred thousand; none of their
  * endings is one of a DICOM file, so that asking for each would be bad manners. */
-static bool is_surely_other(const char *path)
+bool vivo_crawl_is_surely_other(const char *path)
 {
     static const char *const endings[] = {
         ".html", ".htm", ".txt",  ".csv", ".tsv", ".json", ".xml", ".pdf", ".jpg",
@@ -182,7 +182,7 @@ static int do_file(struct vivo_crew *crew, struct crawl_run *run, const char *pa
     struct vivo_ranged_header header;
     if (version && run->in->known(run->in, path, version))
         return 0;
-    if (is_surely_other(path)) {
+    if (vivo_crawl_is_surely_other(path)) {
         if (version || !run->in->known(run->in, path, ""))
             run->in->other(run->in, path, stamp);
         return 0;
@@ -377,5 +377,5 @@ int vivo_crawl_fetch(struct vivo_crawl *c, const char *locator,
     if (!url)
         return vivo_fail(&op->err, ENOMEM, "fetch: out of memory");
     rc = c->request(c, locator, url, &rq, &op->err);
-    return rc ? rc : vivo_file_object(c->archive, &rq, to, op);
+    return rc ? rc : vivo_file_object(c->archive, &rq, to, NULL, op);
 }

@@ -43,6 +43,9 @@ int vivo_crawl_entry(struct vivo_crawl_folder *into, const char *name, size_t le
 
 int vivo_crawl_run(struct vivo_crawl *c, struct vivo_intake *in, struct vivo_op *op);
 
+/* Does the name end like those of files that are never DICOM? */
+bool vivo_crawl_is_surely_other(const char *path);
+
 /* Delivers the file whole: what a driver's fetch() does. */
 int vivo_crawl_fetch(struct vivo_crawl *c, const char *locator,
                      struct vivo_delivery *to, struct vivo_op *op);

@@ -69,7 +69,8 @@ static int restart(struct vivo_sink *self, struct vivo_err *err)
 }
 
 int vivo_file_object(struct vivo_archive *a, const struct vivo_net_request *rq,
-                     struct vivo_delivery *to, struct vivo_op *op)
+                     struct vivo_delivery *to, struct vivo_net_reply *reply,
+                     struct vivo_op *op)
 {
     struct arrival arrival = {
         .sink = {.write = take, .restart = to->sink.restart ? restart : NULL},
@@ -79,6 +80,8 @@ int vivo_file_object(struct vivo_archive *a, const struct vivo_net_request *rq,
     atomic_fetch_add(&a->requests, 1);
     int rc = vivo_net_fetch(a->net, &all, &arrival.sink, &arrival.reply, op);
     atomic_fetch_add(&a->bytes, arrival.reply.received);
+    if (reply)
+        *reply = arrival.reply;
     /* A file shorter than the probe is looked at when it has ended. */
     return rc == 0 && !arrival.passed ? pass_held(&arrival, &op->err) : rc;
 }

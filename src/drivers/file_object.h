@@ -9,8 +9,10 @@
 
 #include "vivofs/driver.h"
 
-/* Asks for all of rq->url and delivers it. Counts requests and bytes in `a`. */
+/* Asks for all of rq->url and delivers it. Counts requests and bytes in `a`. reply:
+ * its head; or NULL. */
 int vivo_file_object(struct vivo_archive *a, const struct vivo_net_request *rq,
-                     struct vivo_delivery *to, struct vivo_op *op);
+                     struct vivo_delivery *to, struct vivo_net_reply *reply,
+                     struct vivo_op *op);
 
 #endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/drivers/shelf.h -- archives that keep files in folders and items, by ids.
+ *
+ * What is below a folder is asked for thing by thing, several at once, and of each file
+ * that is not known its header is read: what Girder and MIDAS have in common. Ids are
+ * the archive's own and checked by the driver. */
+#ifndef VIVOFS_DRIVERS_SHELF_H
+#define VIVOFS_DRIVERS_SHELF_H
+
+#include "header_range.h"
+
+#include "vivofs/driver.h"
+
+#define VIVO_SHELF_ID_MAX 64
+#define VIVO_SHELF_LOCATOR_MAX 128
+#define VIVO_SHELF_VERSION_MAX 192
+
+struct vivo_shelf_node; /* a folder or an item that is being read */
+
+struct vivo_shelf {
+    struct vivo_archive *archive;
+    const char *name; /* of the driver, in the log */
+    unsigned threads; /* 0 = 8 */
+    /* Reads what a folder or an item (kind: a letter of the driver's) holds and adds
+     * it. */
+    int (*node)(struct vivo_shelf *self, char kind, const char *id,
+                struct vivo_shelf_node *into, struct vivo_op *op);
+    /* Reads the header of a file. */
+    int (*header)(struct vivo_shelf *self, const char *locator,
+                  struct vivo_ranged_header *out, struct vivo_op *op);
+};
+
+/* A folder or an item in this one. One that was there before, anywhere below the
+ * collection, is passed over: an archive that leads in a circle has an end. */
+int vivo_shelf_child(struct vivo_shelf_node *into, char kind, const char *id,
+                     struct vivo_err *err);
+/* A file. name: tells what is surely no DICOM; may hold anything. version: one line, ""
+ * = none. size: UINT64_MAX = not told. */
+int vivo_shelf_file(struct vivo_shelf_node *into, const char *locator, const char *name,
+                    const char *version, uint64_t size, struct vivo_err *err);
+/* Something that cannot be asked for. */
+void vivo_shelf_odd(struct vivo_shelf_node *into);
+
+/* All that is below the node. */
+int vivo_shelf_run(struct vivo_shelf *s, char kind, const char *id,
+                   struct vivo_intake *in, struct vivo_op *op);
+
+/* Delivers what rq asks for, if it has `size` bytes (0 = not known). */
+int vivo_shelf_fetch(struct vivo_archive *a, const struct vivo_net_request *rq,
+                     uint64_t size, struct vivo_delivery *to,
+                     struct vivo_net_reply *reply, struct vivo_op *op);
+
+#endif
