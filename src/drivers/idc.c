@@ -436,6 +436,17 @@ static const uint32_t listed[] = {
     VIVO_TAG_SeriesInstanceUID, VIVO_TAG_SeriesNumber, 0,
 };
 
+/* The index names Amazon's buckets, wherever this one's endpoint is. */
+static int url(struct vivo_archive *self, const char *locator, struct vivo_buf *out)
+{
+    struct vivo_err err = {0};
+    struct idc_place p;
+    (void)self;
+    if (vivo_idc_place_read(locator, VIVO_LEVEL_INSTANCE, &p, &err))
+        return -EOPNOTSUPP;
+    return vivo_buf_printf(out, "s3://%s/%s/%s.dcm", p.bucket, p.uuid, p.instance);
+}
+
 extern const struct vivo_driver vivo_driver_idc;
 const struct vivo_driver vivo_driver_idc = {
     .name = "idc",
@@ -453,4 +464,5 @@ const struct vivo_driver vivo_driver_idc = {
     .headers = headers,
     .searches = vivo_idc_searches,
     .search = search,
+    .url = url,
 };

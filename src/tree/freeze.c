@@ -19,7 +19,6 @@ struct freeze {
     struct vivo_buf url, version, attrs, row;
     const uint32_t *listed; /* NULL = everything may be in names */
     size_t lines;
-    char series[VIVO_UID_MAX + 1];
     struct vivo_err *err;
 };
 
@@ -157,12 +156,19 @@ static int add_columns(struct freeze *z, const struct walk_item *item)
 static int freeze_line(void *ctx, const struct walk_item *item)
 {
     struct freeze *z = ctx;
+    char uid[VIVO_UID_MAX + 1];
     int rc = item->e.refusal ? 0 : locate(z, item->e.row);
 
     if (rc == 1)
         rc = load_attrs(z, VIVO_LEVEL_INSTANCE, item->e.row) < 0 ? -z->err->errnum : 1;
     if (rc != 1)
         return rc;
+    vivo_attrs_text((struct vivo_attrs){z->attrs.data, z->attrs.len},
+                    VIVO_TAG_SOPInstanceUID, uid, sizeof uid);
+    if (!uid[0])
+        return vivo_fail(z->err, EIO,
+                         "the archive lists no SOP Instance UIDs: freeze a query that "
+                         "says 'has SOPInstanceUID', too, which reads the headers");
     vivo_buf_clear(&z->row);
     if (add_columns(z, item))
         return vivo_fail(z->err, EIO, "row #%lld: a line of .freeze.csv is too long",

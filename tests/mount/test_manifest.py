@@ -14,6 +14,7 @@ import pydicom
 import pytest
 
 import synthetic
+from test_idc import Server as Idc
 from test_nbia import Server
 from vivomount import Mount
 
@@ -181,3 +182,30 @@ def test_quotes_empty_cells_and_bad_rows(folder, tmp_path):
         assert len(m.files("loc")) == 1
         assert os.listdir(m / "loc")[0].startswith("a-quoted-name")
         assert "1 rows name no object" in m.log() and "line 4" in m.log()
+
+
+def test_s5cmd_and_frozen_urls_of_buckets(folder, tmp_path):
+    server = Idc(folder)
+    endpoint = server.url
+    try:
+        with Mount({"loc": server.idc}, faults=True) as m:
+            query = m / "loc/q/Modality=CT"
+            with open(query + "/.manifest.s5cmd") as f:
+                lines = f.read().splitlines()
+            shown = {os.path.basename(f).rsplit("_")[-1]: open(
+                os.path.join(query, f), "rb").read() for f in m.files("loc/q/Modality=CT")}
+            with pytest.raises(OSError):
+                freeze(m, "Modality=CT")
+            frozen = freeze(m, "Modality=CT and has SOPInstanceUID")
+        assert len(lines) == len(shown)
+        assert all(line.startswith("cp 's3://") for line in lines)
+        prefixes = sorted({line.split("'")[1].rsplit("/", 1)[0] for line in lines})
+        folders = "".join(f"cp '{p}/*' .\n" for p in prefixes)
+        for name, text in (("k.s5cmd", "\n".join(lines)), ("p.s5cmd", folders),
+                           ("c.csv", frozen)):
+            source = written(tmp_path, name, text)
+            with Mount({"loc": source}, f"endpoint={endpoint}") as m:
+                got = [open(m / f"loc/{f}", "rb").read() for f in m.files("loc")]
+            assert sorted(got) == sorted(shown.values()), name
+    finally:
+        server.close()
