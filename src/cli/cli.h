@@ -92,6 +92,8 @@ int options_init(struct options *o, struct vivo_err *err); /* the defaults */
 void options_free(struct options *o);
 /* "a,b=c": -EINVAL names the option and the nearest one there is. */
 int options_parse(struct options *o, const char *text, struct vivo_err *err);
+/* Values that are words or have bounds, when all texts are parsed. */
+int options_check(const struct options *o, struct vivo_err *err);
 void options_help(FILE *to);
 /* "name=value" lines; secrets are paths, never contents. */
 int options_print(const struct options *o, struct vivo_buf *out);
@@ -108,6 +110,9 @@ struct source {
 /* "[NAME=]SOURCE". -ENOENT: no such folder or preset. */
 int source_parse(const char *text, const char *const *option_texts, size_t noptions,
                  struct source *out, struct vivo_err *err);
+/* The archive of a configuration file, which has the form of a preset. */
+int source_from_file(const char *path, const char *const *option_texts, size_t noptions,
+                     struct source *out, struct vivo_err *err);
 void source_free(struct source *s);
 
 /* ---- the house (house.c)

@@ -163,6 +163,25 @@ static int run(size_t jobs, char *const *paths)
     return rc || f.failed ? 1 : 0;
 }
 
+static int holds(void *ctx, const char *mountpoint)
+{
+    const char *path = ctx;
+    size_t n = strlen(mountpoint);
+    return strncmp(path, mountpoint, n) == 0 && (path[n] == '/' || !path[n]);
+}
+
+/* Reading what is no mount of ours would count files and keep none. A path that does
+ * not exist is told by the walk. */
+static int check_paths(char *const *paths)
+{
+    for (; *paths; paths++) {
+        VIVO_AUTO(vivo_free_p) char *path = realpath(*paths, NULL);
+        if (path && !cli_each_mount(holds, path))
+            return cli_fail("%s: not below a mount of vivofs", *paths);
+    }
+    return 0;
+}
+
 int cmd_fetch(int argc, char **argv)
 {
     size_t jobs = JOBS_DEFAULT;
@@ -177,5 +196,6 @@ int cmd_fetch(int argc, char **argv)
         return cli_usage("fetch: a path below a mount is needed");
     if (argv[i][0] == '-' && argv[i][1])
         return cli_usage("fetch: unknown argument '%s'", argv[i]);
-    return run(jobs, argv + i);
+    int rc = check_paths(argv + i);
+    return rc ? rc : run(jobs, argv + i);
 }

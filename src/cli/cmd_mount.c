@@ -25,6 +25,8 @@ struct request {
     size_t nwords;
     const char *texts[TEXTS_MAX]; /* of -o */
     size_t ntexts;
+    const char *files[SOURCES_MAX]; /* of -c */
+    size_t nfiles;
     bool foreground, verbose;
 };
 
@@ -61,11 +63,17 @@ static int parse_args(struct request *r, int argc, char **argv)
             if (r->ntexts == TEXTS_MAX)
                 return cli_usage("too many -o");
             r->texts[r->ntexts++] = text;
+        } else if (strcmp(a, "-c") == 0) {
+            if (++i >= argc)
+                return cli_usage("-c needs a file");
+            if (r->nfiles == SOURCES_MAX)
+                return cli_usage("more than %d sources", SOURCES_MAX);
+            r->files[r->nfiles++] = argv[i];
         } else {
             return cli_usage("mount: unknown argument '%s'", a);
         }
     }
-    if (r->nwords < 2)
+    if (r->nwords + r->nfiles < 2 || !r->nwords)
         return cli_usage("mount: a source and a mount point are needed");
     return 0;
 }
@@ -299,10 +307,16 @@ static int fork_and_serve(struct mounted *m, const char *mountpoint)
 
 static int parse_sources(const struct request *r, struct source *out, size_t *n)
 {
-    *n = r->nwords - 1;
+    *n = r->nfiles + r->nwords - 1;
+    if (*n > SOURCES_MAX)
+        return cli_usage("more than %d sources", SOURCES_MAX);
     for (size_t i = 0; i < *n; i++) {
         struct vivo_err err = {0};
-        if (!source_parse(r->words[i], r->texts, r->ntexts, &out[i], &err))
+        if (i < r->nfiles &&
+            !source_from_file(r->files[i], r->texts, r->ntexts, &out[i], &err))
+            continue;
+        if (i >= r->nfiles &&
+            !source_parse(r->words[i - r->nfiles], r->texts, r->ntexts, &out[i], &err))
             continue;
         for (size_t j = 0; j < i; j++)
             source_free(&out[j]);

@@ -195,9 +195,6 @@ static int open_wing(struct house *h, struct wing *w, struct vivo_err *err)
     const struct options *o = &w->source->options;
     bool remote = vivo_driver_needs_net(w->source->location);
     w->closed = strcmp(o->browse, "no") == 0;
-    if (!w->closed && strcmp(o->browse, "yes") != 0)
-        return vivo_fail(err, EINVAL, "option browse: '%s' is neither yes nor no",
-                         o->browse);
     int rc = make_deid(w, err);
     if (!rc)
         rc = read_bearer(w, err);

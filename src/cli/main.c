@@ -3,6 +3,7 @@
 #include "cli.h"
 #include "preset.h"
 
+#include "vivofs/driver.h"
 #include "vivofs/log.h"
 #include "vivofs/text.h"
 
@@ -21,7 +22,9 @@ static int cmd_version(int argc, char **argv)
 
 static const struct command commands[] = {
     {"mount", cmd_mount,
-     "vivofs mount [-f] [-o OPT[,OPT...]] [NAME=]SOURCE... MOUNTPOINT",
+     "vivofs mount [-f] [-c FILE] [-o OPT[,OPT...]] [NAME=]SOURCE... MOUNTPOINT\n"
+     "            (-f: in the foreground; -c: the archive of a file in a preset's "
+     "form)",
      "show archives as a directory tree"},
     {"umount", cmd_umount, "vivofs umount MOUNTPOINT", "take the tree away again"},
     {"query", cmd_query,
@@ -31,7 +34,7 @@ static const struct command commands[] = {
     {"deid", cmd_deid,
      "vivofs deid [--profile P] [--key FILE] [--burned-in WHAT] [--pixels SCRIPT] "
      "[--filter FILE] [--audit FILE] [--media] [-j N] IN OUT\n"
-     "       vivofs deid --list",
+     "            vivofs deid --list",
      "de-identify a file or a folder, by the same engine as the mount"},
     {"pseudonym", cmd_pseudonym,
      "vivofs pseudonym --key FILE [--kind patient|uid|offset] [--issuer ISSUER]",
@@ -82,19 +85,35 @@ int cli_usage(const char *fmt, ...)
     return 2;
 }
 
+/* What every driver says of itself: a path, or a URL of its schemes. */
+static void help_sources(FILE *to)
+{
+    size_t n;
+    const struct vivo_driver *const *drivers = vivo_driver_table(&n);
+    fputs("\nSOURCE is a preset (`vivofs archives`), or\n", to);
+    for (int urls = 0; urls < 2; urls++)
+        for (size_t i = 0; i < n; i++)
+            if ((drivers[i]->schemes[0] != '\0') == urls)
+                fprintf(to, "  %-28s %s\n", urls ? drivers[i]->schemes : "a path",
+                        drivers[i]->summary);
+    fputs("\nOptions of -o:\n", to);
+    options_help(to);
+}
+
 static void help(FILE *to)
 {
     fputs("vivofs shows medical-image archives as a directory tree.\n\n", to);
     for (size_t i = 0; i < VIVO_ARRAY_LEN(commands); i++)
-        fprintf(to, "  %-8s %s\n           %s\n", commands[i].name, commands[i].about,
+        fprintf(to, "  %-9s %s\n            %s\n", commands[i].name, commands[i].about,
                 commands[i].usage);
-    fputs("\nSOURCE is a folder, a .zip or .tar[.gz] file, a DICOMDIR,\n"
-          "dicomweb+http(s)://HOST[:PORT]/dicom-web,\n"
-          "dimse://[OUR-AE@]HOST:PORT/ITS-AE (PACS),\n"
-          "nbia+https://HOST/nbia-api, or a preset (`vivofs archives`).\n"
-          "\nOptions of -o:\n",
-          to);
-    options_help(to);
+    help_sources(to);
+}
+
+static void help_command(const struct command *c, FILE *to)
+{
+    fprintf(to, "%s -- %s\n\n       %s\n", c->name, c->about, c->usage);
+    if (strstr(c->usage, "SOURCE"))
+        help_sources(to);
 }
 
 /* Descriptors 0-2 are open before anything else is, so that nothing we open can be
@@ -157,10 +176,14 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0)
         return cmd_version(argc, argv);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0 || wants_help(argc - 1, argv + 1)) {
+        strcmp(argv[1], "help") == 0) {
         help(stdout);
         return 0;
     }
     const struct command *c = find_command(argv[1]);
+    if (c && wants_help(argc - 1, argv + 1)) {
+        help_command(c, stdout);
+        return 0;
+    }
     return c ? c->run(argc - 1, argv + 1) : unknown_command(argv[1]);
 }

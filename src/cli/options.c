@@ -200,6 +200,32 @@ int options_parse(struct options *o, const char *text, struct vivo_err *err)
     }
 }
 
+static int one_word(const char *name, const char *value, const char *a, const char *b,
+                    struct vivo_err *err)
+{
+    if (strcmp(value, a) == 0 || strcmp(value, b) == 0)
+        return 0;
+    return vivo_fail(err, EINVAL, "option %s: '%s' is neither %s nor %s", name, value,
+                     a, b);
+}
+
+int options_check(const struct options *o, struct vivo_err *err)
+{
+    enum { JOBS_MOST = 1024, TIMEOUT_MOST = 86400 };
+    int rc = one_word("size", o->size, "lazy", "exact", err);
+    if (!rc)
+        rc = one_word("refused", o->refused, "list", "hide", err);
+    if (!rc)
+        rc = one_word("browse", o->browse, "yes", "no", err);
+    if (!rc && (o->jobs < 1 || o->jobs > JOBS_MOST))
+        rc = vivo_fail(err, EINVAL, "option jobs: a number from 1 to %d is needed",
+                       JOBS_MOST);
+    if (!rc && (o->timeout < 1 || o->timeout > TIMEOUT_MOST))
+        rc = vivo_fail(err, EINVAL, "option timeout: 1 to %d seconds are possible",
+                       TIMEOUT_MOST);
+    return rc;
+}
+
 void options_help(FILE *to)
 {
     for (size_t i = 0; i < VIVO_ARRAY_LEN(rows); i++) {

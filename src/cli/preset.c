@@ -131,17 +131,14 @@ static int find_file(const char *name, char **out)
     return rc;
 }
 
-int preset_load(const char *name, struct preset *out, struct vivo_err *err)
+/* Of out->path, out->name. */
+static int read_preset(struct preset *out, struct vivo_err *err)
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
     char empty[1] = "";
-    *out = (struct preset){0};
-    int rc = find_file(name, &out->path);
-    if (rc)
-        return rc;
+    int rc;
     vivo_buf_init(&text, PRESET_BYTES);
-    out->name = strdup(name);
-    if (!out->name)
+    if (!out->name || !out->path)
         rc = vivo_fail(err, ENOMEM, "out of memory");
     else
         rc = vivo_file_read(out->path, text.max, &text, err);
@@ -150,6 +147,27 @@ int preset_load(const char *name, struct preset *out, struct vivo_err *err)
     if (rc)
         preset_free(out);
     return rc;
+}
+
+int preset_load(const char *name, struct preset *out, struct vivo_err *err)
+{
+    *out = (struct preset){0};
+    int rc = find_file(name, &out->path);
+    if (rc)
+        return rc;
+    out->name = strdup(name);
+    return read_preset(out, err);
+}
+
+int preset_load_file(const char *path, struct preset *out, struct vivo_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    const char *base = slash ? slash + 1 : path;
+    size_t n = strlen(base);
+    if (n > 5 && strcmp(base + n - 5, ".conf") == 0)
+        n -= 5;
+    *out = (struct preset){.path = strdup(path), .name = strndup(base, n)};
+    return read_preset(out, err);
 }
 
 /* ---- all of them -------------------------------------------------------------------

@@ -27,6 +27,8 @@ struct preset { /* all owned; NULL where the file does not say */
 
 /* 0; -ENOENT without an error text: no preset of that name; or an error. */
 int preset_load(const char *name, struct preset *out, struct vivo_err *err);
+/* The same of a file anywhere; its name without .conf is the preset's. */
+int preset_load_file(const char *path, struct preset *out, struct vivo_err *err);
 void preset_free(struct preset *p);
 
 /* All names in alphabetical order; names_free gives them back. */

@@ -130,7 +130,7 @@ static int apply_options(struct source *s, const struct preset *p,
     }
     for (size_t i = 0; i < n && !rc; i++)
         rc = options_parse(&s->options, texts[i], err);
-    return rc;
+    return rc ? rc : options_check(&s->options, err);
 }
 
 /* "pacs=dimse://…": a preset of a kind of archive, whose sources are one's own, is
@@ -182,6 +182,27 @@ int source_parse(const char *text, const char *const *option_texts, size_t nopti
         rc = locate(where, out, err);
     if (!rc && !out->name[0])
         default_name(out->location, out->name);
+    if (!rc)
+        rc = apply_options(out, &p, option_texts, noptions, err);
+    preset_free(&p);
+    if (rc)
+        source_free(out);
+    return rc;
+}
+
+int source_from_file(const char *path, const char *const *option_texts, size_t noptions,
+                     struct source *out, struct vivo_err *err)
+{
+    struct preset p = {0};
+    *out = (struct source){0};
+    int rc = preset_load_file(path, &p, err);
+    if (rc)
+        return rc;
+    out->preset = strdup(p.name);
+    vivo_name_archive(p.name, out->name);
+    rc = check_preset(&p, err);
+    if (!rc)
+        rc = locate(p.source, out, err);
     if (!rc)
         rc = apply_options(out, &p, option_texts, noptions, err);
     preset_free(&p);

@@ -58,6 +58,8 @@ def test_fetch_tells_what_failed(remote, tmp_path):
     got = run(m, "fetch", m / "loc/nowhere", m / "loc/all")
     assert got.returncode == 1
     assert "loc/nowhere: No such file or directory" in got.stderr
+    got = run(m, "fetch", str(tmp_path))
+    assert got.returncode == 1 and "not below a mount" in got.stderr
     assert run(m, "fetch").returncode == 2
     assert run(m, "fetch", "-j", "many", m.path).returncode == 2
 

@@ -155,7 +155,9 @@ class TestRefusedMounts:
         one_line(run, f"'{text.split('=')[0]}'", f"'{near}'")
 
     @pytest.mark.parametrize("text", ["timeout=soon", "jobs=", "jobs", "cache_size=2X",
-                                      "magic=yes", "jobs=-1", "cache_size=99999999999T"])
+                                      "magic=yes", "jobs=-1", "cache_size=99999999999T",
+                                      "size=huge", "refused=maybe", "browse=perhaps",
+                                      "jobs=0", "jobs=4294967297", "timeout=0"])
     def test_an_option_with_a_wrong_value(self, cli, folder, where, flag, text):
         run = cli("mount", *flag, "-o", "deid=none," + text, folder, where)
         one_line(run, text.split("=")[0])
@@ -256,6 +258,24 @@ def test_a_preset_by_name(cli, folder, where, tmp_path):
     one_line(cli("mount", "scans", where), "scans", "'magick'", "'magic'")
 
 
+def test_a_configuration_file(cli, folder, where, tmp_path):
+    conf = tmp_path / "ward 7.conf"
+    conf.write_text(f"source = {folder}\noptions = deid=none,magic\n")
+    run = cli("mount", "-c", conf, "loc=" + folder, where)
+    assert run.returncode == 0, run.stderr
+    names = [n for n in os.listdir(where) if n.startswith("ward-7")]
+    assert len(names) == 1 and "by" in os.listdir(where + "/" + names[0])
+    assert "loc" in os.listdir(where)
+    cli("umount", where)
+    assert cli("mount", "-c", conf, "-o", "flat", where).returncode == 0
+    assert "all" in os.listdir(where)
+    cli("umount", where)
+    conf.write_text("options = deid=none\n")
+    one_line(cli("mount", "-c", conf, where), "no source")
+    one_line(cli("mount", "-c", tmp_path / "nix.conf", where), "nix.conf")
+    one_line(cli("mount", "-c"), "-c", code=2)
+
+
 def test_a_comma_in_a_value_is_escaped(cli, folder, where, tmp_path):
     cache = tmp_path / "a,b"
     escaped = str(cache).replace(",", "\\,")
@@ -320,9 +340,13 @@ def test_help_lists_every_option_and_command(cli):
                      or n.startswith(f"  {name}={argument}")), None)
         assert line, name
         assert not fallback or f"[{fallback}]" in line
-    for command in ("mount", "umount", "query", "deid", "status", "version"):
-        assert re.search(rf"^  {command} ", run.stdout, re.M)
-        assert cli(command, "--help").stdout == run.stdout
+    for command in re.findall(r"^  ([a-z]+) +\S.*\n +vivofs \1\b", run.stdout, re.M):
+        own = cli(command, "--help")
+        assert own.returncode == 0 and f"vivofs {command}" in own.stdout
+        assert ("  deid=PROFILE" in own.stdout) == ("SOURCE" in own.stdout), command
+    for word in ("mount", "umount", "query", "deid", "status", "version", "a path",
+                 "nbia+https", "idc", "xnat+https", "s3", "dimse", "ftp", "http"):
+        assert re.search(rf"^  (\S+ )?{re.escape(word)} ", run.stdout, re.M), word
     assert all(len(n) <= 200 for n in run.stdout.splitlines())
 
 
