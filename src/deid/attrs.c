@@ -152,6 +152,7 @@ static int attrs(const struct vivo_deid *d, bool partial, struct vivo_attrs in,
         out->len = before;
     vivo_dcm_writer_free(r.w);
     vivo_known_free(r.known);
+    vivo_known_free(r.names);
     vivo_buf_free(&r.scratch);
     vivo_header_free(&h);
     return rc;

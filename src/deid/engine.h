@@ -10,7 +10,7 @@
 
 /* Part of every digest: raise it when the same source, profile and key give other
  * bytes than before. */
-#define VIVO_DEID_ENGINE "vivofs-deid-3"
+#define VIVO_DEID_ENGINE "vivofs-deid-4"
 
 /* ---- tables (table.c) ------------------------------------------------------- */
 
@@ -180,8 +180,13 @@ int vivo_deid_put_empty(struct vivo_dcm_writer *w, uint32_t tag, const char *vr,
 #define VIVO_DUMMY_DATE "20000101"
 #define VIVO_DUMMY_TIME "000000"
 
+struct vivo_node;
 /* Is the CodingSchemeDesignator one of a public scheme? */
 bool vivo_code_scheme_public(const char *designator);
+/* Does the meaning of a public code hold the name or ID of the patient? Somebody wrote
+ * it then, whatever the scheme says. */
+struct vivo_rewrite;
+bool vivo_code_names_patient(struct vivo_rewrite *r, const struct vivo_node *node);
 #define VIVO_CODE_SCHEME_DUMMY "99PSEUDONYM"
 
 /* ---- the header as nodes (capture.c) ----------------------------------------------
@@ -262,6 +267,7 @@ struct vivo_rewrite {
     int64_t offset;           /* days, 0 = not worked out yet */
     const char *charset;      /* in force, with the options of options.h */
     struct vivo_known *known; /* NULL = not collected yet; owned */
+    struct vivo_known *names; /* of the patient alone, for codes.c; owned */
     uint32_t missing;         /* a script's attributes below this tag are made */
     struct vivo_buf scratch;
     const struct vivo_pixel_plan *plan; /* NULL: no pixels are changed */

@@ -293,6 +293,7 @@ static int clean(const struct vivo_deid *d, struct job *job,
     vivo_pixels_plan_free(&plan);
     vivo_dcm_writer_free(r.w);
     vivo_known_free(r.known);
+    vivo_known_free(r.names);
     vivo_buf_free(&r.scratch);
     vivo_header_free(&h);
     if (h.inflated >= 0)

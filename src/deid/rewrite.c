@@ -291,7 +291,9 @@ static int put_code(struct vivo_rewrite *r, const struct vivo_node *node,
     if (!s->depth || node->kind != VIVO_NODE_ELEMENT)
         return 0;
     vivo_nodes_text(r->h, s->first, s->end, 0x00080102, scheme, sizeof scheme);
-    if (!node->length || vivo_code_scheme_public(scheme))
+    bool public = vivo_code_scheme_public(scheme);
+    bool names = public && node->tag == 0x00080104 && vivo_code_names_patient(r, node);
+    if (!node->length || (public && !names))
         return put_kept_element(r, node, err);
     r->did = VIVO_DID_CODE;
     switch (node->tag) {
