@@ -86,6 +86,10 @@ int vivo_flow_explain(struct vivo_flow *f, enum vivo_level level, vivo_row row,
 int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **out,
                      struct vivo_op *op);
 
+/* Asks for the whole headers of a series, where the archive gives any and they are not
+ * known: 0 also when it gives none; vivo_entry.headers tells. */
+int vivo_flow_headers(struct vivo_flow *f, vivo_row series, struct vivo_op *op);
+
 /* Where an object is, as its user sees it. Never waits for the network. */
 enum vivo_kept { VIVO_KEPT_REMOTE, VIVO_KEPT_CACHED, VIVO_KEPT_PINNED };
 int vivo_flow_kept(struct vivo_flow *f, vivo_row instance, enum vivo_kept *out,

@@ -46,6 +46,28 @@ struct task {                         /* one thing to learn */
     struct vivo_pending pending;
 };
 
+static int join_headers(struct vivo_flow *f, vivo_row series, struct vivo_op *op)
+{
+    struct flight_plan plan = {
+        .key = {.kind = FLIGHT_HEADERS, .level = VIVO_LEVEL_SERIES, .row = series},
+        .run = scan_run_headers,
+    };
+    return flight_join(f, &plan, op);
+}
+
+int vivo_flow_headers(struct vivo_flow *f, vivo_row series, struct vivo_op *op)
+{
+    struct vivo_entry e = {0};
+    int rc = vivo_catalog_get(f->catalog, VIVO_LEVEL_SERIES, series, flow_copy_entry,
+                              &e, &op->err);
+    if (rc || e.headers || !(f->archive->driver->caps & VIVO_CAP_HEADERS))
+        return rc;
+    if (f->offline)
+        return vivo_fail(&op->err, EIO, "%s: headers are not known, and offline",
+                         f->name);
+    return join_headers(f, series, op);
+}
+
 static int begin_learning(struct vivo_flow *f, const struct task *task,
                           struct vivo_op *op)
 {
@@ -56,11 +78,7 @@ static int begin_learning(struct vivo_flow *f, const struct task *task,
         return vivo_flow_list(f, p->level, p->row, op);
     if (!(f->archive->driver->caps & VIVO_CAP_HEADERS))
         return vivo_fail(&op->err, EIO, "%s: gives no headers", f->name);
-    struct flight_plan plan = {
-        .key = {.kind = FLIGHT_HEADERS, .level = VIVO_LEVEL_SERIES, .row = p->row},
-        .run = scan_run_headers,
-    };
-    return flight_join(f, &plan, op);
+    return join_headers(f, p->row, op);
 }
 
 static void go_on_locked(struct gather *g);

@@ -441,6 +441,8 @@ int exports_lookup(struct vivo_tree *t, const struct node *dir, const char *name
 {
     if (dir->query && !strcmp(name, ".error"))
         return lookup_error(t, dir, f, op);
+    if (!strcmp(name, MEDIA_DIR) && media_answers(dir))
+        return media_lookup(t, dir, f, op);
     for (size_t i = 0; i < VIVO_ARRAY_LEN(exports); i++) {
         if (!strcmp(name, exports[i].name) && answers(&exports[i], dir))
             return make_export(t, dir, &exports[i], f, op);
@@ -463,5 +465,7 @@ int exports_list(struct lister *l)
         if (exports[i].place != EVERYWHERE && answers(&exports[i], l->dir) &&
             !is_manifest(&exports[i])) /* not everywhere, and not for everybody */
             rc = list_fixed(l, exports[i].name, &room_text);
+    if (!rc && media_answers(l->dir))
+        rc = list_fixed(l, MEDIA_DIR, &room_media);
     return rc;
 }

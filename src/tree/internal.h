@@ -38,6 +38,9 @@ struct node {
     char *text;                 /* link target, keyword, or the words of an error */
     struct vivo_view *view;     /* a generated file as it was when looked up */
     uint64_t generation;        /* of the catalog it was made from; 0 = never again */
+    struct media *media;        /* in `.media`: what is where … */
+    size_t at;                  /* … the first of the items that are in here */
+    unsigned depth;             /* … and how deep this is: 1 = DICOM */
     int64_t mtime;
     /* The table's; guarded by its mutex. */
     vivo_ino parent;
@@ -87,12 +90,14 @@ extern const struct room room_root, room_level, room_object; /* the plain tree *
 extern const struct room room_q, room_link, room_everywhere; /* q/ */
 extern const struct room room_error, room_text;
 extern const struct room room_by, room_by_values;
+extern const struct room room_media, room_index; /* .media and its DICOMDIR */
 extern const struct room room_control, room_refresh, room_pin, room_unpin, room_forget;
 
 struct table; /* table.c */
 struct select_cache;
 struct saved;
 struct audit;
+struct media_recent;
 
 struct vivo_tree {
     struct vivo_tree_config cfg; /* strings are copies */
@@ -101,6 +106,7 @@ struct vivo_tree {
     struct select_cache *select;
     struct saved *saved;
     struct audit *audit;
+    struct media_recent *media;
     int64_t started; /* Unix seconds */
 };
 
@@ -230,6 +236,23 @@ int render_series(struct vivo_tree *t, const struct node *dir,
                   struct vivo_tree_spool *out, struct vivo_op *op);
 int render_readme(struct vivo_tree *t, struct vivo_buf *out);
 int render_status(struct vivo_tree *t, struct vivo_buf *out);
+
+/* ---- `.media`: room_media.c, media_index.c ---- */
+
+#define MEDIA_DIR ".media"
+struct media;
+struct media *media_ref(struct media *m);
+void media_unref(struct media *m); /* NULL is fine */
+int media_recent_new(struct media_recent **out, struct vivo_err *err);
+void media_recent_free(struct media_recent *r);
+bool media_answers(const struct node *dir);
+int media_lookup(struct vivo_tree *t, const struct node *dir, struct found *f,
+                 struct vivo_op *op);
+/* The size of a DICOMDIR: an estimate until it is opened. */
+void media_stat(const struct node *n, struct vivo_node_stat *out);
+/* The header of an object as shown. */
+int media_view_attrs(const struct vivo_view *view, struct vivo_buf *out,
+                     struct vivo_err *err);
 
 /* ---- room_query.c ---- */
 

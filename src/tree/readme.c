@@ -40,6 +40,8 @@ static const char body[] =
     "  studies and series: .tags.json (DICOM JSON) and .tags.txt, what is known of "
     "the\n"
     "  attributes without reading a file.\n"
+    "  In patients and studies: .media/, the same files under the names of a CD, with\n"
+    "  a DICOMDIR.\n"
     "\n"
     "About this mount\n"
     "  .vivofs/status.json, log, config, conformance.txt, audit.log;\n"

@@ -45,10 +45,12 @@ void node_wipe(struct node *n)
         vivo_query_unref(n->query);
     free(n->text);
     vivo_view_unref(n->view);
+    media_unref(n->media);
     free(n->name);
     n->query = NULL;
     n->text = NULL;
     n->view = NULL;
+    n->media = NULL;
     n->name = NULL;
 }
 
@@ -220,7 +222,8 @@ static bool same(const struct node *a, const struct node *b)
     bool text = !a->text == !b->text && (!a->text || !strcmp(a->text, b->text));
 
     return a->room == b->room && a->archive == b->archive && a->level == b->level &&
-           a->row == b->row && text && !a->generation && !b->generation;
+           a->row == b->row && text &&
+           ((!a->generation && !b->generation) || (a->media && b->media));
 }
 
 void node_stat(const struct vivo_tree *t, const struct node *n,
@@ -242,6 +245,8 @@ void node_stat(const struct vivo_tree *t, const struct node *n,
     };
     if (n->room->kind == VIVO_NODE_LINK)
         out->size = strlen(n->text);
+    if (n->room == &room_index)
+        media_stat(n, out);
 }
 
 static struct node *make(const struct node *dir, const char *name, struct found *f)
@@ -276,6 +281,7 @@ int table_enter(struct table *tab, const struct node *dir, const char *name,
     pthread_mutex_lock(&tab->mutex);
     n = fresh->named ? find_name_locked(tab, dir->ino, name) : NULL;
     if (n && same(n, fresh)) {
+        n->generation = fresh->generation; /* the same, as of later */
         node_free(fresh);
     } else {
         if (n)

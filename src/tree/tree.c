@@ -52,6 +52,8 @@ int vivo_tree_new(const struct vivo_tree_config *cfg, struct vivo_tree **out,
         rc = saved_new(cfg->saved_dir, &t->saved, err);
     if (!rc)
         rc = audit_new(cfg->audit, &t->audit, err);
+    if (!rc)
+        rc = media_recent_new(&t->media, err);
     if (rc) {
         vivo_tree_free(t);
         return rc;
@@ -78,6 +80,7 @@ void vivo_tree_free(struct vivo_tree *t)
     select_cache_free(t->select);
     saved_free(t->saved);
     audit_free(t->audit);
+    media_recent_free(t->media);
     free_const(t->cfg.config_text);
     free_const(t->cfg.conformance);
     free_const(t->cfg.profile);
@@ -203,7 +206,7 @@ static bool is_fixed(const struct node *dir)
     return dir->room == &room_root || dir->room == &room_q ||
            dir->room == &room_control || dir->room == &room_error ||
            dir->room == &room_by || dir->room == &room_by_values ||
-           dir->room == &room_everywhere;
+           dir->room == &room_everywhere || dir->room == &room_media;
 }
 
 static int remember(struct vivo_tree *t, const struct node *dir, const char *name,
@@ -215,7 +218,8 @@ static int remember(struct vivo_tree *t, const struct node *dir, const char *nam
 
     if (st->plain)
         return remember_level(t, dir, name, st, &op.err);
-    if (!is_fixed(dir) && !magic)
+    /* A DICOMDIR may wait for its size. */
+    if ((!is_fixed(dir) && !magic) || !st->size_exact)
         return -ENOENT;
     rc = lookup_in(t, dir, name, st, &op);
     return rc ? -ENOENT : 0;

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/tree/room_media.c -- `.media/` of a patient or a study: its objects once more
+ * under names that PS3.10 section 8 allows, beside a DICOMDIR.
+ *
+ * What is in it and where is planned when `.media` is looked up. A plan never changes:
+ * when the catalog has, and the plan with it, `.media` is another directory. The
+ * objects are the inodes of the plain tree; nothing is fetched for a listing. */
+#include "tree/media.h"
+
+#include "vivofs/hash.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const heads[MEDIA_LEVELS] = {"PA", "ST", "SE", "IM"};
+
+void media_name(const struct media_item *item, unsigned level, char out[16])
+{
+    snprintf(out, 16, "%s%06u", heads[level], (unsigned)item->at[level]);
+}
+
+struct media *media_ref(struct media *m)
+{
+    atomic_fetch_add(&m->refs, 1);
+    return m;
+}
+
+void media_unref(struct media *m)
+{
+    if (!m || atomic_fetch_sub(&m->refs, 1) != 1)
+        return;
+    for (size_t i = 0; i < m->n; i++)
+        free(m->items[i].keys);
+    free(m->items);
+    vivo_sha256_end(m->sha, NULL);
+    vivo_view_unref(m->index);
+    pthread_mutex_destroy(&m->mutex);
+    free(m);
+}
+
+/* ---- the plan ----------------------------------------------------------------------
+ */
+
+struct planning {
+    struct media *media;
+    char last[8192]; /* path of the object before */
+    struct vivo_err *err;
+};
+
+/* Bytes of a path that two have in common, as whole parts, and how many parts. */
+static unsigned parts_shared(const char *a, const char *b)
+{
+    unsigned parts = 0;
+
+    for (; *a && *a == *b; a++, b++)
+        parts += *a == '/';
+    return parts;
+}
+
+/* Paths are collection/patient/study/series/object: what they share tells which
+ * directories are the same. */
+static int place(const struct planning *p, const char *path, struct media_item *item)
+{
+    const struct media *m = p->media;
+    const struct media_item *last = m->n ? &m->items[m->n - 1] : NULL;
+    unsigned shared = last ? parts_shared(p->last, path) : 0;
+    unsigned same = shared > 1 ? shared - 1 : 0; /* levels; the collection aside */
+
+    for (unsigned l = 0; l < MEDIA_LEVELS; l++) {
+        item->at[l] = !last || l > same ? 1 : last->at[l] + (l == same);
+        if (item->at[l] > MEDIA_PART_MAX)
+            return vivo_fail(p->err, EIO, ".media: more objects than it has names for");
+    }
+    return 0;
+}
+
+static int add_object(void *ctx, const struct walk_item *w)
+{
+    struct planning *p = ctx;
+    struct media *m = p->media;
+    struct media_item item = {.row = w->e.row};
+    int rc;
+
+    if (w->e.refusal || strlen(w->path) >= sizeof p->last)
+        return 0;
+    if (m->n == m->cap) {
+        size_t cap = m->cap ? 2 * m->cap : 64;
+        struct media_item *items = realloc(m->items, cap * sizeof *items);
+
+        if (!items)
+            return vivo_fail(p->err, ENOMEM, "no memory for .media");
+        m->items = items;
+        m->cap = cap;
+    }
+    rc = place(p, w->path, &item);
+    if (rc)
+        return rc;
+    m->items[m->n++] = item;
+    memcpy(p->last, w->path, strlen(w->path) + 1);
+    vivo_sha256_add(m->sha, &w->e.row, sizeof w->e.row);
+    vivo_sha256_add(m->sha, &w->e.version, sizeof w->e.version);
+    vivo_sha256_add(m->sha, item.at, sizeof item.at);
+    return 0;
+}
+
+static int plan_part(struct vivo_tree *t, const struct node *part,
+                     const struct vivo_selection *sel, void *ctx, struct vivo_op *op)
+{
+    return walk_level(t, part, sel, VIVO_LEVEL_INSTANCE, add_object, ctx, &op->err);
+}
+
+static int media_new(struct vivo_tree *t, const struct node *dir, struct media **out,
+                     struct vivo_op *op)
+{
+    struct media *m = calloc(1, sizeof *m);
+    struct planning *p = calloc(1, sizeof *p);
+    uint8_t digest[VIVO_DIGEST_LEN] = {0};
+    int rc = -ENOMEM;
+
+    if (m) {
+        pthread_mutex_init(&m->mutex, NULL);
+        atomic_init(&m->refs, 1);
+        m->sha = vivo_sha256_begin();
+    }
+    if (!m || !p || !m->sha) {
+        vivo_fail(&op->err, ENOMEM, "no memory for .media");
+    } else {
+        p->media = m;
+        p->err = &op->err;
+        vivo_sha256_add(m->sha, &dir->archive, sizeof dir->archive);
+        rc = exports_each_part(t, dir, plan_part, p, op);
+    }
+    free(p);
+    if (rc) {
+        media_unref(m);
+        return rc;
+    }
+    vivo_sha256_end(m->sha, digest);
+    m->sha = NULL;
+    vivo_hex(digest, sizeof digest, m->digest);
+    *out = m;
+    return 0;
+}
+
+/* ---- what was planned last ---------------------------------------------------------
+ *
+ * The kernel forgets `.media` with every change of the catalog; who comes back finds
+ * the same plan, with the DICOMDIR that was made for it. */
+
+#define RECENT 16
+
+struct media_recent {
+    pthread_mutex_t mutex;
+    struct media *kept[RECENT]; /* guarded by mutex */
+    size_t next;                /* guarded by mutex */
+};
+
+int media_recent_new(struct media_recent **out, struct vivo_err *err)
+{
+    *out = calloc(1, sizeof **out);
+    if (!*out)
+        return vivo_fail(err, ENOMEM, "no memory for .media");
+    pthread_mutex_init(&(*out)->mutex, NULL);
+    return 0;
+}
+
+void media_recent_free(struct media_recent *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < RECENT; i++)
+        media_unref(r->kept[i]);
+    pthread_mutex_destroy(&r->mutex);
+    free(r);
+}
+
+/* Takes `m` over; gives it back, or the one that says the same. */
+static struct media *recall(struct media_recent *r, struct media *m)
+{
+    struct media *old = NULL, *same = NULL;
+
+    pthread_mutex_lock(&r->mutex);
+    for (size_t i = 0; i < RECENT && !same; i++)
+        if (r->kept[i] && !strcmp(r->kept[i]->digest, m->digest))
+            same = media_ref(r->kept[i]);
+    if (!same) {
+        old = r->kept[r->next];
+        r->kept[r->next] = media_ref(m);
+        r->next = (r->next + 1) % RECENT;
+    }
+    pthread_mutex_unlock(&r->mutex);
+    media_unref(old);
+    if (same)
+        media_unref(m);
+    return same ? same : m;
+}
+
+/* ---- looking up --------------------------------------------------------------------
+ */
+
+/* Takes `m` over. */
+static void found_media(struct found *f, const struct node *dir,
+                        const struct room *room, struct media *m)
+{
+    f->spec = (struct node){.room = room,
+                            .flags = dir->flags | NODE_BRIEF,
+                            .archive = dir->archive,
+                            .mtime = dir->mtime,
+                            .media = m};
+}
+
+bool media_answers(const struct node *dir)
+{
+    return dir->archive != NO_ARCHIVE && dir->level >= VIVO_LEVEL_PATIENT &&
+           dir->level <= VIVO_LEVEL_STUDY;
+}
+
+int media_lookup(struct vivo_tree *t, const struct node *dir, struct found *f,
+                 struct vivo_op *op)
+{
+    uint64_t before = vivo_catalog_generation(node_catalog(t, dir)) + 1;
+    struct media *m = NULL;
+    int rc;
+
+    if (table_reuse(t->table, dir, MEDIA_DIR, before, &f->st)) {
+        f->spec = (struct node){.room = &room_media, .ino = f->st.ino};
+        f->st.entry_timeout = SHORT_TIMEOUT;
+        return 0;
+    }
+    rc = media_new(t, dir, &m, op);
+    if (rc)
+        return rc;
+    found_media(f, dir, &room_media, recall(t->media, m));
+    m = f->spec.media;
+    f->spec.generation =
+        vivo_catalog_generation(node_catalog(t, dir)) + 1 == before ? before : 0;
+    f->spec.text = strdup(m->digest); /* what makes it another directory */
+    return f->spec.text ? 0 : vivo_fail(&op->err, ENOMEM, "no memory for .media");
+}
+
+/* One past the last item that is in the same directory as items[from], whose depth is
+ * the number of levels that its path has. */
+static size_t end_of(const struct media *m, size_t from, unsigned depth)
+{
+    size_t lo = from, hi = m->n;
+
+    while (hi - lo > 1) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (!memcmp(m->items[mid].at, m->items[from].at, depth * sizeof(uint32_t)))
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return from < m->n ? lo + 1 : from;
+}
+
+/* The first item below dir whose part at `level` is `number`, or NONE. */
+#define NONE SIZE_MAX
+static size_t find(const struct media *m, const struct node *dir, uint32_t number)
+{
+    unsigned level = dir->depth - 1;
+    size_t lo = dir->at, end = end_of(m, dir->at, level), hi = end;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (m->items[mid].at[level] < number)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < end && m->items[lo].at[level] == number ? lo : NONE;
+}
+
+/* The number in a name such as ST000012; 0 = it is none of this level's. */
+static uint32_t number_in(const char *name, unsigned level)
+{
+    uint32_t n = 0;
+
+    if (strlen(name) != 8 || strncmp(name, heads[level], 2) != 0)
+        return 0;
+    for (const char *p = name + 2; *p; p++) {
+        if (*p < '0' || *p > '9')
+            return 0;
+        n = n * 10 + (uint32_t)(*p - '0');
+    }
+    return n;
+}
+
+struct take {
+    struct vivo_tree *tree;
+    const struct node *dir;
+    const char *name;
+    struct found *found;
+    struct vivo_op *op;
+};
+
+static int take_object(void *ctx, const struct vivo_entry *e)
+{
+    const struct take *k = ctx;
+
+    if (e->refusal)
+        return not_there(k->found, 0, k->op);
+    return found_entry(k->found, k->tree, k->dir, k->name, e, &k->op->err);
+}
+
+/* The top: DICOM/ and DICOMDIR. */
+static int lookup_top(const struct node *dir, const char *name, struct found *f,
+                      struct vivo_op *op)
+{
+    if (!strcmp(name, "DICOM")) {
+        found_media(f, dir, &room_media, media_ref(dir->media));
+        f->spec.depth = 1;
+        return 0;
+    }
+    if (strcmp(name, "DICOMDIR") != 0)
+        return not_there(f, LONG_TIMEOUT, op);
+    found_media(f, dir, &room_index, media_ref(dir->media));
+    return 0;
+}
+
+static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
+                  struct found *f, struct vivo_op *op)
+{
+    struct take k = {.tree = t, .dir = dir, .name = name, .found = f, .op = op};
+    const struct media *m = dir->media;
+    uint32_t number;
+    size_t i;
+
+    if (!dir->depth)
+        return lookup_top(dir, name, f, op);
+    number = number_in(name, dir->depth - 1);
+    i = number ? find(m, dir, number) : NONE;
+    if (i == NONE)
+        return not_there(f, LONG_TIMEOUT, op);
+    if (dir->depth == MEDIA_LEVELS)
+        return vivo_catalog_get(node_catalog(t, dir), VIVO_LEVEL_INSTANCE,
+                                m->items[i].row, take_object, &k, &op->err);
+    found_media(f, dir, &room_media, media_ref(dir->media));
+    f->spec.depth = dir->depth + 1;
+    f->spec.at = i;
+    return 0;
+}
+
+/* ---- listing -----------------------------------------------------------------------
+ */
+
+static int list_top(struct lister *l)
+{
+    struct node index = {.room = &room_index,
+                         .number = ino_hash(l->dir->number, "DICOMDIR"),
+                         .flags = l->dir->flags,
+                         .media = l->dir->media,
+                         .mtime = l->dir->mtime};
+    struct vivo_node_stat st;
+    int rc = list_fixed(l, "DICOM", &room_media);
+
+    if (rc)
+        return rc;
+    node_stat(l->tree, &index, &st);
+    return l->emit(l->ctx, "DICOMDIR", &st);
+}
+
+struct emit {
+    struct lister *l;
+    char name[16];
+};
+
+static int emit_object(void *ctx, const struct vivo_entry *e)
+{
+    struct emit *m = ctx;
+    struct vivo_node_stat st;
+
+    if (e->refusal)
+        return 0;
+    stat_entry(m->l->tree, m->l->dir->archive, e, &st);
+    st.entry_timeout = SHORT_TIMEOUT;
+    return m->l->emit(m->l->ctx, m->name, &st);
+}
+
+static int list_item(struct lister *l, const struct media_item *item,
+                     struct vivo_err *err)
+{
+    struct emit m = {.l = l};
+    int rc;
+
+    media_name(item, l->dir->depth - 1, m.name);
+    if (l->dir->depth < MEDIA_LEVELS)
+        return list_fixed(l, m.name, &room_media);
+    rc = vivo_catalog_get(node_catalog(l->tree, l->dir), VIVO_LEVEL_INSTANCE, item->row,
+                          emit_object, &m, err);
+    if (rc != -ENOENT)
+        return rc;
+    vivo_err_clear(err); /* it went since `.media` was looked up */
+    return 0;
+}
+
+static int list(struct lister *l, struct vivo_op *op)
+{
+    const struct node *dir = l->dir;
+    const struct media *m = dir->media;
+    size_t end;
+    int rc = 0;
+
+    if (!dir->depth)
+        return list_top(l);
+    end = end_of(m, dir->at, dir->depth - 1);
+    for (size_t i = dir->at; i < end && !rc; i = end_of(m, i, dir->depth))
+        rc = list_item(l, &m->items[i], &op->err);
+    return rc;
+}
+
+const struct room room_media = {
+    .name = "media",
+    .kind = VIVO_NODE_DIR,
+    .mode = 0555,
+    .lookup = lookup,
+    .list = list,
+};
