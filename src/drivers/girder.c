@@ -15,9 +15,7 @@
 #include <string.h>
 
 #define SOURCE_MAX 2000
-#define NAME_MAX_BYTES 4096
 #define PAGE_ROWS 1000
-#define COLLECTIONS_MAX 1000000u
 
 /* ---- open, close ------------------------------------------------------------------
  */
@@ -162,7 +160,7 @@ static int take_file(void *ctx, const json_t *row, const char *id, struct vivo_e
         snprintf(locator, sizeof locator, "%s/-", id);
     else
         snprintf(locator, sizeof locator, "%s/%" PRIu64, id, size);
-    const char *name = vivo_girder_text(row, "name", NAME_MAX_BYTES);
+    const char *name = vivo_girder_text(row, "name", VIVO_SHELF_NAME_MAX);
     return vivo_shelf_file(ctx, locator, name, version, size, err);
 }
 
@@ -177,7 +175,7 @@ static int take_folder(void *ctx, const json_t *row VIVO_UNUSED, const char *id,
 static int take_item(void *ctx, const json_t *row, const char *id, struct vivo_err *err)
 {
     char locator[VIVO_SHELF_LOCATOR_MAX], version[VIVO_SHELF_VERSION_MAX];
-    const char *name = vivo_girder_text(row, "name", NAME_MAX_BYTES);
+    const char *name = vivo_girder_text(row, "name", VIVO_SHELF_NAME_MAX);
     if (!vivo_crawl_is_surely_other(name))
         return vivo_shelf_child(ctx, 'i', id, err);
     make_version(row, 1, version);
@@ -206,81 +204,15 @@ static int read_node(struct vivo_shelf *self, char kind, const char *id,
 /* ---- collections ------------------------------------------------------------------
  */
 
-struct collection {
-    char id[GIRDER_ID_LEN + 1];
-    const char *name; /* in the arena */
-};
-
-struct collections {
-    struct vivo_arena *arena;
-    struct collection *rows;
-    size_t n, cap;
-};
-
 static int take_collection(void *ctx, const json_t *row, const char *id,
                            struct vivo_err *err)
 {
-    struct collections *c = ctx;
-    const char *name = vivo_girder_text(row, "name", NAME_MAX_BYTES);
-    if (c->n == c->cap) {
-        size_t cap = c->cap ? 2 * c->cap : 64;
-        struct collection *rows =
-            cap > COLLECTIONS_MAX ? NULL : realloc(c->rows, cap * sizeof *rows);
-        if (!rows)
-            return vivo_fail(err, cap > COLLECTIONS_MAX ? EIO : ENOMEM,
-                             "too many collections");
-        c->rows = rows;
-        c->cap = cap;
-    }
-    struct collection *r = &c->rows[c->n];
-    snprintf(r->id, sizeof r->id, "%s", id);
-    r->name = vivo_arena_strndup(c->arena, name, strlen(name));
-    if (!r->name)
-        return vivo_fail(err, ENOMEM, "girder: out of memory");
-    c->n++;
-    return 0;
+    return vivo_shelf_tops_add(ctx, id,
+                               vivo_girder_text(row, "name", VIVO_SHELF_NAME_MAX), err);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    const struct collection *x = a;
-    const struct collection *y = b;
-    int c = strcmp(x->name, y->name);
-    return c ? c : strcmp(x->id, y->id);
-}
-
-/* Two of one name, or one without: told apart by their ids. */
-static int emit_collection(const struct collection *r, bool plain, char kind,
-                           struct vivo_intake *in, struct vivo_op *op)
-{
-    char locator[GIRDER_ID_LEN + 3], name[NAME_MAX_BYTES + GIRDER_ID_LEN + 4];
-    snprintf(locator, sizeof locator, "%c/%s", kind, r->id);
-    snprintf(name, sizeof name, plain ? "%s" : "%s %s", r->name, r->id);
-    const struct vivo_record rec = {.level = VIVO_LEVEL_COLLECTION,
-                                    .locator = locator,
-                                    .collection = plain ? name : name + !r->name[0]};
-    return in->record(in, &rec, &op->err);
-}
-
-static int emit_collections(struct collections *c, char kind, struct vivo_intake *in,
+static int find_collections(struct girder *g, struct vivo_shelf_tops *c,
                             struct vivo_op *op)
-{
-    int rc = 0;
-    if (c->n > 1)
-        qsort(c->rows, c->n, sizeof *c->rows, by_name);
-    for (size_t i = 0; rc == 0 && i < c->n; i++) {
-        const struct collection *r = &c->rows[i];
-        bool same = i > 0 && strcmp(r->name, r[-1].name) == 0;
-        if (same && strcmp(r->id, r[-1].id) == 0)
-            continue;
-        rc = vivo_op_check(op);
-        if (rc == 0)
-            rc = emit_collection(r, r->name[0] && !same, kind, in, op);
-    }
-    return rc;
-}
-
-static int find_collections(struct girder *g, struct collections *c, struct vivo_op *op)
 {
     char path[128];
     json_t *row = NULL;
@@ -298,17 +230,15 @@ static int find_collections(struct girder *g, struct collections *c, struct vivo
 
 static int list_top(struct girder *g, struct vivo_intake *in, struct vivo_op *op)
 {
-    struct collections c = {.arena = vivo_arena_new(GIRDER_PAGE_BYTES)};
-    int rc = c.arena ? find_collections(g, &c, op)
-                     : vivo_fail(&op->err, ENOMEM, "girder: out of memory");
+    struct vivo_shelf_tops c = {0};
+    int rc = find_collections(g, &c, op);
     if (rc == -ENOENT) { /* of the address as a whole */
         op->err.errnum = EIO;
         rc = -EIO;
     }
     if (rc == 0)
-        rc = emit_collections(&c, g->top == 'f' ? 'f' : 'c', in, op);
-    free(c.rows);
-    vivo_arena_free(c.arena);
+        rc = vivo_shelf_tops_emit(&c, g->top == 'f' ? 'f' : 'c', in, op);
+    vivo_shelf_tops_free(&c);
     return rc;
 }
 

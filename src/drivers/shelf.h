@@ -14,6 +14,7 @@
 #define VIVO_SHELF_ID_MAX 64
 #define VIVO_SHELF_LOCATOR_MAX 128
 #define VIVO_SHELF_VERSION_MAX 192
+#define VIVO_SHELF_NAME_MAX 4096
 
 struct vivo_shelf_node; /* a folder or an item that is being read */
 
@@ -44,6 +45,20 @@ void vivo_shelf_odd(struct vivo_shelf_node *into);
 /* All that is below the node. */
 int vivo_shelf_run(struct vivo_shelf *s, char kind, const char *id,
                    struct vivo_intake *in, struct vivo_op *op);
+
+/* Collections, gathered and then emitted in the order of their names, each once, with
+ * the locator "KIND/ID". name: at most VIVO_SHELF_NAME_MAX bytes. */
+struct vivo_shelf_top;
+struct vivo_shelf_tops {
+    struct vivo_arena *arena;
+    struct vivo_shelf_top *rows;
+    size_t n, cap;
+};
+int vivo_shelf_tops_add(struct vivo_shelf_tops *t, const char *id, const char *name,
+                        struct vivo_err *err);
+int vivo_shelf_tops_emit(struct vivo_shelf_tops *t, char kind, struct vivo_intake *in,
+                         struct vivo_op *op);
+void vivo_shelf_tops_free(struct vivo_shelf_tops *t); /* zeroed ones are fine */
 
 /* Delivers what rq asks for, if it has `size` bytes (0 = not known). */
 int vivo_shelf_fetch(struct vivo_archive *a, const struct vivo_net_request *rq,

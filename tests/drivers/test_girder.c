@@ -273,7 +273,7 @@ static void test_a_file_is_whole_or_an_error(void **state)
         {"grow=7", -EIO, "grown"},
         {"wrong=hello", -EBADMSG, "DICOM"},
         {"match=download&cut=900", -EIO, "remaining"},
-        {"match=download&length=-20", -EIO, "listing"},
+        {"grow=-20", -EIO, "listing"},
         {"match=download&stall=900", -ETIMEDOUT, "a file"},
         {"match=download&fail=404", -ENOENT, "a file"},
         {"match=download&fail=503", -EIO, "503"},

@@ -36,7 +36,10 @@ static int ask(const char *path, struct vivo_buf *out)
     vivo_op_init(&op, 0);
     vivo_buf_init(out, OBJECT_MAX);
     vivo_buf_sink_init(&sink, out);
-    return vivo_net_fetch(net, &rq, &sink.base, &reply, &op);
+    int rc = vivo_net_fetch(net, &rq, &sink.base, &reply, &op);
+    if (rc)
+        print_error("%s: %s\n", path, op.err.text);
+    return rc;
 }
 
 static void control(const char *path)

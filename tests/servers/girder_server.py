@@ -44,7 +44,7 @@ base.DEFAULTS.update({
     "sha512": 0,
     "ranges": 1,            # 0: ignored
     "wrong": "",            # exactly this instead of a file
-    "grow": 0,              # bytes added to every file that is sent
+    "grow": 0,              # bytes added to every file that is sent, or taken away
     "duplicates": 0,        # every row twice
     "loop": 0,              # folders hold one another
     "vanish": 0,            # so many rows go away between two pages
@@ -319,6 +319,7 @@ class Handler(base.Handler):
 
     def content(self, file):
         data = (self.k["wrong"].encode() or file["data"]) + b"x" * self.k["grow"]
+        data = data[:len(data) + min(self.k["grow"], 0)]
         wanted = self.headers.get("Range", "")
         if not wanted:
             with self.server.lock:

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mounts over MIDAS: communities, requests, credentials, de-identification and hostile
+answers."""
+import errno
+import fnmatch
+import json
+import os
+
+import pydicom
+import pytest
+
+from shelfserver import ShelfServer, originals, read
+from vivomount import Mount
+
+
+@pytest.fixture(scope="module")
+def shared_server(folder):
+    s = ShelfServer("midas", folder)
+    yield s
+    s.close()
+
+
+@pytest.fixture
+def server(shared_server):
+    shared_server.get("/__reset")
+    yield shared_server
+    shared_server.get("/__reset")
+
+
+def test_communities_hold_what_their_folders_hold(server, folder, tmp_path):
+    with Mount({"m": server.source}, home=str(tmp_path)) as m:
+        names = m.files("m")
+        assert len(names) == 24 and all(n.count("/") == 4 for n in names)
+        assert {n.split("/")[1] for n in names} == {"PAT0000", "PAT0001"}
+        assert server.content() == 0
+        assert sorted(read(m / "m/" + n) for n in names) == originals(folder)
+        asked = [(e["path"], e["query"], e["range"]) for e in server.log()]
+        # Ranges are ignored, so that a file is asked for twice: its header, and all.
+        assert len(asked) == len(set(asked))
+    server.get("/__reset")
+    with Mount({"m": server.source}, "offline", home=str(tmp_path)) as m:
+        assert m.files("m") == names
+    assert server.log() == []
+
+
+def test_three_conditions_are_as_brute_force(server):
+    with Mount({"m": server.source}) as m:
+        got = m.files("m/q/Modality=CT and PatientID=PAT*1 and SliceThickness<1.1 "
+                      "and not InstanceNumber=2")
+        want = []
+        for name in m.files("m"):
+            ds = pydicom.dcmread(m / "m/" + name)
+            if (ds.Modality == "CT" and fnmatch.fnmatch(ds.PatientID, "PAT*1") and
+                    ds.SliceThickness < 1.1 and ds.InstanceNumber != 2):
+                want.append(name)
+        assert got == want and len(got) == 4
+
+
+def test_no_original_is_seen_by_a_reader_of_a_profile(server, folder, tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(os.urandom(32))
+    key.chmod(0o600)
+    known = {"20200101", "Series-0", "Study 0 of 0", "Give", "Subject", "Visit"}
+    for name in os.listdir(folder):
+        ds = pydicom.dcmread(os.path.join(folder, name))
+        known |= {ds.PatientID, ds.StudyInstanceUID, ds.SeriesInstanceUID,
+                  ds.SOPInstanceUID, str(ds.AccessionNumber)}
+    with Mount({"m": server.source}, f"key={key}", deid="basic") as m:
+        names = m.files("m")
+        assert len(names) == 24 and len({n.split("/")[1] for n in names}) == 2
+        seen = "\n".join(names).encode() + b"".join(read(m / "m/" + n) for n in names)
+        seen += read(m / ".vivofs/status.json") + m.log().encode()
+        assert not [k for k in known if k.encode() in seen]
+
+
+def bearer(tmp_path, key):
+    path = tmp_path / "login"
+    path.write_text("me@example.org:" + key)
+    path.chmod(0o600)
+    return f"bearer={path}"
+
+
+def test_members_see_what_guests_do_not_see(server, tmp_path):
+    server(private="Give A Scan", links=1)
+    with Mount({"m": server.source}) as m:
+        assert len(m.files("m")) == 12
+    with Mount({"m": server.source}, bearer(tmp_path, "secretapikey")) as m:
+        names = m.files("m")
+        assert len(names) == 24 and read(m / "m/" + names[0])
+        log = server.log()
+        tokens = {e["query"].rpartition("authToken=")[2] for e in log
+                  if "authToken=" in e["query"]}
+        assert len(tokens) == 1 and not any(t in m.log() for t in tokens)
+        assert "secretapikey" not in m.log()
+        assert not any(e["query"] for e in log if e["path"].startswith("/elsewhere"))
+
+
+def test_wrong_credentials_are_told(server, tmp_path):
+    with pytest.raises(RuntimeError, match="needs a login") as e:
+        Mount({"m": server.source}, bearer(tmp_path, "wr0ng"))
+    assert "wr0ng" not in str(e.value)
+
+
+@pytest.mark.parametrize("knobs", [{"html": 1}, {"empty_body": 1}, {"json": "[null]"},
+                                   {"json": '{"folders": [{}]}'}, {"code": -100}])
+def test_rest_of_the_archive_stays_usable(server, knobs):
+    with Mount({"m": server.source}, "retries=0", faults=True) as m:
+        tops = os.listdir(m / "m")
+        server(method="folder.children", **knobs)
+        (first,) = [t for t in tops if t.startswith("Give")]
+        with pytest.raises(OSError) as e:
+            os.listdir(m / "m/" + first)
+        assert e.value.errno in (errno.EIO, errno.EBADMSG)
+        assert "m: " in m.log() and "what a folder holds" in m.log()
+        assert "Doe" not in m.log()
+        server.get("/__reset")
+        (other,) = [t for t in tops if t.startswith("Lungs")]
+        assert len(m.files("m/" + other)) == 12
+
+
+@pytest.mark.parametrize("name", ["../../etc", "\x07\n\x1b[2J", "q", "long", None])
+def test_no_name_leaves_the_tree(server, name):
+    if name == "long":
+        server(pad=10_000_000)
+    else:
+        server(field="name", value=json.dumps(name))
+    with Mount({"m": server.source}) as m:
+        tops = [t for t in os.listdir(m / "m") if t not in ("q", "by")]
+        assert len(tops) == 3 and all(len(t) <= 120 for t in tops)
+        assert all(32 < ord(c) < 127 and c != "/" for t in tops for c in t)
+        if name != "long":  # more than an answer may be, below the top
+            assert len(m.files("m")) == 24
