@@ -1,31 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/drivers/dimse_headers.c -- headers of a series. DIMSE has no way to ask for a
- * header without its pixels, so each object comes whole, into a file without a name,
- * and what was read of it is all that is kept. */
+ * header without its pixels, so each object comes whole. */
 #include "dimse.h"
-
-#include "vivofs/dcm.h"
-#include "vivofs/file.h"
+#include "whole_header.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define SERIES_MAX 100000u
-
-struct spool {
-    struct vivo_delivery base;
-    int fd;
-    uint64_t len;
-};
-
-static int spool_write(struct vivo_sink *self, const void *data, size_t len,
-                       struct vivo_err *err)
-{
-    struct spool *s = (struct spool *)self; /* first member of the first */
-    int rc = vivo_pwrite_full(s->fd, data, len, s->len, err);
-    s->len += len;
-    return rc;
-}
 
 /* What list() gives of the series: its locators. */
 struct members {
@@ -56,24 +38,16 @@ static int emit_header(struct dimse *d, const char *locator, struct vivo_intake 
                        struct vivo_op *op)
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs = {0};
-    struct spool s = {.base.sink.write = spool_write};
-    struct vivo_fd_reader r;
-    s.fd = vivo_file_nameless(NULL, &op->err);
-    if (s.fd < 0)
-        return s.fd;
+    uint64_t size = 0;
     vivo_buf_init(&attrs, VIVO_ATTRS_MAX);
-    int rc = vivo_dimse_fetch(&d->base, locator, &s.base, op);
-    vivo_fd_reader_init(&r, s.fd, s.len);
-    if (rc == 0)
-        rc = vivo_dcm_attrs(&r.base, NULL, 0, &attrs, &op->err);
+    int rc = vivo_whole_header(&d->base, locator, &attrs, &size, op);
     const struct vivo_record rec = {.level = VIVO_LEVEL_INSTANCE,
                                     .locator = locator,
-                                    .size = s.len,
+                                    .size = size,
                                     .attrs = {attrs.data, attrs.len},
                                     .headers = true};
     if (rc == 0)
         rc = in->record(in, &rec, &op->err);
-    close(s.fd);
     return rc;
 }
 

@@ -118,7 +118,7 @@ const struct vivo_driver vivo_driver_nbia = {
     .name = "nbia",
     .summary = "NBIA server (The Cancer Imaging Archive)",
     .schemes = "nbia+http nbia+https",
-    .caps = 0,
+    .caps = VIVO_CAP_HEADERS,
     .lists =
         1u << VIVO_LEVEL_NONE | 1u << VIVO_LEVEL_COLLECTION | 1u << VIVO_LEVEL_SERIES,
     .listed = listed,
@@ -127,6 +127,7 @@ const struct vivo_driver vivo_driver_nbia = {
     .probe = probe,
     .list = vivo_nbia_list,
     .fetch = vivo_nbia_fetch,
+    .headers = vivo_nbia_headers,
     .searches = vivo_nbia_searches,
     .search = vivo_nbia_search,
 };

@@ -19,6 +19,7 @@
 #define NBIA_STAMP_MAX 64 /* of digits and dots */
 #define NBIA_LICENSE_MAX 1024
 #define NBIA_LOCATOR_MAX 2048
+#define NBIA_URL_MAX 4096
 
 enum nbia_version { /* of the API, as in its URLs */
                     NBIA_UNKNOWN,
@@ -126,5 +127,13 @@ int vivo_nbia_search(struct vivo_archive *self, const struct vivo_match *matches
                      struct vivo_op *op);
 int vivo_nbia_fetch(struct vivo_archive *self, const char *locator,
                     struct vivo_delivery *to, struct vivo_op *op);
+int vivo_nbia_headers(struct vivo_archive *self, const char *series,
+                      struct vivo_intake *in, struct vivo_op *op);
+
+/* Of getSingleImage (nbia_fetch.c): which version is to be asked, and where. */
+enum nbia_version vivo_nbia_image_version(struct nbia *n);
+int vivo_nbia_image_url(const struct nbia *n, enum nbia_version v,
+                        const struct nbia_place *p, char out[NBIA_URL_MAX],
+                        struct vivo_err *err);
 
 #endif

@@ -13,21 +13,39 @@
 #include <stdio.h>
 #include <string.h>
 
-#define URL_MAX 4096
+enum nbia_version vivo_nbia_image_version(struct nbia *n)
+{
+    enum nbia_version v = (enum nbia_version)atomic_load(&n->version);
+    if (v == NBIA_V4 && atomic_load(&n->old_image))
+        return vivo_nbia_old_version(n);
+    return v;
+}
+
+int vivo_nbia_image_url(const struct nbia *n, enum nbia_version v,
+                        const struct nbia_place *p, char out[NBIA_URL_MAX],
+                        struct vivo_err *err)
+{
+    if (snprintf(out, NBIA_URL_MAX,
+                 "%s/services/%s/getSingleImage?SeriesInstanceUID=%s&SOPInstanceUID=%s",
+                 n->url, vivo_nbia_version_name(v), p->series,
+                 p->instance) >= NBIA_URL_MAX)
+        return vivo_fail(err, EINVAL, "nbia: URL longer than %d", NBIA_URL_MAX);
+    return 0;
+}
 
 static int get_image(struct nbia *n, enum nbia_version v, const struct nbia_place *p,
                      struct vivo_delivery *to, int *status, struct vivo_op *op)
 {
-    char url[URL_MAX];
+    char url[NBIA_URL_MAX];
     struct vivo_http_object o;
-    if (snprintf(url, sizeof url,
-                 "%s/services/%s/getSingleImage?SeriesInstanceUID=%s&SOPInstanceUID=%s",
-                 n->url, vivo_nbia_version_name(v), p->series, p->instance) >= URL_MAX)
-        return vivo_fail(&op->err, EINVAL, "nbia: URL longer than %d", URL_MAX);
+    int rc = vivo_nbia_image_url(n, v, p, url, &op->err);
+    *status = 0;
+    if (rc)
+        return rc;
     const struct vivo_net_request rq = {.url = url,
                                         .bearer = v == NBIA_V1 ? NULL : n->bearer,
                                         .max_bytes = NBIA_OBJECT_BYTES};
-    int rc = vivo_http_object_begin(&o, p->instance, to, &op->err);
+    rc = vivo_http_object_begin(&o, p->instance, to, &op->err);
     if (rc == 0) {
         atomic_fetch_add(&n->base.requests, 1);
         rc = vivo_net_fetch(n->base.net, &rq, &o.sink, &o.reply, op);
@@ -171,9 +189,7 @@ int vivo_nbia_fetch(struct vivo_archive *self, const char *locator,
             return rc;
         vivo_err_clear(&op->err);
     }
-    enum nbia_version v = (enum nbia_version)atomic_load(&n->version);
-    if (v == NBIA_V4 && atomic_load(&n->old_image))
-        v = vivo_nbia_old_version(n);
+    enum nbia_version v = vivo_nbia_image_version(n);
     rc = get_image(n, v, &p, to, &status, op);
     if (!is_refusal(rc, status))
         return rc;

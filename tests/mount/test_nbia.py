@@ -295,3 +295,45 @@ def test_preset_without_a_source_says_why(tmp_path, name):
                          text=True, env=environment(str(tmp_path)))
     assert out.returncode != 0
     assert f"{name}: nothing to mount: " in out.stderr and len(out.stderr) > 80
+
+
+# ---- queries for what no column has
+
+
+
+@pytest.mark.parametrize("knobs", [{}, {"single_500": 1}])
+def test_what_no_column_has_is_read_from_headers(server, folder, knobs):
+    server(**knobs)
+    heads = [pydicom.dcmread(os.path.join(folder, n), stop_before_pixels=True)
+             for n in os.listdir(folder)]
+    want = {h.SOPInstanceUID for h in heads
+            if h.Modality == "CT" and h.InstanceNumber == 1}
+    assert want
+    with Mount({"n": server.source}, "xattr,retries=0") as m:
+        query = "n/q/Modality=CT and InstanceNumber=1"
+        with open(m / query + "/.explain") as f:
+            assert "InstanceNumber: headers" in f.read()
+        found = {os.getxattr(m / query + "/" + n, "user.vivofs.uid").decode()
+                 for n in m.files(query)}
+        assert found == want
+        asked = [c for c, _ in server.calls() if c in ("getSingleImage", "getImage")]
+        cts = [h for h in heads if h.Modality == "CT"]
+        if not knobs:
+            assert asked == ["getSingleImage"] * len(cts)
+        else:
+            assert asked.count("getImage") == len({h.SeriesInstanceUID for h in cts})
+        m.files(query)
+        with open(m / "n/q/Modality=CT and InstanceNumber=2/.count") as f:
+            assert f"instances {len(want)}\n" in f.read()
+        assert len(asked) == len([c for c, _ in server.calls()
+                                  if c in ("getSingleImage", "getImage")])
+
+
+def test_a_header_of_another_object_is_none(server):
+    server(wrong_object=1)
+    with Mount({"n": server.source}, faults=True) as m:
+        with pytest.raises(OSError) as e:
+            os.listdir(m / "n/q/InstanceNumber=1")
+        assert e.value.errno == errno.EIO
+        with open(m / "n/q/InstanceNumber=1/.error") as f:
+            assert "another object" in f.read()

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/drivers/whole_header.h -- the header of an object that can only be had whole.
+ *
+ * It comes into a file without a name, by the archive's own fetch, and what was read of
+ * it is all that is kept. */
+#ifndef VIVOFS_DRIVERS_WHOLE_HEADER_H
+#define VIVOFS_DRIVERS_WHOLE_HEADER_H
+
+#include "vivofs/driver.h"
+
+/* attrs: empty, with its maximum. *size: bytes of the object. */
+int vivo_whole_header(struct vivo_archive *a, const char *locator,
+                      struct vivo_buf *attrs, uint64_t *size, struct vivo_op *op);
+
+#endif
