@@ -117,7 +117,16 @@ struct vivo_cover {
     size_t n, nseen;
     vivo_row upto;
 };
+/* Where objects are at this moment, for FetchState: one word. */
+struct vivo_whereabouts {
+    const char *all; /* NULL, or the same for every object */
+    /* Of one, by what it is found with; *word is a constant. NULL = cannot be told. */
+    int (*of)(void *ctx, const char *locator, const struct vivo_buf *version,
+              const char **word, struct vivo_err *err);
+    void *ctx; /* outlives the selection */
+};
 struct vivo_scope {
+    struct vivo_whereabouts here;
     const struct vivo_cover *covers;
     size_t ncovers;
     /* Levels, as 1 << VIVO_LEVEL_…: nodes of these that are selected and not listed

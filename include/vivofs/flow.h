@@ -94,6 +94,9 @@ int vivo_flow_headers(struct vivo_flow *f, vivo_row series, struct vivo_op *op);
 enum vivo_kept { VIVO_KEPT_REMOTE, VIVO_KEPT_CACHED, VIVO_KEPT_PINNED };
 int vivo_flow_kept(struct vivo_flow *f, vivo_row instance, enum vivo_kept *out,
                    struct vivo_err *err);
+/* Another number whenever that may be another answer for some object: what FetchState
+ * was told from. Other mounts may share the cache, so it holds for a second at most. */
+uint64_t vivo_flow_kept_changes(struct vivo_flow *f);
 /* Keeps an object from being evicted, fetching it in the background when it is not
  * here; or no longer. Local objects are as they are. */
 int vivo_flow_pin(struct vivo_flow *f, vivo_row instance, bool pinned,

@@ -77,7 +77,7 @@ enum vivo_query_virtual {
     VIVO_VIRTUAL_INSTANCE_COUNT, /* of the series */
     VIVO_VIRTUAL_FRAME_COUNT,    /* of the series: sum of NumberOfFrames or 1 */
     VIVO_VIRTUAL_SERIES_BYTES,
-    VIVO_VIRTUAL_FETCH_STATE,
+    VIVO_VIRTUAL_FETCH_STATE, /* remote, cached, pinned: as of the asking */
     VIVO_VIRTUAL_LICENSE,
     VIVO_VIRTUAL_PLANE,      /* axial, sagittal, coronal, oblique */
     VIVO_VIRTUAL_STUDY_RANK, /* 1 = the patient's first study, -1 = the last */
@@ -177,6 +177,9 @@ int vivo_query_and(struct vivo_query *a, struct vivo_query *b, struct vivo_query
 struct vivo_query *vivo_query_ref(struct vivo_query *q);
 void vivo_query_unref(struct vivo_query *q);
 const struct vivo_query_node *vivo_query_root(const struct vivo_query *q);
+
+/* Does it name this virtual attribute? */
+bool vivo_query_names(const struct vivo_query *q, enum vivo_query_virtual which);
 
 /* Canonical spelling, %-escaped as a path component: parse(print(q)) equals q, and
  * print is idempotent. Borrowed from q. */

@@ -50,6 +50,8 @@ int vivo_store_put(struct vivo_store *s, const struct vivo_store_key *key,
 /* Is it there, as far as its name tells? 0 or -ENOENT. */
 int vivo_store_has(struct vivo_store *s, const struct vivo_store_key *key,
                    bool *pinned);
+/* Another number after each put, removal and pin of this process. */
+uint64_t vivo_store_changes(struct vivo_store *s);
 /* Forgets one entry. 0 or -ENOENT. */
 int vivo_store_forget(struct vivo_store *s, const struct vivo_store_key *key);
 /* Keeps an entry from being evicted, or no longer. 0, -ENOENT or -EIO. */

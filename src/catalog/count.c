@@ -36,14 +36,18 @@ static int count_members(struct counting *k, vivo_row series, uint64_t *open)
     st = rc < 0 ? NULL
                 : vivo_catdb_stmt(k->d,
                                   "SELECT i.headers, i.refusal, i.size, i.risk,"
-                                  " (SELECT d.attrs FROM diff d WHERE d.id = i.id)"
-                                  " FROM instance i WHERE i.parent = ?1",
+                                  " (SELECT d.attrs FROM diff d WHERE d.id = i.id),"
+                                  " i.id FROM instance i WHERE i.parent = ?1",
                                   k->err);
     if (st)
         vivo_catdb_int(st, 1, series);
     while (st && (rc = vivo_catdb_step(k->d, st, k->err)) == 1) {
-        if (!vivo_catalog_matcher_test(&m, vivo_catdb_column_attrs(st, 4),
-                                       sqlite3_column_int(st, 0) != 0))
+        rc = vivo_catalog_matcher_test(&m, sqlite3_column_int64(st, 5),
+                                       vivo_catdb_column_attrs(st, 4),
+                                       sqlite3_column_int(st, 0) != 0, k->err);
+        if (rc < 0)
+            break;
+        if (rc == 0)
             continue;
         if (sqlite3_column_int(st, 1) != 0) {
             k->out->refused++;
@@ -53,6 +57,8 @@ static int count_members(struct counting *k, vivo_row series, uint64_t *open)
         k->out->bytes += (uint64_t)sqlite3_column_int64(st, 2);
         k->out->at_risk += sqlite3_column_int(st, 3) != 0;
     }
+    if (st)
+        sqlite3_reset(st);
     vivo_catalog_matcher_free(&m);
     return st ? rc : -EIO;
 }

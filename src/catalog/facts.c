@@ -142,6 +142,33 @@ static enum vivo_truth of_study(const struct vivo_facts *f, struct vivo_place *p
     return VIVO_TRUE;
 }
 
+/* Of one object, at this moment; a series as a whole has no answer, unless all objects
+ * have the same. */
+static enum vivo_truth where_is(struct vivo_place *p, char *out)
+{
+    const struct vivo_whereabouts *here = &p->sel->here;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf version = {0};
+    const char *word = NULL;
+    int rc;
+
+    if (here->all)
+        return tell_text(out, here->all);
+    if (!here->of || !p->d || !p->rows[VIVO_LEVEL_INSTANCE])
+        return VIVO_UNKNOWN;
+    vivo_buf_init(&locator, VIVO_CATALOG_LOCATOR_MAX);
+    vivo_buf_init(&version, VIVO_CATALOG_LOCATOR_MAX);
+    rc =
+        vivo_catalog_locator_in(p->sel->catalog, p->d, VIVO_LEVEL_INSTANCE,
+                                p->rows[VIVO_LEVEL_INSTANCE], &locator, &version, NULL);
+    if (rc == 0)
+        rc = here->of(here->ctx, (const char *)locator.data, &version, &word, NULL);
+    if (rc == 0)
+        return tell_text(out, word);
+    p->failed = rc;
+    return VIVO_UNKNOWN;
+}
+
 static bool is_of_series(enum vivo_query_virtual which)
 {
     return which == VIVO_VIRTUAL_LICENSE || which == VIVO_VIRTUAL_INSTANCE_COUNT ||
@@ -156,6 +183,8 @@ enum vivo_truth vivo_catalog_computed(void *ctx, enum vivo_query_virtual which,
     const struct vivo_facts *f = p->sel->facts;
     const struct node_fact *c;
 
+    if (which == VIVO_VIRTUAL_FETCH_STATE)
+        return where_is(p, out);
     if (!f)
         return VIVO_UNKNOWN;
     if (which == VIVO_VIRTUAL_COLLECTION) {

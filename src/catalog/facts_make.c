@@ -393,7 +393,7 @@ static unsigned long uses_of(const struct vivo_query_node *n)
 
 #define TOLD_OTHERWISE                                                                 \
     (1UL << VIVO_VIRTUAL_ARCHIVE | 1UL << VIVO_VIRTUAL_PLANE |                         \
-     1UL << VIVO_VIRTUAL_REFERS_TO)
+     1UL << VIVO_VIRTUAL_REFERS_TO | 1UL << VIVO_VIRTUAL_FETCH_STATE)
 
 static int make(struct making *m)
 {

@@ -16,20 +16,14 @@ static const char *const sealed_sql[] = {
         "SELECT sealed FROM source WHERE instance = ?1 AND ?1 > 0 ORDER BY id LIMIT 1",
 };
 
-int vivo_catalog_locator(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
-                         struct vivo_buf *locator, struct vivo_buf *version,
-                         struct vivo_err *err)
+int vivo_catalog_locator_in(const struct vivo_catalog *c, struct vivo_catdb *d,
+                            enum vivo_level level, vivo_row row,
+                            struct vivo_buf *locator, struct vivo_buf *version,
+                            struct vivo_err *err)
 {
-    struct vivo_catdb *d;
-    sqlite3_stmt *st;
+    sqlite3_stmt *st = vivo_catdb_stmt(d, sealed_sql[level], err);
     int rc;
 
-    if (level == VIVO_LEVEL_NONE)
-        return vivo_fail(err, ENOENT, "catalog: the archive itself has no locator");
-    d = vivo_catalog_reader(c, err);
-    if (!d)
-        return -EIO;
-    st = vivo_catdb_stmt(d, sealed_sql[level], err);
     if (st)
         vivo_catdb_int(st, 1, row);
     rc = st ? vivo_catdb_step(d, st, err) : -EIO;
@@ -41,6 +35,22 @@ int vivo_catalog_locator(struct vivo_catalog *c, enum vivo_level level, vivo_row
                                  err);
     if (st)
         sqlite3_reset(st);
+    return rc;
+}
+
+int vivo_catalog_locator(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                         struct vivo_buf *locator, struct vivo_buf *version,
+                         struct vivo_err *err)
+{
+    struct vivo_catdb *d;
+    int rc;
+
+    if (level == VIVO_LEVEL_NONE)
+        return vivo_fail(err, ENOENT, "catalog: the archive itself has no locator");
+    d = vivo_catalog_reader(c, err);
+    if (!d)
+        return -EIO;
+    rc = vivo_catalog_locator_in(c, d, level, row, locator, version, err);
     vivo_catalog_reader_done(c, d);
     return rc;
 }

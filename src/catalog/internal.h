@@ -99,6 +99,14 @@ struct vivo_catalog {
     struct vivo_writer w;
 };
 
+/* ---- info.c: vivo_catalog_locator with a reader that one has ----------------------
+ */
+
+int vivo_catalog_locator_in(const struct vivo_catalog *c, struct vivo_catdb *d,
+                            enum vivo_level level, vivo_row row,
+                            struct vivo_buf *locator, struct vivo_buf *version,
+                            struct vivo_err *err);
+
 /* ---- rows.c --------------------------------------------------------------------- */
 
 struct vivo_rowset { /* ascending after vivo_catalog_rowset_sort */
@@ -309,6 +317,9 @@ struct vivo_selection {
     struct vivo_inner *inner;
     size_t ninner;
     struct vivo_facts *facts; /* NULL = the query needs none */
+    struct vivo_whereabouts here;
+    bool asks_here; /* the query names FetchState */
+    const struct vivo_catalog *catalog;
 };
 
 #define VIVO_CATALOG_WANTS 16
@@ -327,6 +338,8 @@ struct vivo_place {
         vivo_row row;
     } needs[VIVO_CATALOG_WANTS];
     size_t nneeds;
+    struct vivo_catdb *d; /* where rows[INSTANCE] is set */
+    int failed;           /* what is needed for an answer could not be read */
 };
 /* ---- facts.c: virtual attributes --------------------------------------------------
  */
@@ -352,6 +365,8 @@ enum vivo_truth vivo_catalog_eval_instance(const struct vivo_query_node *n,
                                            struct vivo_attrs diff, bool headers,
                                            struct vivo_place *place,
                                            struct vivo_buf *scratch);
+/* What place.failed is told as: -EIO. */
+int vivo_catalog_nowhere(struct vivo_err *err);
 /* Is everything below this node selected (true), or must members be looked at? */
 bool vivo_selection_whole(const struct vivo_selection *s, const struct vivo_lineage *l);
 
@@ -365,8 +380,10 @@ struct vivo_matcher {
 int vivo_catalog_matcher_init(struct vivo_matcher *m, struct vivo_catdb *d,
                               const struct vivo_selection *sel, vivo_row series,
                               struct vivo_err *err);
-bool vivo_catalog_matcher_test(struct vivo_matcher *m, struct vivo_attrs diff,
-                               bool headers);
+/* 1 = it matches, 0, or negative: it could not be told. */
+int vivo_catalog_matcher_test(struct vivo_matcher *m, vivo_row instance,
+                              struct vivo_attrs diff, bool headers,
+                              struct vivo_err *err);
 void vivo_catalog_matcher_free(struct vivo_matcher *m);
 
 #endif

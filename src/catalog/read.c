@@ -183,9 +183,10 @@ static int selected(struct vivo_catdb *d, const struct vivo_selection *sel,
         vivo_catdb_int(st, 1, e->row);
         rc = vivo_catdb_step(d, st, err);
         if (rc >= 0)
-            rc = vivo_catalog_matcher_test(
-                &m, rc ? vivo_catdb_column_attrs(st, 0) : (struct vivo_attrs){NULL, 0},
-                e->headers);
+            rc = vivo_catalog_matcher_test(&m, e->row,
+                                           rc ? vivo_catdb_column_attrs(st, 0)
+                                              : (struct vivo_attrs){NULL, 0},
+                                           e->headers, err);
         sqlite3_reset(st);
     }
     vivo_catalog_matcher_free(&m);
@@ -290,15 +291,17 @@ struct children {
     struct slot slots[VIVO_CATALOG_CHUNK];
 };
 
-static bool passes(struct children *ch, struct vivo_matcher *m, sqlite3_stmt *st)
+static int passes(struct children *ch, struct vivo_matcher *m, sqlite3_stmt *st,
+                  struct vivo_err *err)
 {
     if (!ch->sel)
-        return true;
+        return 1;
     if (ch->level < VIVO_LEVEL_INSTANCE)
         return vivo_catalog_rowset_has(&ch->sel->f.some[ch->level],
                                        sqlite3_column_int64(st, E_ID));
-    return vivo_catalog_matcher_test(m, vivo_catdb_column_attrs(st, E_DIFF),
-                                     sqlite3_column_int(st, E_HEADERS) != 0);
+    return vivo_catalog_matcher_test(m, sqlite3_column_int64(st, E_ID),
+                                     vivo_catdb_column_attrs(st, E_DIFF),
+                                     sqlite3_column_int(st, E_HEADERS) != 0, err);
 }
 
 static int read_rows(struct children *ch, struct vivo_catdb *d, struct vivo_matcher *m,
@@ -320,7 +323,10 @@ static int read_rows(struct children *ch, struct vivo_catdb *d, struct vivo_matc
         struct slot *s = &ch->slots[ch->n];
         seen++;
         read_entry(st, ch->level, s);
-        if (passes(ch, m, st))
+        rc = passes(ch, m, st, err);
+        if (rc < 0)
+            break;
+        if (rc)
             ch->n++;
         else if (seen == VIVO_CATALOG_CHUNK)
             snprintf(ch->after, sizeof ch->after, "%s", s->name);

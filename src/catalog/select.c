@@ -202,7 +202,7 @@ static int eval_members(struct run *r, vivo_row series, bool headers)
     st = rc < 0 ? NULL
                 : vivo_catdb_stmt(r->d,
                                   "SELECT i.headers, (SELECT d.attrs FROM diff d"
-                                  " WHERE d.id = i.id) FROM instance i"
+                                  " WHERE d.id = i.id), i.id FROM instance i"
                                   " WHERE i.parent = ?1 ORDER BY i.name",
                                   r->err);
     if (!st)
@@ -210,9 +210,14 @@ static int eval_members(struct run *r, vivo_row series, bool headers)
     vivo_catdb_int(st, 1, series);
     while ((rc = vivo_catdb_step(r->d, st, r->err)) == 1) {
         bool known = sqlite3_column_int(st, 0) != 0;
+        r->place.rows[VIVO_LEVEL_INSTANCE] = sqlite3_column_int64(st, 2);
         enum vivo_truth t = vivo_catalog_eval_instance(
             r->node, (struct vivo_attrs){base.data, base.len},
             vivo_catdb_column_attrs(st, 1), known, &r->place, &r->scratch);
+        if (t == VIVO_UNKNOWN && r->place.failed) {
+            rc = vivo_catalog_nowhere(r->err);
+            break;
+        }
         found = found || t == VIVO_TRUE;
         if (t == VIVO_UNKNOWN && (!known || r->place.nwants || r->place.nneeds))
             rc = add_unknown(r, VIVO_LEVEL_SERIES, true);
@@ -220,6 +225,7 @@ static int eval_members(struct run *r, vivo_row series, bool headers)
             break;
     }
     sqlite3_reset(st);
+    r->place.rows[VIVO_LEVEL_INSTANCE] = 0;
     if (rc >= 0 && found)
         rc = add_found(r, VIVO_LEVEL_SERIES, false);
     return rc < 0 ? rc : 0;
@@ -259,8 +265,8 @@ static int select_series(struct run *r, sqlite3_stmt *st)
     }
     if (t == VIVO_FALSE || is_excluded(r, VIVO_LEVEL_SERIES))
         return 0;
-    if (!c->listed)
-        return add_unknown(r, VIVO_LEVEL_SERIES, true);
+    if (!c->listed) /* where objects are is known when they are listed */
+        return add_unknown(r, VIVO_LEVEL_SERIES, !r->sel->asks_here);
     rc = eval_columns(r, id);
     if (rc != 0)
         return rc < 0 ? rc : 0;
@@ -540,6 +546,10 @@ int vivo_catalog_select_in(struct vivo_catalog *c, enum vivo_level level, vivo_r
     /* The count in a query is its own business; taking a reference changes nothing
      * that const promises. */
     sel->query = q ? vivo_query_ref((struct vivo_query *)(uintptr_t)q) : NULL;
+    sel->catalog = c;
+    sel->asks_here = q && vivo_query_names(q, VIVO_VIRTUAL_FETCH_STATE);
+    if (scope)
+        sel->here = scope->here;
     r.sel = sel;
     r.place.sel = sel;
     r.found = &sel->f;
@@ -547,6 +557,7 @@ int vivo_catalog_select_in(struct vivo_catalog *c, enum vivo_level level, vivo_r
     vivo_buf_init(&r.scratch, 2 * VIVO_ATTRS_MAX);
     vivo_catalog_common_init(&r.common, &r.place);
     r.d = vivo_catalog_reader(c, err);
+    r.place.d = r.d;
     rc = r.d ? vivo_catdb_do(r.d, "BEGIN", err) : -EIO;
     if (rc == 0) {
         rc = select_in(&r, level, level == VIVO_LEVEL_NONE ? 0 : row);

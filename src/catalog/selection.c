@@ -142,6 +142,7 @@ enum vivo_truth vivo_catalog_eval_instance(const struct vivo_query_node *n,
     };
 
     place->nwants = place->nneeds = 0;
+    place->failed = 0;
     if (!headers && diff.len) {
         /* Tombstones say here that the base is not to be believed; what is left
          * after merging is known, the rest unknown. */
@@ -152,6 +153,11 @@ enum vivo_truth vivo_catalog_eval_instance(const struct vivo_query_node *n,
         src.over = (struct vivo_attrs){NULL, 0};
     }
     return vivo_query_eval(n, &src);
+}
+
+int vivo_catalog_nowhere(struct vivo_err *err)
+{
+    return vivo_fail(err, EIO, "catalog: it cannot be told where an object is");
 }
 
 /* ---- members of a series
@@ -177,6 +183,7 @@ int vivo_catalog_matcher_init(struct vivo_matcher *m, struct vivo_catdb *d,
     if (rc < 0)
         return rc;
     m->place.sel = sel;
+    m->place.d = d;
     memcpy(m->place.rows, l.rows, sizeof l.rows);
     m->whole = vivo_selection_whole(sel, &l);
     if (m->whole)
@@ -194,15 +201,21 @@ int vivo_catalog_matcher_init(struct vivo_matcher *m, struct vivo_catdb *d,
     return rc < 0 ? vivo_fail(err, ENOMEM, "catalog: out of memory") : 0;
 }
 
-bool vivo_catalog_matcher_test(struct vivo_matcher *m, struct vivo_attrs diff,
-                               bool headers)
+int vivo_catalog_matcher_test(struct vivo_matcher *m, vivo_row instance,
+                              struct vivo_attrs diff, bool headers,
+                              struct vivo_err *err)
 {
+    enum vivo_truth t;
+
     if (m->whole)
-        return true;
-    return vivo_catalog_eval_instance(vivo_query_root(m->sel->query),
-                                      (struct vivo_attrs){m->base.data, m->base.len},
-                                      diff, headers, &m->place,
-                                      &m->scratch) == VIVO_TRUE;
+        return 1;
+    m->place.rows[VIVO_LEVEL_INSTANCE] = instance;
+    t = vivo_catalog_eval_instance(vivo_query_root(m->sel->query),
+                                   (struct vivo_attrs){m->base.data, m->base.len}, diff,
+                                   headers, &m->place, &m->scratch);
+    if (m->place.failed && t == VIVO_UNKNOWN)
+        return vivo_catalog_nowhere(err);
+    return t == VIVO_TRUE;
 }
 
 void vivo_catalog_matcher_free(struct vivo_matcher *m)

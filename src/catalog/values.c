@@ -203,14 +203,18 @@ static int add_members(struct gather *g, vivo_row series, struct vivo_attrs base
     st = rc < 0 ? NULL
                 : vivo_catdb_stmt(g->d,
                                   "SELECT i.headers, (SELECT d.attrs FROM diff d WHERE"
-                                  " d.id = i.id) FROM instance i WHERE i.parent = ?1"
-                                  " AND i.refusal = 0",
+                                  " d.id = i.id), i.id FROM instance i WHERE"
+                                  " i.parent = ?1 AND i.refusal = 0",
                                   g->err);
     if (st)
         vivo_catdb_int(st, 1, series);
     while (st && (rc = vivo_catdb_step(g->d, st, g->err)) == 1) {
         struct vivo_attrs diff = vivo_catdb_column_attrs(st, 1);
-        if (!vivo_catalog_matcher_test(&m, diff, sqlite3_column_int(st, 0) != 0))
+        rc = vivo_catalog_matcher_test(&m, sqlite3_column_int64(st, 2), diff,
+                                       sqlite3_column_int(st, 0) != 0, g->err);
+        if (rc < 0)
+            break;
+        if (rc == 0)
             continue;
         if (!vivo_attrs_find(diff, g->tag, &own))
             rc = add_attr(g, in_base ? &common : NULL, base, 1);

@@ -49,6 +49,8 @@ static const char *who_answers(struct telling *t, const struct vivo_query_node *
 
     if (p->computed == VIVO_VIRTUAL_ARCHIVE)
         return "known";
+    if (p->computed == VIVO_VIRTUAL_FETCH_STATE)
+        return "the cache, object by object, each time it is asked";
     if (p->computed && p->computed != VIVO_VIRTUAL_PLANE &&
         p->computed != VIVO_VIRTUAL_REFERS_TO)
         return "the catalog, from listings";

@@ -218,15 +218,21 @@ int flow_store_key(struct vivo_flow *f, vivo_row row, struct vivo_store_key *key
     vivo_buf_init(&version, 4096);
     int rc = vivo_catalog_locator(f->catalog, VIVO_LEVEL_INSTANCE, row, locator,
                                   &version, err);
-    if (rc)
-        return rc;
+    return rc ? rc
+              : flow_store_key_of(f, (const char *)locator->data, &version, key, err);
+}
+
+int flow_store_key_of(const struct vivo_flow *f, const char *locator,
+                      const struct vivo_buf *version, struct vivo_store_key *key,
+                      struct vivo_err *err)
+{
     struct vivo_sha256 *sha = vivo_sha256_begin();
     if (!sha)
         return vivo_fail(err, ENOMEM, "out of memory");
     vivo_sha256_add(sha, f->archive->source_id, sizeof f->archive->source_id);
-    vivo_sha256_add(sha, locator->data, locator->len + 1);
-    if (version.len)
-        vivo_sha256_add(sha, version.data, version.len);
+    vivo_sha256_add(sha, locator, strlen(locator) + 1);
+    if (version->len)
+        vivo_sha256_add(sha, version->data, version->len);
     vivo_sha256_add(sha, vivo_deid_digest(f->deid), VIVO_DIGEST_LEN);
     vivo_sha256_end(sha, key->digest);
     /* With a key the name of an entry tells nothing of the original. */

@@ -188,6 +188,11 @@ enum { FLOW_LOCATOR_MAX = 64 * 1024 };
  */
 int flow_store_key(struct vivo_flow *f, vivo_row row, struct vivo_store_key *key,
                    struct vivo_buf *locator, struct vivo_err *err);
+int flow_store_key_of(const struct vivo_flow *f, const char *locator,
+                      const struct vivo_buf *version, struct vivo_store_key *key,
+                      struct vivo_err *err);
+/* keep.c: for FetchState. */
+struct vivo_whereabouts flow_whereabouts(struct vivo_flow *f);
 /* fetch.c: the next to open it asks the store again. */
 void flow_drop_view(struct vivo_flow *f, vivo_row row);
 

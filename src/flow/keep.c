@@ -20,6 +20,36 @@ int vivo_flow_kept(struct vivo_flow *f, vivo_row instance, enum vivo_kept *out,
     return rc;
 }
 
+static int where_is(void *ctx, const char *locator, const struct vivo_buf *version,
+                    const char **word, struct vivo_err *err)
+{
+    struct vivo_flow *f = ctx;
+    struct vivo_store_key key;
+    bool pinned = false;
+    int rc = flow_store_key_of(f, locator, version, &key, err);
+    if (rc)
+        return rc;
+    *word = vivo_store_has(f->store, &key, &pinned) ? "remote"
+            : pinned                                ? "pinned"
+                                                    : "cached";
+    return 0;
+}
+
+struct vivo_whereabouts flow_whereabouts(struct vivo_flow *f)
+{
+    struct vivo_whereabouts here = {.of = where_is, .ctx = f};
+    if (f->local)
+        here.all = "cached";
+    else if (!f->store)
+        here.all = "remote";
+    return here;
+}
+
+uint64_t vivo_flow_kept_changes(struct vivo_flow *f)
+{
+    return f->local || !f->store ? 0 : vivo_store_changes(f->store);
+}
+
 int vivo_flow_pin(struct vivo_flow *f, vivo_row instance, bool pinned,
                   struct vivo_err *err)
 {

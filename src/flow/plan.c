@@ -479,7 +479,8 @@ bool plan_counts(const struct vivo_query_node *n)
     static const unsigned long told =
         1UL << VIVO_VIRTUAL_NONE | 1UL << VIVO_VIRTUAL_ARCHIVE |
         1UL << VIVO_VIRTUAL_COLLECTION | 1UL << VIVO_VIRTUAL_LICENSE |
-        1UL << VIVO_VIRTUAL_PLANE | 1UL << VIVO_VIRTUAL_REFERS_TO;
+        1UL << VIVO_VIRTUAL_PLANE | 1UL << VIVO_VIRTUAL_REFERS_TO |
+        1UL << VIVO_VIRTUAL_FETCH_STATE;
     return (n->a && plan_counts(n->a)) || (n->b && plan_counts(n->b)) ||
            !(told >> n->path.computed & 1);
 }

@@ -433,7 +433,8 @@ static int make_cover(struct vivo_flow *f, const struct plan_pass *pass,
 int push_scope_make(struct vivo_flow *f, const struct plan *plan, unsigned members,
                     struct push_scope *out, struct vivo_err *err)
 {
-    out->scope = (struct vivo_scope){.covers = out->covers, .members = members};
+    out->scope = (struct vivo_scope){
+        .here = flow_whereabouts(f), .covers = out->covers, .members = members};
     for (size_t i = 0; plan && i < plan->npasses; i++) {
         int rc = make_cover(f, &plan->passes[i], &out->covers[out->scope.ncovers]);
         if (rc < 0) {

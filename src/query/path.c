@@ -287,11 +287,6 @@ static bool check_virtual(struct vivo_query_parser *p,
                           const struct vivo_query_virtual_row *row, size_t at)
 {
     struct vivo_query_step needed = {.tag = row->needs, .keyword = row->keyword};
-    if (row->which == VIVO_VIRTUAL_FETCH_STATE) {
-        vivo_query_fail(p, at, "it changes with every file that is read",
-                        "FetchState is not offered in expressions");
-        return false;
-    }
     return !row->needs || check_hidden(p, &needed, at);
 }
 

@@ -153,6 +153,17 @@ int vivo_query_reparse(const struct vivo_query *q, const struct vivo_query_rules
     return parse_new(q->text, VIVO_QUERY_DEPTH_MAX + 1, rules, out, qe);
 }
 
+static bool node_names(const struct vivo_query_node *n, enum vivo_query_virtual which)
+{
+    return n->path.computed == which || (n->a && node_names(n->a, which)) ||
+           (n->b && node_names(n->b, which));
+}
+
+bool vivo_query_names(const struct vivo_query *q, enum vivo_query_virtual which)
+{
+    return node_names(q->root, which);
+}
+
 /* ---- .error -------------------------------------------------------------------------
  */
 

@@ -11,7 +11,7 @@ struct vivo_store {
     char *dir;                        /* NULL = memory */
     struct vivo_store_disk *disk;     /* one of the two */
     struct vivo_store_memory *memory; /* … */
-    atomic_uint_least64_t hits, misses;
+    atomic_uint_least64_t hits, misses, changes;
 };
 
 int vivo_store_open(const struct vivo_store_config *cfg, struct vivo_store **out,
@@ -69,9 +69,20 @@ int vivo_store_put(struct vivo_store *s, const struct vivo_store_key *key,
                    const struct vivo_view *view, struct vivo_view **out,
                    struct vivo_err *err)
 {
-    if (s->disk)
-        return vivo_store_disk_put(s->disk, key, view, out, err);
-    return vivo_store_memory_put(s->memory, key, view, out, err);
+    int rc = s->disk ? vivo_store_disk_put(s->disk, key, view, out, err)
+                     : vivo_store_memory_put(s->memory, key, view, out, err);
+
+    atomic_fetch_add(&s->changes, 1);
+    return rc;
+}
+
+uint64_t vivo_store_changes(struct vivo_store *s)
+{
+    uint64_t n = atomic_load(&s->changes);
+
+    return s->disk
+               ? n + atomic_load(&s->disk->evicted) + atomic_load(&s->disk->quarantined)
+               : n;
 }
 
 int vivo_store_has(struct vivo_store *s, const struct vivo_store_key *key, bool *pinned)
@@ -87,17 +98,27 @@ int vivo_store_has(struct vivo_store *s, const struct vivo_store_key *key, bool 
 
 int vivo_store_forget(struct vivo_store *s, const struct vivo_store_key *key)
 {
-    if (s->disk)
-        return vivo_store_disk_forget(s->disk, key);
-    return vivo_store_memory_forget(s->memory, key) ? 0 : -ENOENT;
+    int rc = s->disk ? vivo_store_disk_forget(s->disk, key)
+             : vivo_store_memory_forget(s->memory, key) ? 0
+                                                        : -ENOENT;
+
+    atomic_fetch_add(&s->changes, 1);
+    return rc;
 }
 
 int vivo_store_pin(struct vivo_store *s, const struct vivo_store_key *key, bool pinned)
 {
-    if (!s->disk)
-        return vivo_store_memory_pin(s->memory, key, pinned) ? 0 : -ENOENT;
-    int rc = vivo_store_keeper_flush(s->disk, NULL);
-    return rc < 0 ? rc : vivo_store_index_pin(s->disk->index, key, pinned, NULL);
+    int rc;
+
+    if (!s->disk) {
+        rc = vivo_store_memory_pin(s->memory, key, pinned) ? 0 : -ENOENT;
+    } else {
+        rc = vivo_store_keeper_flush(s->disk, NULL);
+        if (rc == 0)
+            rc = vivo_store_index_pin(s->disk->index, key, pinned, NULL);
+    }
+    atomic_fetch_add(&s->changes, 1);
+    return rc;
 }
 
 struct vivo_store_disk *vivo_store_disk_of(struct vivo_store *s)

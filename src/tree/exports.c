@@ -419,7 +419,8 @@ static int make_export(struct vivo_tree *t, const struct node *dir,
     struct vivo_tree_spool s;
     int rc;
 
-    if (!x->constant && table_reuse(t->table, dir, x->name, before, &f->st)) {
+    if (!x->constant && !(dir->flags & NODE_NOW) &&
+        table_reuse(t->table, dir, x->name, before, &f->st)) {
         f->spec = (struct node){.room = &room_text, .ino = f->st.ino};
         return 0;
     }
@@ -432,7 +433,8 @@ static int make_export(struct vivo_tree *t, const struct node *dir,
         return rc;
     f->fresh = true;
     /* What changed meanwhile may or may not be in it: then it is made again. */
-    f->spec.generation = generation(t, dir) == before ? before : 0;
+    bool same = !(dir->flags & NODE_NOW) && generation(t, dir) == before;
+    f->spec.generation = same ? before : 0;
     return 0;
 }
 

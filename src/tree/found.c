@@ -64,6 +64,13 @@ void stat_entry(const struct vivo_tree *t, uint32_t archive, const struct vivo_e
     };
 }
 
+double entry_timeout(unsigned flags)
+{
+    if (flags & NODE_NOW)
+        return 0;
+    return flags & NODE_BRIEF ? SHORT_TIMEOUT : LONG_TIMEOUT;
+}
+
 /* Is dir a directory of the plain tree, whose children have computed numbers? */
 static bool is_plain(const struct node *dir)
 {
@@ -80,8 +87,7 @@ int found_entry(struct found *f, const struct vivo_tree *t, const struct node *d
     stat_entry(t, dir->archive, e, &f->st);
     if (e->level == VIVO_LEVEL_INSTANCE || (is_plain(dir) && !strcmp(name, e->name))) {
         f->spec = (struct node){.room = &room_object, .ino = f->st.ino};
-        if (dir->flags & NODE_BRIEF)
-            f->st.entry_timeout = SHORT_TIMEOUT;
+        f->st.entry_timeout = entry_timeout(dir->flags);
         return 0;
     }
     /* One directory inode under two parents, or under two names, would move the
@@ -112,8 +118,9 @@ int list_entry(struct lister *l, const struct vivo_entry *e)
     struct vivo_node_stat st;
 
     stat_entry(l->tree, l->dir->archive, e, &st);
-    if (l->dir->flags & NODE_BRIEF)
-        st.entry_timeout = SHORT_TIMEOUT;
+    st.entry_timeout = entry_timeout(l->dir->flags);
+    if (l->dir->flags & NODE_NOW && e->level != VIVO_LEVEL_INSTANCE)
+        st.attr_timeout = 0;
     if (e->level != VIVO_LEVEL_INSTANCE && !is_plain(l->dir)) {
         st.ino = 0;
         st.number = ino_hash(l->dir->number, e->name);

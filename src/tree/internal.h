@@ -20,6 +20,7 @@
 enum node_flag {
     NODE_CONTROL = 1 << 0, /* in .vivofs: the mounting user's only */
     NODE_BRIEF = 1 << 1,   /* below q/ or by/: short timeouts */
+    NODE_NOW = 1 << 2,     /* a query that names FetchState: none at all */
 };
 
 /* One inode. Computed ones live on the caller's stack; the others in the table, where
@@ -154,6 +155,8 @@ int found_entry(struct found *f, const struct vivo_tree *t, const struct node *d
                 const char *name, const struct vivo_entry *e, struct vivo_err *err);
 void stat_entry(const struct vivo_tree *t, uint32_t archive, const struct vivo_entry *e,
                 struct vivo_node_stat *out);
+/* Seconds that the name of something in such a directory holds. */
+double entry_timeout(unsigned flags);
 /* Emits a fixed entry of l->dir. */
 int list_fixed(struct lister *l, const char *name, const struct room *room);
 /* Emits an entry of the catalog. */

@@ -26,6 +26,23 @@ static int parse(struct vivo_tree *t, const struct node *dir, const char *text,
     return query_parse(t, dir, text, q, qe);
 }
 
+/* Virtual attributes of few words, which are asked for one by one. */
+static const struct words {
+    const char *keyword;
+    const char *all[5];
+} worded[] = {
+    {"FetchState", {"cached", "pinned", "remote"}},
+    {"Plane", {"axial", "coronal", "oblique", "sagittal"}},
+};
+
+static const struct words *words_of(const char *keyword)
+{
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(worded); i++)
+        if (!strcasecmp(worded[i].keyword, keyword))
+            return &worded[i];
+    return NULL;
+}
+
 /* Cleaned free text never enters a name (DESIGN A1): it is asked for in q/ alone. */
 static bool is_cleaned(const struct vivo_tree *t, uint32_t tag)
 {
@@ -40,13 +57,14 @@ static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
 {
     VIVO_AUTO(query_unref_p) struct vivo_query *q = NULL;
     const struct vivo_dict *d = vivo_dcm_dict_keyword(name, strlen(name));
+    const struct words *words = words_of(name);
     struct vivo_query_error qe;
     char text[160];
     int rc;
 
-    if (!d || is_cleaned(t, d->tag))
+    if (!words && (!d || is_cleaned(t, d->tag)))
         return not_there(f, 0, op);
-    snprintf(text, sizeof text, "has %s", d->keyword);
+    snprintf(text, sizeof text, "has %s", words ? words->keyword : d->keyword);
     rc = parse(t, dir, text, &q, &qe);
     if (rc == -EINVAL)
         return found_query_error(f, dir, text, &qe, op);
@@ -54,7 +72,7 @@ static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
         return not_there(f, 0, op);
     found_room(f, dir, &room_by_values);
     f->spec.flags |= NODE_BRIEF;
-    f->spec.text = strdup(d->keyword);
+    f->spec.text = strdup(text + strlen("has "));
     if (!f->spec.text) {
         node_wipe(&f->spec);
         return vivo_fail(&op->err, ENOMEM, "no memory for a facet");
@@ -289,13 +307,60 @@ static int know(struct vivo_tree *t, const struct node *dir, struct vivo_op *op)
     return select_get(t, &n, &sel, op);
 }
 
+/* Does q/<Keyword>=<word>, or `missing`, show anything? */
+static int has_word(struct lister *l, const char *word, bool *has, struct vivo_op *op)
+{
+    VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
+    VIVO_AUTO(query_unref_p) struct vivo_query *q = NULL;
+    const struct node *dir = l->dir;
+    struct vivo_query_error qe;
+    struct found f = {.fresh = false};
+    struct vivo_counts c;
+    char text[160];
+    int rc;
+
+    snprintf(text, sizeof text, word ? "%s=%s" : "missing %s", dir->text, word);
+    rc = parse(l->tree, dir, text, &q, &qe);
+    if (rc)
+        return vivo_fail(&op->err, EIO, "a facet cannot be read again");
+    rc = found_query(l->tree, &f, dir, VIVO_STEAL(q), op);
+    if (rc)
+        return rc;
+    rc = select_members(l->tree, &f.spec, &sel, op);
+    if (!rc)
+        rc = vivo_catalog_count(node_catalog(l->tree, dir), dir->level, dir->row, sel,
+                                &c, &op->err);
+    node_wipe(&f.spec);
+    *has = !rc && c.instances + c.refused > 0;
+    return rc;
+}
+
+static int list_words(struct lister *l, const struct words *w, struct vivo_op *op)
+{
+    bool has[VIVO_ARRAY_LEN(w->all) + 1] = {false};
+    int rc = has_word(l, NULL, &has[0], op);
+
+    for (size_t i = 0; w->all[i] && !rc; i++)
+        rc = has_word(l, w->all[i], &has[i + 1], op);
+    if (!rc && has[0])
+        rc = list_fixed(l, MISSING, &room_level);
+    for (size_t i = 0; w->all[i] && !rc; i++)
+        if (has[i + 1])
+            rc = list_fixed(l, w->all[i], &room_level);
+    return rc;
+}
+
 static int list_values(struct lister *l, struct vivo_op *op)
 {
     VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
     const struct node *dir = l->dir;
     const struct vivo_dict *d = vivo_dcm_dict_keyword(dir->text, strlen(dir->text));
     struct values v = {.l = l};
-    int rc = know(l->tree, dir, op);
+    int rc;
+
+    if (words_of(dir->text))
+        return list_words(l, words_of(dir->text), op);
+    rc = know(l->tree, dir, op);
 
     if (!rc)
         rc = select_get(l->tree, dir, &sel, op);

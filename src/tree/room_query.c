@@ -84,6 +84,8 @@ int found_query(struct vivo_tree *t, struct found *f, const struct node *dir,
     f->spec.base_level = dir->level;
     f->spec.base_row = dir->row;
     f->spec.flags |= NODE_BRIEF;
+    if (vivo_query_names(both, VIVO_VIRTUAL_FETCH_STATE))
+        f->spec.flags |= NODE_NOW;
     return 0;
 }
 

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define SELECT_MAX 32
+#define HERE_MS                                                                        \
+    1000 /* that FetchState may be of, when another mount has the cache too */
 
 struct slot {
     uint32_t archive;
@@ -18,7 +20,12 @@ struct slot {
     bool members;               /* all instances of it are listed */
     struct vivo_err err;
     int64_t at_ms; /* when sel was made */
+    uint64_t kept; /* vivo_flow_kept_changes then */
     uint64_t used;
+};
+
+struct state { /* what a selection hangs on */
+    uint64_t generation, kept;
 };
 
 struct select_cache {
@@ -94,8 +101,16 @@ static struct slot *take_locked(struct select_cache *c, const struct node *n)
     return s;
 }
 
+/* A query that names FetchState is asked again as soon as something came or went. */
+static bool is_still_here(const struct slot *s, uint64_t kept)
+{
+    return !vivo_query_names(s->query, VIVO_VIRTUAL_FETCH_STATE) ||
+           (s->kept == kept && vivo_now_ms() - s->at_ms < HERE_MS);
+}
+
 static struct vivo_selection *cached(struct select_cache *c, const struct node *n,
-                                     bool members, uint64_t generation, int64_t *at_ms)
+                                     bool members, const struct state *now,
+                                     int64_t *at_ms)
 {
     struct vivo_selection *sel = NULL;
     struct slot *s;
@@ -103,7 +118,8 @@ static struct vivo_selection *cached(struct select_cache *c, const struct node *
     pthread_mutex_lock(&c->mutex);
     s = find_locked(c, n);
     if (s && s->sel && (s->members || !members) &&
-        vivo_selection_generation(s->sel) == generation)
+        vivo_selection_generation(s->sel) == now->generation &&
+        is_still_here(s, now->kept))
         sel = vivo_selection_ref(s->sel);
     *at_ms = s ? s->at_ms : 0;
     pthread_mutex_unlock(&c->mutex);
@@ -111,7 +127,7 @@ static struct vivo_selection *cached(struct select_cache *c, const struct node *
 }
 
 static void keep(struct select_cache *c, const struct node *n, bool members,
-                 struct vivo_selection *sel, const struct vivo_err *err)
+                 uint64_t kept, struct vivo_selection *sel, const struct vivo_err *err)
 {
     struct vivo_selection *old;
     struct slot *s;
@@ -122,6 +138,7 @@ static void keep(struct select_cache *c, const struct node *n, bool members,
     s->sel = sel ? vivo_selection_ref(sel) : NULL;
     s->members = members;
     s->at_ms = vivo_now_ms();
+    s->kept = kept;
     s->err = err ? *err : (struct vivo_err){0};
     pthread_mutex_unlock(&c->mutex);
     if (old)
@@ -135,14 +152,16 @@ static int get(struct vivo_tree *t, const struct node *n, bool members,
                  struct vivo_selection **, struct vivo_op *) =
         members ? vivo_flow_select_members : vivo_flow_select;
     struct vivo_selection *sel;
+    struct state now;
     int64_t at_ms;
     int rc;
 
     *out = NULL;
     if (!n->query)
         return 0;
-    sel = cached(t->select, n, members, vivo_catalog_generation(node_catalog(t, n)),
-                 &at_ms);
+    now = (struct state){vivo_catalog_generation(node_catalog(t, n)),
+                         vivo_flow_kept_changes(node_flow(t, n))};
+    sel = cached(t->select, n, members, &now, &at_ms);
     if (sel && !vivo_flow_current(node_flow(t, n), at_ms)) {
         vivo_selection_unref(sel);
         sel = NULL;
@@ -155,7 +174,7 @@ static int get(struct vivo_tree *t, const struct node *n, bool members,
             select_failed(t, n, &op->err);
             return rc;
         }
-        keep(t->select, n, members, sel, NULL);
+        keep(t->select, n, members, now.kept, sel, NULL);
     }
     *out = sel;
     return 0;
@@ -177,7 +196,7 @@ void select_failed(struct vivo_tree *t, const struct node *n,
                    const struct vivo_err *err)
 {
     if (n->query && n->archive < t->cfg.nflows && err->errnum != EINTR)
-        keep(t->select, n, false, NULL, err);
+        keep(t->select, n, false, 0, NULL, err);
 }
 
 bool select_error(struct vivo_tree *t, const struct node *n, struct vivo_buf *out)

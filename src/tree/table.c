@@ -229,8 +229,6 @@ static bool same(const struct node *a, const struct node *b)
 void node_stat(const struct vivo_tree *t, const struct node *n,
                struct vivo_node_stat *out)
 {
-    bool brief = n->flags & NODE_BRIEF;
-
     (void)t;
     *out = (struct vivo_node_stat){
         .ino = n->ino,
@@ -240,8 +238,9 @@ void node_stat(const struct vivo_tree *t, const struct node *n,
         .size = n->view ? vivo_view_size(n->view) : 0,
         .size_exact = true,
         .mtime = n->mtime,
-        .entry_timeout = brief ? SHORT_TIMEOUT : LONG_TIMEOUT,
-        .attr_timeout = LONG_TIMEOUT,
+        .entry_timeout = entry_timeout(n->flags),
+        .attr_timeout =
+            n->flags & NODE_NOW && n->room->kind == VIVO_NODE_DIR ? 0 : LONG_TIMEOUT,
     };
     if (n->room->kind == VIVO_NODE_LINK)
         out->size = strlen(n->text);

@@ -210,7 +210,6 @@ static void test_parse_faults_name_column_and_hint(void **state)
         {"Modality in ()", 13, "a value is missing", ""},
         {"Modality in @list", 12, "no list named list", "-o list=NAME:FILE"},
         {"Modality in @", 12, "no name of a list", "@NAME"},
-        {"FetchState=cached", 0, "FetchState is not offered", "it changes"},
         {"StudyRank<-1", 10, "goes with = and != alone", "StudyRank=-1"},
         {"StudyRank in (1,-1)", 16, "goes with = and != alone", ""},
         {"StudyRank=-2..", 10, "goes with = and != alone", ""},
