@@ -101,9 +101,9 @@ static const struct {
      "  replaced, codes, numbers, references and coordinates stay.\n"},
     {VIVO_DEID_CLEAN_GRAPHICS,
      "clean-graphics: annotations stay, their text is a dummy (cleaned with "
-     "clean-descriptors); overlay planes stay\n"
-     "  without labels and comments. Their bitmaps are not looked at: writing in them "
-     "stays.\n"},
+     "clean-descriptors). Overlay planes of type R\n"
+     "  (regions of interest) stay without labels and comments; those of type G "
+     "(graphics, where names are written) go.\n"},
     {VIVO_DEID_CLEAN_PIXEL_DATA,
      "clean-pixel-data: objects that fit a signature of the pixel script are blanked "
      "in "
@@ -237,7 +237,7 @@ static const char *const gains[] = {
     "dates moved back by whole weeks, one number for a patient",
     "descriptions and comments without what identifies",
     "reports, item by item",
-    "annotations without their text, overlay planes",
+    "annotations without their text, overlays that are regions of interest",
     "objects with burned-in text, blanked where a pixel script says",
 };
 

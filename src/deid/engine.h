@@ -10,7 +10,7 @@
 
 /* Part of every digest: raise it when the same source, profile and key give other
  * bytes than before. */
-#define VIVO_DEID_ENGINE "vivofs-deid-4"
+#define VIVO_DEID_ENGINE "vivofs-deid-5"
 
 /* ---- tables (table.c) ------------------------------------------------------- */
 
@@ -295,6 +295,9 @@ extern const uint32_t vivo_method_tags[VIVO_METHOD_COUNT]; /* ascending */
 bool vivo_method_wants(const struct vivo_rewrite *r, uint32_t tag);
 int vivo_method_put(struct vivo_rewrite *r, uint32_t tag, struct vivo_err *err);
 int vivo_method_code_items(struct vivo_rewrite *r, struct vivo_err *err);
+
+/* Does the overlay plane of the group (60xx) stay? (options.c) */
+bool vivo_overlay_stays(const struct vivo_header *h, uint32_t group);
 
 /* ---- refusing (refuse.c) ------------------------------------------------------------
  */

@@ -251,8 +251,8 @@ static int refuse(enum vivo_refusal why, struct vivo_err *err)
         return vivo_fail(err, EPERM, "refused: a document or video, not cleanable");
     case VIVO_REFUSAL_AT_RISK:
         return vivo_fail(err, EPERM,
-                         "refused: its pixels may identify and "
-                         "BurnedInAnnotation does not say NO");
+                         "refused: its pixels may identify: no pixel rule fits, and "
+                         "BurnedInAnnotation does not say NO or it shows a label");
     case VIVO_REFUSAL_DICOMDIR:
         return vivo_fail(err, EPERM, "refused: a DICOMDIR");
     case VIVO_REFUSAL_UNPARSABLE:

@@ -8,8 +8,31 @@
 #include <errno.h>
 #include <string.h>
 
+/* With clean-graphics regions of interest stay. Graphics (type G) are where consoles
+ * write names, and nobody can read a bitmap here (PS3.3 C.9.2, PS3.15 E.3.3). */
+bool vivo_overlay_stays(const struct vivo_header *h, uint32_t group)
+{
+    char type[32];
+    if (!(h->d->options & VIVO_DEID_CLEAN_GRAPHICS))
+        return false;
+    vivo_header_text(h, group << 16 | 0x0040, type, sizeof type);
+    return strcmp(type, "R") == 0;
+}
+
+static void settle_overlays(struct vivo_header *h)
+{
+    for (uint32_t i = 0; i < h->n; i++) {
+        struct vivo_node *n = &h->nodes[i];
+        if (n->tag >> 24 != 0x60 || n->scripted)
+            continue;
+        if (n->depth || !vivo_overlay_stays(h, n->tag >> 16))
+            n->act = VIVO_ACT_X;
+    }
+}
+
 int vivo_header_settle(struct vivo_header *h, struct vivo_err *err)
 {
+    settle_overlays(h);
     vivo_content_settle(h);
     return vivo_private_settle(h, err);
 }

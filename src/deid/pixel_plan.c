@@ -175,7 +175,7 @@ static uint32_t overlay_bits(const struct vivo_header *h)
     uint32_t bits = 0;
     for (uint32_t g = 0x6000; g <= 0x601E; g += 2) {
         uint32_t at = us(h, g << 16 | 0x0102, 0);
-        if (at && at < 16)
+        if (at && at < 16 && !vivo_overlay_stays(h, g))
             bits |= 1u << at;
     }
     return bits;
@@ -266,7 +266,7 @@ int vivo_pixels_plan(const struct vivo_header *h, struct vivo_pixel_plan *p,
     p->blanks = rule && rule->n;
     p->way = p->encapsulated ? VIVO_PIXELS_PATCH : VIVO_PIXELS_LEFT;
     describe(h, &p->job);
-    if (!(h->d->options & VIVO_DEID_CLEAN_GRAPHICS) && can_describe(&p->job))
+    if (can_describe(&p->job))
         p->job.keep = keep_of(h, &p->job);
     if (p->blanks && count > 1)
         return cannot(err);

@@ -63,6 +63,22 @@ static bool is_risky(const struct vivo_header *h, const char *sop_class)
     return false;
 }
 
+/* A slide's label names the patient in letters and bars; nothing can be said of it that
+ * would make it harmless (PS3.3 C.8.12.4, C.8.12.8). */
+static bool is_slide_label(const struct vivo_header *h)
+{
+    char text[512];
+    vivo_header_text(h, 0x00480010, text, sizeof text); /* SpecimenLabelInImage */
+    if (!strcmp(text, "YES"))
+        return true;
+    vivo_header_text(h, VIVO_TAG_ImageType, text, sizeof text);
+    char *rest = NULL;
+    for (char *w = strtok_r(text, "\\", &rest); w; w = strtok_r(NULL, "\\", &rest))
+        if (!strcmp(w, "LABEL"))
+            return true;
+    return false;
+}
+
 /* Any of several, should the attribute stand twice. */
 static bool says_burned_in(const struct vivo_header *h)
 {
@@ -94,15 +110,16 @@ enum vivo_refusal vivo_deid_refusal(const struct vivo_header *h,
                     in_list(h->meta_class, documents, VIVO_ARRAY_LEN(documents)) ||
                     is_video(h->meta_syntax);
     bool yes = !plan->blanks && says_burned_in(h);
+    bool label = !plan->blanks && is_slide_label(h);
     bool risk = !plan->ruled && strcmp(burned, "NO") && is_risky(h, sop_class);
     bool served = rule == VIVO_BURNED_IN_ALLOW;
     if (yes && !served)
         return VIVO_REFUSAL_BURNED_IN;
     if (document && !served)
         return VIVO_REFUSAL_DOCUMENT;
-    if (risk && rule == VIVO_BURNED_IN_STRICT)
+    if ((label && !served) || (risk && rule == VIVO_BURNED_IN_STRICT))
         return VIVO_REFUSAL_AT_RISK;
-    *at_risk = yes || document || risk;
+    *at_risk = yes || label || document || risk;
     return VIVO_REFUSAL_NONE;
 }
 

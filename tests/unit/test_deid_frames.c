@@ -360,6 +360,7 @@ static void make_overlay(struct make *m, uint16_t position)
     make_us(m, 0x00280101, 12);
     make_us(m, 0x00280102, 11);
     make_us(m, 0x00280103, 0);
+    make_text(m, 0x60000040, "CS", "R");
     make_us(m, 0x60000100, 16);
     make_us(m, 0x60000102, position);
     for (unsigned i = 0; i < 16; i++)
@@ -388,7 +389,7 @@ static void test_72_an_overlay_in_the_pixels_is_zero(void **state)
     run_profile(&r, "basic", &m);
     check_cells(&r, 0xF000);
     finish(&r, &m);
-    make_overlay(&m, 12); /* the plane stays: so do its bits */
+    make_overlay(&m, 12); /* a region of interest stays: so do its bits */
     run_profile(&r, "basic+clean-graphics", &m);
     check_cells(&r, 0xF000);
     finish(&r, &m);
