@@ -79,11 +79,14 @@ static void tell_policy(struct vivo_flow *f)
 {
     struct vivo_counts c = {0};
     vivo_catalog_count(f->catalog, VIVO_LEVEL_NONE, 0, NULL, &c, NULL);
-    if (c.refused || c.at_risk)
+    if (c.at_risk)
         vivo_log(VIVO_LOG_WARN, "flow",
                  "%s: %llu objects are refused by policy; %llu are shown though their "
                  "pixels may identify (burned_in=strict refuses them)",
                  f->name, (unsigned long long)c.refused, (unsigned long long)c.at_risk);
+    else if (c.refused)
+        vivo_log(VIVO_LOG_WARN, "flow", "%s: %llu objects are refused by policy",
+                 f->name, (unsigned long long)c.refused);
 }
 
 static int run_list(struct vivo_flight *flight)

@@ -167,13 +167,57 @@ static int freeze_line(void *ctx, const struct walk_item *item)
                     VIVO_TAG_SOPInstanceUID, uid, sizeof uid);
     if (!uid[0])
         return vivo_fail(z->err, EIO,
-                         "the archive lists no SOP Instance UIDs: freeze a query that "
-                         "says 'has SOPInstanceUID', too, which reads the headers");
+                         "row #%lld: an object without a SOP Instance UID cannot be "
+                         "named in .freeze.csv",
+                         (long long)item->e.row);
     vivo_buf_clear(&z->row);
     if (add_columns(z, item))
         return vivo_fail(z->err, EIO, "row #%lld: a line of .freeze.csv is too long",
                          (long long)item->e.row);
     return vivo_tree_spool_add(z->out, z->row.data, z->row.len, z->err);
+}
+
+/* Does a listing of every archive below carry it? */
+static bool lists_uids(const struct vivo_tree *t, const struct node *dir)
+{
+    for (uint32_t i = 0; i < t->cfg.nflows; i++) {
+        const uint32_t *tag = vivo_flow_driver(t->flows[i])->listed;
+
+        if (!tag || (dir->archive != NO_ARCHIVE && dir->archive != i))
+            continue;
+        while (*tag && *tag != VIVO_TAG_SOPInstanceUID)
+            tag++;
+        if (!*tag)
+            return false;
+    }
+    return true;
+}
+
+/* The same directory by a query that needs the headers of all that is in it: what an
+ * archive does not list has to be read before it can be written down. */
+static int with_headers(struct vivo_tree *t, const struct node *dir, struct node *out,
+                        struct vivo_op *op)
+{
+    struct vivo_query_error qe = {0};
+    struct vivo_query *uids = NULL, *both = NULL;
+    int rc =
+        query_parse(t, dir, "has SOPInstanceUID or missing SOPInstanceUID", &uids, &qe);
+
+    if (!rc && dir->query)
+        rc = vivo_query_and(dir->query, uids, &both);
+    else if (!rc)
+        both = vivo_query_ref(uids);
+    if (uids)
+        vivo_query_unref(uids);
+    if (rc)
+        return vivo_fail(&op->err, ENAMETOOLONG, "the query is too long to be frozen");
+    *out = *dir;
+    out->query = both;
+    if (!dir->query) {
+        out->base_level = dir->level;
+        out->base_row = dir->row;
+    }
+    return 0;
 }
 
 static int freeze_part(struct vivo_tree *t, const struct node *part,
@@ -206,7 +250,15 @@ int render_freeze(struct vivo_tree *t, const struct node *dir,
     if (rc)
         return vivo_fail(&op->err, ENOMEM, "out of memory");
     rc = vivo_tree_spool_add(out, head.data, head.len, &op->err);
-    return rc ? rc : exports_each_part(t, dir, freeze_part, out, op);
+    if (rc || lists_uids(t, dir))
+        return rc ? rc : exports_each_part(t, dir, freeze_part, out, op);
+    struct node headed = {0};
+    rc = with_headers(t, dir, &headed, op);
+    if (!rc)
+        rc = exports_each_part(t, &headed, freeze_part, out, op);
+    if (headed.query)
+        vivo_query_unref(headed.query);
+    return rc;
 }
 
 /* ---- .manifest.s5cmd

@@ -194,9 +194,11 @@ def test_s5cmd_and_frozen_urls_of_buckets(folder, tmp_path):
                 lines = f.read().splitlines()
             shown = {os.path.basename(f).rsplit("_")[-1]: open(
                 os.path.join(query, f), "rb").read() for f in m.files("loc/q/Modality=CT")}
-            with pytest.raises(OSError):
-                freeze(m, "Modality=CT")
-            frozen = freeze(m, "Modality=CT and has SOPInstanceUID")
+            frozen = freeze(m, "Modality=CT")  # reads headers: IDC lists no such UIDs
+            assert frozen == freeze(m, "Modality=CT and has SOPInstanceUID")
+            series = os.path.dirname(m.files("loc")[0])
+            with open(m / f"loc/{series}/.freeze.csv") as f:
+                assert len(f.read().splitlines()) == 1 + len(m.files("loc/" + series))
         assert len(lines) == len(shown)
         assert all(line.startswith("cp 's3://") for line in lines)
         prefixes = sorted({line.split("'")[1].rsplit("/", 1)[0] for line in lines})
