@@ -11,6 +11,8 @@
 
 #define MISSING "_missing"
 #define LISTED_MAX 255 /* bytes of a name that readdir(3) can show */
+#define BEGINS "%*"    /* ends the name of all longer values that begin so */
+#define BEGINS_MAX 240 /* bytes of it, escaped */
 
 /* Offered in listings with -o magic; any other keyword answers by name. */
 static const char *const offered[] = {
@@ -156,6 +158,9 @@ static int unescape(const char **s)
 static int expression(const char *keyword, const char *name, bool is_range,
                       struct vivo_buf *out)
 {
+    size_t len = strlen(name);
+    bool begins = len > strlen(BEGINS) && !strcmp(name + len - strlen(BEGINS), BEGINS);
+    const char *end = name + len - (begins ? strlen(BEGINS) : 0);
     int rc;
 
     if (!strcmp(name, MISSING))
@@ -163,10 +168,10 @@ static int expression(const char *keyword, const char *name, bool is_range,
     if (is_range)
         return vivo_buf_printf(out, "%s=%s", keyword, name);
     rc = vivo_buf_printf(out, "%s=\"", keyword);
-    for (const char *s = name; *s && !rc;) {
+    for (const char *s = name; s < end && !rc;) {
         int c = unescape(&s);
 
-        if (c <= 0)
+        if (c <= 0 || s > end)
             return -EINVAL;
         if (strchr("\"\\*?", c)) /* a star in a value is no wildcard */
             rc = vivo_buf_printf(out, "\\%c", c);
@@ -175,7 +180,7 @@ static int expression(const char *keyword, const char *name, bool is_range,
         else
             rc = vivo_buf_add(out, &(char){(char)c}, 1);
     }
-    return rc ? rc : vivo_buf_puts(out, "\"");
+    return rc ? rc : vivo_buf_puts(out, begins ? "?*\"" : "\"");
 }
 
 static int lookup_value(struct vivo_tree *t, const struct node *dir, const char *name,
@@ -258,6 +263,32 @@ static int seen_before(struct values *v, const char *value)
     return s->key ? 0 : -ENOMEM;
 }
 
+/* A value that is too long for a name is listed, once, with all others that begin
+ * like it. */
+static int emit_beginning(struct values *v, const char *value)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf name = {0};
+    char begin[BEGINS_MAX + 4];
+    size_t n = strnlen(value, BEGINS_MAX);
+    int rc = 0;
+
+    vivo_buf_init(&name, 4 * (size_t)BEGINS_MAX);
+    do {
+        while (n > 0 && ((unsigned char)value[n] & 0xC0) == 0x80)
+            n--; /* whole characters */
+        snprintf(begin, sizeof begin, "%.*s\x01", (int)n, value);
+        vivo_buf_clear(&name);
+        rc = escape(begin, &name);
+    } while (!rc && name.len > BEGINS_MAX && n-- > 0);
+    if (!rc)
+        rc = seen_before(v, begin);
+    if (rc)
+        return rc < 0 ? rc : 0;
+    name.len -= strlen("%01");
+    rc = vivo_buf_puts(&name, BEGINS);
+    return rc ? rc : list_fixed(v->l, (const char *)name.data, &room_level);
+}
+
 static int emit_value(void *ctx, const char *value, uint64_t instances)
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf name = {0};
@@ -277,8 +308,10 @@ static int emit_value(void *ctx, const char *value, uint64_t instances)
     }
     vivo_buf_init(&name, 4 * VIVO_ATTRS_VALUE_MAX);
     rc = escape(value, &name);
-    if (rc || name.len > LISTED_MAX)
+    if (rc)
         return rc;
+    if (name.len > LISTED_MAX)
+        return emit_beginning(v, value);
     return list_fixed(v->l, (const char *)name.data, &room_level);
 }
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """src/query/COOKBOOK.md: every expression in it, through a shell, against an answer made
-with pydicom for each question."""
+with pydicom for each question; of a folder, and of a DICOMweb server over it of which
+nothing was ever listed."""
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +14,8 @@ from query_corpus import planes, ranked_studies, references, values
 from synthetic import uid
 from vivomount import BINARY, environment
 
+SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers",
+                      "dicomweb_server.py")
 COOKBOOK = os.path.join(os.path.dirname(__file__), "..", "..", "src", "query",
                         "COOKBOOK.md")
 CT_SERIES, CT_IMAGE = uid("corpus", 5, 0), uid("corpus", 6, 0, 1)
@@ -141,16 +145,27 @@ def hospital(tmp_path_factory):
     return str(folder), str(home), query_corpus.read(str(folder))
 
 
+@pytest.fixture(scope="module")
+def server(hospital):
+    s = subprocess.Popen([sys.executable, SERVER, hospital[0]], text=True,
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    yield "dicomweb+" + s.stdout.readline().strip()
+    s.stdin.close()
+    s.wait(30)
+
+
 def test_the_cookbook_has_twenty_five_questions():
     assert [n for n, _, _ in recipes()] == list(range(1, 26)) == sorted(ANSWERS)
 
 
+@pytest.mark.parametrize("where", ["folder", "server"])
 @pytest.mark.parametrize("n, about, quoted", recipes(), ids=lambda v: str(v)[:24])
-def test_answer(hospital, n, about, quoted):
-    folder, home, everything = hospital
+def test_answer(hospital, server, tmp_path, n, about, quoted, where):
+    folder, lists, everything = hospital
+    source, home = (folder, lists) if where == "folder" else (server, str(tmp_path))
     quoted = quoted.replace("@CT_SERIES@", CT_SERIES).replace("@CT_IMAGE@", CT_IMAGE)
-    line = (f"{BINARY} query -o deid=none,list=cohort:{home}/cohort.csv {quoted} "
-            f"h={folder}")
+    line = (f"{BINARY} query -o deid=none,list=cohort:{lists}/cohort.csv {quoted} "
+            f"h={source}")
     run = subprocess.run(["sh", "-c", line], env=environment(home), capture_output=True,
                          text=True)
     assert run.returncode == 0, run.stderr

@@ -2,6 +2,7 @@
 """Facets of numbers, ages and dates: many values are ranges, each a query that says the
 same, each value in exactly one; exact values go on answering."""
 import os
+import unicodedata
 
 import pytest
 
@@ -57,3 +58,78 @@ def test_dates_are_years_then_their_parts(ranges):
 
 def test_few_values_stand_for_themselves(ranges):
     assert os.listdir(ranges / "loc/by/SliceThickness") == ["1", "2", "3"]
+
+
+VALUES = ["a,b", "x/y", "50%", "%2F", "Tête & Nück", "胸部", '"quoted"', "it's", "a\\b",
+          "*", "what?", "..", ".hidden", "1..5", "_missing", "a = b", "(both)", "not a",
+          "A or B", "~x", "tab\tin", "two\nlines", "e\u0301te\u0301", "#", "$HOME", "-r",
+          "x" * 255, "y" * 256, "é" * 300, "é" * 299 + "z", "Y" * 300, "%" * 200]
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """One object a value, two without: one empty, one absent. Odd ones are of CT."""
+    path = str(tmp_path_factory.mktemp("odd"))
+    for i, value in enumerate(VALUES + ["", None]):
+        ds = synthetic.instance("o", i // 4, i % 4, 0, 0)
+        ds.SpecificCharacterSet = "ISO_IR 192"
+        ds.Modality = "CT" if i % 2 else "MR"
+        ds.Manufacturer = ["GE, Inc.", "a/b%"][i % 2]
+        if value is not None:
+            ds.ImageComments = value
+        ds.save_as(os.path.join(path, f"{i}.dcm"), write_like_original=False)
+    with Mount({"loc": path}) as m:
+        assert len(m.files()) == len(VALUES) + 2
+        yield m
+
+
+def instances(m, where):
+    with open(m / f"{where}/.count") as f:
+        return int(f.read().split()[7])
+
+
+def test_every_value_is_in_exactly_one_name(odd):
+    names = os.listdir(odd / "loc/by/ImageComments")
+    assert len(names) == len(set(names)) and "_missing" in names
+    seen = {}
+    for name in names:
+        files = odd.files(f"loc/by/ImageComments/{name}")
+        assert len(files) == instances(odd, f"loc/by/ImageComments/{name}") > 0, name
+        for f in files:
+            assert seen.setdefault(f, name) == name
+    assert sorted(seen) == odd.files("loc")
+    assert len(odd.files("loc/by/ImageComments/_missing")) == 2
+    assert len(odd.files("loc/by/ImageComments/%5Fmissing")) == 1
+    # Of long ones two begin alike, and two differ in case alone; all others are alone.
+    several = {n: list(seen.values()).count(n) for n in names}
+    long = {n for n in names if n.endswith("%*")}
+    assert {n[0] for n in long} == {"Y", "é", "%"} and len(long) == 3
+    assert {n for n in names if several[n] == 2} == {
+        "_missing", *(n for n in long if n[0] != "%")}
+    assert sum(several.values()) == len(VALUES) + 2 == len(names) + 3
+
+
+@pytest.mark.parametrize("value", VALUES[:27])
+def test_a_name_is_its_value_escaped(odd, value):
+    name = "".join("%%%02X" % ord(c) if c in "%/\t\n" else c for c in value)
+    if name[0] == "." or name == "_missing":
+        name = "%%%02X" % ord(name[0]) + name[1:]
+    name = unicodedata.normalize("NFC", name)
+    assert name in os.listdir(odd / "loc/by/ImageComments")
+    assert instances(odd, f"loc/by/ImageComments/{name}") == 1
+
+
+def test_facets_nest_over_odd_values(odd):
+    top = "loc/by/Manufacturer"
+    assert sorted(os.listdir(odd / top)) == ["GE, Inc.", "a%2Fb%25"]
+    total = 0
+    for maker in os.listdir(odd / top):
+        (modality,) = os.listdir(odd / f"{top}/{maker}/by/Modality")
+        below = f"{top}/{maker}/by/Modality/{modality}/by/ImageComments"
+        for name in os.listdir(odd / below):
+            total += instances(odd, f"{below}/{name}")
+            with open(odd / f"{below}/{name}/.query") as f:
+                assert f.read().startswith("Manufacturer=")
+    assert total == len(VALUES) + 2
+    assert os.listdir(odd / f"{top}/GE, Inc./by/Modality") == ["MR"]
+    assert odd.files(f"{top}/a%2Fb%25/by/Modality/MR") == []
