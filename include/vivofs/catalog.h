@@ -24,6 +24,7 @@ struct vivo_catalog_config {
                                   kept plain (nothing is de-identified) */
     const uint8_t *lookup_key; /* 32 bytes, NULL with seal_key */
     bool plain_names;          /* descriptions are no part of names */
+    enum vivo_names names;     /* the layout; another one is another catalog */
 };
 /* -EIO: cannot be opened. A damaged or older-schema database is moved aside (".bad")
  * and begun anew, with a warning in the log. */
@@ -83,6 +84,12 @@ struct vivo_counts {
  * .refused only). */
 int vivo_catalog_count(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                        const struct vivo_selection *sel, struct vivo_counts *out,
+                       struct vivo_err *err);
+/* What the archive says of the licence and how to cite, of a collection or, where it
+ * tells each series its own, of all series of it that are known: appended, may stay
+ * empty. */
+int vivo_catalog_words(struct vivo_catalog *c, vivo_row collection,
+                       struct vivo_buf *license, struct vivo_buf *citation,
                        struct vivo_err *err);
 /* Path of names from the collection down, '/'-separated, for messages and exports. */
 int vivo_catalog_path(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
@@ -179,7 +186,9 @@ struct vivo_put { /* a record as shown */
     const char *collection; /* as shown; NULL = "all" */
     const char *patient;    /* as shown; NULL = PatientID of attrs */
     const char *key;        /* as shown; NULL = the UID of attrs */
-    const char *license;    /* SERIES: or NULL */
+    const char *license;    /* COLLECTION, SERIES: or NULL */
+    const char *citation;   /* COLLECTION: or NULL */
+    const char *label;      /* vivo_record; NULL under de-identification */
     const char *version;
     uint64_t size;
     bool size_exact;

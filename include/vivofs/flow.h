@@ -27,12 +27,13 @@ struct vivo_flow_config {
     struct vivo_store *store;         /* borrowed; NULL = none (local, or no cache) */
     const char *catalog_path;         /* NULL = temporary */
     unsigned jobs;                    /* job threads; 0 = 32 */
-    int64_t timeout_ms; /* of a flight while the archive is silent; 0 = 30 s */
-    int64_t refresh_s;  /* re-list remote levels older than this; 0 = 3600 */
-    bool offline;       /* answer from catalog and store only */
-    bool no_search;     /* queries are answered from listings alone */
-    bool lazy;          /* remote: nothing is listed before it is wanted */
-    bool closed;        /* browse=no: studies by narrow queries only, else -EPERM */
+    int64_t timeout_ms;    /* of a flight while the archive is silent; 0 = 30 s */
+    int64_t refresh_s;     /* re-list remote levels older than this; 0 = 3600 */
+    bool offline;          /* answer from catalog and store only */
+    enum vivo_names names; /* of directories and files */
+    bool no_search;        /* queries are answered from listings alone */
+    bool lazy;             /* remote: nothing is listed before it is wanted */
+    bool closed;           /* browse=no: studies by narrow queries only, else -EPERM */
     /* Called, from a job thread, after what is shown has changed. */
     void (*changed)(void *ctx);
     void *ctx;
@@ -47,6 +48,7 @@ void vivo_flow_close(struct vivo_flow *f);
 
 const char *vivo_flow_name(const struct vivo_flow *f);
 bool vivo_flow_closed(const struct vivo_flow *f); /* as in the configuration */
+enum vivo_names vivo_flow_names(const struct vivo_flow *f);
 struct vivo_catalog *vivo_flow_catalog(struct vivo_flow *f);
 const struct vivo_deid *vivo_flow_deid(const struct vivo_flow *f);
 const struct vivo_driver *vivo_flow_driver(const struct vivo_flow *f);

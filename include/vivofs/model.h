@@ -105,8 +105,12 @@ struct vivo_record {
     const char *key;        /* STUDY, SERIES, INSTANCE that the archive lists no UID of:
                                its own id, which tells it from its siblings and names
                                it (never shown itself). NULL = the UID of attrs does */
-    const char *license;    /* SERIES: in the archive's words, several parted by a
-                               backslash; NULL = not told */
+    const char *license;    /* COLLECTION, SERIES: in the archive's words, of a series
+                               several parted by a backslash; NULL = not told */
+    const char *citation;   /* COLLECTION: how to cite it; NULL = not told */
+    const char *label;      /* STUDY, SERIES, INSTANCE: what the archive itself calls it
+                               (session, scan, file); for names=idc and names=xnat, and
+                               only where nothing is hidden. NULL = no name */
     const char *version;    /* stamp of the source bytes (mtime, ETag); may be NULL */
     uint64_t size;          /* bytes on the wire; 0 = unknown */
     bool size_about;        /* the archive's word for it may be out of date */
@@ -133,6 +137,37 @@ void vivo_name_series_plain(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1]);
  * another object already has: adds '+' and 4 characters. */
 void vivo_name_instance(struct vivo_attrs a, const char *uid, const char *duplicate,
                         char out[VIVO_NAME_MAX + 1]);
+/* Layouts of other tools (-o names=), see layout.c. False: no such layout. */
+enum vivo_names {
+    VIVO_NAMES_OWN,
+    VIVO_NAMES_UID,
+    VIVO_NAMES_TCIA,
+    VIVO_NAMES_IDC,
+    VIVO_NAMES_XNAT
+};
+bool vivo_names_of(const char *word, enum vivo_names *out);
+/* The name of a thing in a layout; false: the layout has none of its own, take ours.
+ * plain: without descriptions. label: of a collection, or what the archive calls the
+ * thing (vivo_record); or NULL. */
+bool vivo_name_layout(enum vivo_names names, enum vivo_level level, struct vivo_attrs a,
+                      bool plain, const char *label, char out[VIVO_NAME_MAX + 1]);
+/* File names of names=tcia: "A-I.dcm", where A counts changes of AcquisitionNumber
+ * along the images of a series in order of InstanceNumber (those without one first),
+ * and I the images of each A. Begun as {0}; first all go through _width, then, in the
+ * same order, through _name. NULL = the image has no such number. */
+struct vivo_numbering {
+    unsigned counted, named, acquisitions, instances, at_acquisition, at_instance;
+    long a, i;
+    bool lost;
+};
+void vivo_numbering_width(struct vivo_numbering *n, const long *acquisition,
+                          const long *instance);
+void vivo_numbering_name(struct vivo_numbering *n, const long *acquisition,
+                         char out[VIVO_NAME_MAX + 1]);
+/* A value in the letters that NBIA's download servlet leaves of it, at most max (from
+ * 2), or "NA"; out has room for one more. */
+void vivo_names_tcia_text(struct vivo_attrs a, uint32_t tag, bool hidden, size_t max,
+                          char *out);
 /* True when `name` ends in the `_<u>` that a current name ends in (old paths). */
 bool vivo_name_same_u(const char *name, const char *current);
 /* The study's date as Unix seconds, or 946684800 (2000-01-01) without a valid one. */

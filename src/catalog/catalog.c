@@ -312,6 +312,7 @@ int vivo_catalog_open(const struct vivo_catalog_config *cfg, struct vivo_catalog
     vivo_buf_init(&c->w.scratch, 2 * VIVO_ATTRS_MAX);
     vivo_buf_init(&c->w.scratch2, 2 * VIVO_ATTRS_MAX);
     c->w.plain_names = cfg->plain_names;
+    c->w.names = cfg->names;
     c->sealed = cfg->seal_key != NULL;
     if (c->sealed && !cfg->lookup_key)
         rc = vivo_fail(err, EINVAL, "catalog: a seal key without a lookup key");

@@ -70,6 +70,7 @@ struct vivo_writer {
     int64_t began_ms;
     uint64_t rollbacks; /* listings with puts in a lost batch fail */
     bool plain_names;   /* as vivo_catalog_config says; never changes */
+    enum vivo_names names;
     int64_t next_id;
     int64_t data_version;
     struct vivo_sstate series[VIVO_CATALOG_SLOTS];
@@ -249,6 +250,19 @@ int vivo_catalog_child_rows(struct vivo_catdb *d, enum vivo_level child,
                             struct vivo_err *err);
 /* Series, studies, patients and collections without members or record go. */
 int vivo_catalog_prune(struct vivo_writer *w, struct vivo_err *err);
+
+/* ---- words.c (writer locked) ----------------------------------------------------- */
+
+/* Licence and citation of a collection or series. */
+int vivo_catalog_write_words(struct vivo_writer *w, const struct vivo_put *put,
+                             vivo_row id, struct vivo_err *err);
+
+/* ---- number.c (writer locked, flushed) ------------------------------------------- */
+
+/* names=tcia: the files of all series below (level, row) that have changed are named
+ * anew, by the whole of each. */
+int vivo_catalog_number(struct vivo_writer *w, enum vivo_level level, vivo_row row,
+                        struct vivo_err *err);
 
 /* ---- read.c --------------------------------------------------------------------- */
 

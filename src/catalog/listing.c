@@ -458,6 +458,8 @@ static int finish(struct vivo_listing *l, bool complete, struct vivo_err *err)
     if (rc == 0 && (w->emptied || (complete && l->level == VIVO_LEVEL_NONE)))
         rc = vivo_catalog_prune(w, err);
     if (rc == 0 && complete)
+        rc = vivo_catalog_number(w, l->level, l->row, err);
+    if (rc == 0 && complete)
         rc = show_all(l, err);
     vivo_catalog_forget(w);
     return rc;

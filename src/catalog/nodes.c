@@ -153,12 +153,25 @@ static struct vivo_attrs named_by(enum vivo_level level, const struct vivo_put *
     return (struct vivo_attrs){with->data, with->len};
 }
 
-static void make_name(enum vivo_level level, bool plain, const struct vivo_put *put,
-                      const char *key, char out[VIVO_NAME_MAX + 1])
+/* What the layout's names are made of besides attributes. */
+static const char *label_of(enum vivo_level level, const struct vivo_put *put)
+{
+    if (level == VIVO_LEVEL_COLLECTION)
+        return put->collection;
+    return level == put->level ? put->label : NULL;
+}
+
+static void make_name(const struct vivo_writer *w, enum vivo_level level,
+                      const struct vivo_put *put, const char *key,
+                      char out[VIVO_NAME_MAX + 1])
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf with = {0};
     struct vivo_attrs a = named_by(level, put, &with);
+    bool plain = w->plain_names;
 
+    if (key[0] &&
+        vivo_name_layout(w->names, level, a, plain, label_of(level, put), out))
+        return;
     if (level == VIVO_LEVEL_COLLECTION && key[0])
         vivo_name_collection(put->collection, out);
     else if (level == VIVO_LEVEL_COLLECTION)
@@ -267,7 +280,7 @@ static int insert(struct vivo_writer *w, enum vivo_level via, enum vivo_level le
 
     if (!st)
         return -EIO;
-    make_name(level, w->plain_names, put, key, name);
+    make_name(w, level, put, key, name);
     if (put->level == VIVO_LEVEL_INSTANCE)
         vivo_attrs_text(put->attrs, VIVO_TAG_SOPInstanceUID, uid, sizeof uid);
     vivo_catdb_int(st, 1, id);
@@ -463,24 +476,6 @@ static int write_record(struct vivo_catalog *c, const struct vivo_put *put,
     return vivo_catdb_run(&w->db, st, err);
 }
 
-static int write_license(struct vivo_writer *w, const char *license, vivo_row id,
-                         struct vivo_err *err)
-{
-    sqlite3_stmt *st = vivo_catdb_stmt(&w->db,
-                                       "UPDATE series SET license = ?2 WHERE id = ?1"
-                                       " AND license IS NOT ?2",
-                                       err);
-    int rc;
-
-    if (!st)
-        return -EIO;
-    vivo_catdb_int(st, 1, id);
-    vivo_catdb_text(st, 2, license);
-    rc = vivo_catdb_run(&w->db, st, err);
-    w->dirty = w->dirty || (rc == 0 && sqlite3_changes(w->db.db) > 0);
-    return rc;
-}
-
 int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                           const struct vivo_put *put, vivo_row *out,
                           struct vivo_err *err)
@@ -507,8 +502,9 @@ int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_ro
         rc = insert(w, via, put->level, parent, keys.of[put->level], put, &id, err);
     if (rc == 0)
         rc = write_record(c, put, via, put->locator ? digests.lookup : NULL, id, err);
-    if (rc == 0 && put->level == VIVO_LEVEL_SERIES)
-        rc = write_license(w, put->license, id, err);
+    if (rc == 0 &&
+        (put->level == VIVO_LEVEL_SERIES || put->level == VIVO_LEVEL_COLLECTION))
+        rc = vivo_catalog_write_words(w, put, id, err);
     if (rc == 0 && put->level == VIVO_LEVEL_SERIES)
         rc = base_from_record(w, id, parent, put->attrs, err);
     *out = id;
@@ -554,7 +550,7 @@ static int rename_node(struct vivo_writer *w, enum vivo_level level, vivo_row id
     if (!st)
         return -EIO;
     key_attr(a, key_tag, key);
-    make_name(level, w->plain_names, &put, key, name);
+    make_name(w, level, &put, key, name);
     vivo_catdb_int(st, 1, id);
     vivo_catdb_int(st, 4,
                    level == VIVO_LEVEL_STUDY ? vivo_name_mtime(a) : VIVO_CATALOG_MTIME);

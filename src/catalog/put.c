@@ -265,8 +265,11 @@ static int put_new(struct vivo_catalog *c, struct vivo_sstate *ss,
 
     vivo_catalog_put_uid(c, put, uid, sizeof uid);
     /* A key names whatever the header says, which may be learned later or never. */
-    vivo_name_instance(put->key ? (struct vivo_attrs){NULL, 0} : put->attrs, uid, NULL,
-                       name);
+    if (!vivo_name_layout(w->names, VIVO_LEVEL_INSTANCE,
+                          put->key ? (struct vivo_attrs){NULL, 0} : put->attrs, true,
+                          put->label, name))
+        vivo_name_instance(put->key ? (struct vivo_attrs){NULL, 0} : put->attrs, uid,
+                           NULL, name);
     vivo_short_name(uid, strlen(uid), u, 6);
     rc = vivo_catalog_insert_instance(w, ss, &n, &was_free, err);
     if (rc == 0 && !was_free)

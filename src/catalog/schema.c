@@ -15,7 +15,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define SCHEMA_VERSION 5
+#define SCHEMA_VERSION 6
 
 /* What collections, patients, studies and series have in common. `key` tells the node
  * from others of its parent (label; issuer and ID; UID), as shown. lookup and sealed
@@ -36,7 +36,7 @@
 
 static const char *const tables[] = {
     "CREATE TABLE meta(id INTEGER PRIMARY KEY, value INTEGER NOT NULL)",
-    "CREATE TABLE collection(" NODE ")",
+    "CREATE TABLE collection(" NODE ", license TEXT, citation TEXT)",
     NODE_INDEXES("collection"),
     "CREATE TABLE patient(" NODE ")",
     NODE_INDEXES("patient"),
@@ -74,7 +74,7 @@ static int make_tables(struct vivo_catdb *d, struct vivo_err *err)
     for (size_t i = 0; rc == 0 && i < VIVO_ARRAY_LEN(tables); i++)
         rc = vivo_catdb_do(d, tables[i], err);
     if (rc == 0)
-        rc = vivo_catdb_do(d, "PRAGMA user_version = 5", err);
+        rc = vivo_catdb_do(d, "PRAGMA user_version = 6", err);
     return rc;
 }
 

@@ -21,6 +21,7 @@ struct wing { /* one archive */
     struct vivo_net *net; /* with its own credentials and proxy; NULL when local */
     char *catalog_path;   /* NULL = temporary */
     bool closed;          /* browse=no */
+    enum vivo_names names;
     struct vivo_archive *archive; /* until a flow owns it */
 };
 
@@ -113,6 +114,9 @@ static int place_catalog(struct wing *w, struct vivo_err *err)
     char hex[2 * VIVO_DIGEST_LEN + 1];
     vivo_sha256_add(sha, w->source->location, strlen(w->source->location) + 1);
     vivo_sha256_add(sha, vivo_deid_digest(w->deid), VIVO_DIGEST_LEN);
+    /* Names are kept in the catalog. */
+    if (w->names != VIVO_NAMES_OWN)
+        vivo_sha256_add(sha, o->names, strlen(o->names) + 1);
     if (w->filter)
         vivo_sha256_add(sha, vivo_filter_digest(w->filter), VIVO_DIGEST_LEN);
     vivo_sha256_end(sha, digest);
@@ -195,6 +199,10 @@ static int open_wing(struct house *h, struct wing *w, struct vivo_err *err)
     const struct options *o = &w->source->options;
     bool remote = vivo_driver_needs_net(w->source->location);
     w->closed = strcmp(o->browse, "no") == 0;
+    if (!vivo_names_of(o->names, &w->names))
+        return vivo_fail(err, EINVAL,
+                         "option names: '%s' is none of own, uid, tcia, idc, xnat",
+                         o->names);
     int rc = make_deid(w, err);
     if (!rc)
         rc = read_bearer(w, err);
@@ -275,6 +283,7 @@ static int start_flow(struct house *h, size_t i, const struct house_hooks *hooks
         .no_search = pushdown && !strcmp(pushdown, "0"),
         .lazy = hooks->lazy,
         .closed = w->closed,
+        .names = w->names,
         .changed = hooks->changed,
         .ctx = hooks->ctx,
     };

@@ -298,10 +298,13 @@ static int emit_instance(void *ctx, const struct vivo_s3_entry *e, struct vivo_e
     if (l->in->known(l->in, locator, p.instance))
         return 0;
     /* No SOP Instance UID is known before the header: the uuid names it for ever. */
+    char file[IDC_UUID_LEN + 8];
+    snprintf(file, sizeof file, "%s.dcm", p.instance);
     const struct vivo_record rec = {.level = VIVO_LEVEL_INSTANCE,
                                     .locator = locator,
                                     .collection = l->parent.collection,
                                     .key = p.instance,
+                                    .label = file,
                                     .version = p.instance,
                                     .size = p.size,
                                     .attrs = {l->attrs.data, l->attrs.len}};
@@ -379,10 +382,13 @@ static int take_header(struct listing *l, const char *locator, struct vivo_op *o
     rc = vivo_s3_header(l->c->store, &object, &h, op);
     if (rc == 0 && !h.object)
         rc = vivo_fail(&op->err, EBADMSG, "an object of a series is no DICOM object");
+    char file[IDC_UUID_LEN + 8];
+    snprintf(file, sizeof file, "%s.dcm", p.instance);
     const struct vivo_record rec = {.level = VIVO_LEVEL_INSTANCE,
                                     .locator = locator,
                                     .collection = l->parent.collection,
                                     .key = p.instance,
+                                    .label = file,
                                     .version = p.instance,
                                     .size = p.size,
                                     .attrs = {h.attrs.data, h.attrs.len},

@@ -112,6 +112,8 @@ struct xnat_file {
     uint64_t size; /* as the catalogue of the archive has it; 0 = not told */
     bool dicom;
 };
+/* Its name without the folders of the resource; borrowed from f. */
+const char *vivo_xnat_file_label(const struct xnat_file *f);
 typedef int xnat_file_fn(void *ctx, const struct xnat_file *f, struct vivo_op *op);
 /* Each file of the scan once, in the order of their keys. */
 int vivo_xnat_files(struct xnat *x, const struct xnat_place *scan, xnat_file_fn *fn,

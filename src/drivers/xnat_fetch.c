@@ -110,6 +110,7 @@ static int look_at(void *ctx, const struct xnat_file *f, struct vivo_op *op)
         .level = VIVO_LEVEL_INSTANCE,
         .locator = locator,
         .key = f->key,
+        .label = vivo_xnat_file_label(f),
         .version = f->version[0] ? f->version : NULL,
         .size = l->header.size ? l->header.size : f->size,
         .size_about = true,

@@ -247,6 +247,7 @@ static int emit_session(struct listing *l, const struct row *r)
                                     .collection = l->parent.project,
                                     .patient = r->subject[0] ? r->subject : NULL,
                                     .key = own ? NULL : r->id,
+                                    .label = r->label[0] ? r->label : r->id,
                                     .attrs = {l->attrs.data, l->attrs.len}};
     return l->in->record(l->in, &rec, &l->op->err);
 }
@@ -427,6 +428,7 @@ static int emit_scan(struct listing *l, const struct row *r)
                                     .locator = locator,
                                     .key =
                                         own ? NULL : locator, /* of session and scan */
+                                    .label = r->id,
                                     .attrs = {l->attrs.data, l->attrs.len}};
     return l->in->record(l->in, &rec, &l->op->err);
 }
@@ -459,6 +461,12 @@ static int list_scans(struct listing *l)
 /* ---- files ------------------------------------------------------------------------
  */
 
+const char *vivo_xnat_file_label(const struct xnat_file *f)
+{
+    const char *slash = strrchr(f->place.file, '/');
+    return slash ? slash + 1 : f->place.file;
+}
+
 static int emit_file(void *ctx, const struct xnat_file *f, struct vivo_op *op)
 {
     struct listing *l = ctx;
@@ -477,6 +485,7 @@ static int emit_file(void *ctx, const struct xnat_file *f, struct vivo_op *op)
     const struct vivo_record rec = {.level = VIVO_LEVEL_INSTANCE,
                                     .locator = locator,
                                     .key = f->key,
+                                    .label = vivo_xnat_file_label(f),
                                     .version = version,
                                     .size = f->size,
                                     .size_about = true,

@@ -317,6 +317,7 @@ static int open_catalog(struct vivo_flow *f, const struct vivo_flow_config *cfg,
         c.seal_key = seal;
         c.lookup_key = lookup;
     }
+    c.names = cfg->names;
     c.plain_names = vivo_deid_cleans(cfg->deid, VIVO_TAG_SeriesDescription);
     int rc = vivo_catalog_open(&c, &f->catalog, err);
     vivo_wipe(seal, sizeof seal);
@@ -334,6 +335,7 @@ static void set_config(struct vivo_flow *f, const struct vivo_flow_config *cfg)
     f->local = cfg->archive->driver->caps & VIVO_CAP_LOCAL;
     f->offline = cfg->offline;
     f->closed = cfg->closed;
+    f->names = cfg->names;
     f->lazy = cfg->lazy || cfg->closed;
     f->timeout_ms = cfg->timeout_ms ? cfg->timeout_ms : TIMEOUT_MS;
     f->refresh_s = cfg->refresh_s ? cfg->refresh_s : REFRESH_S;
@@ -408,6 +410,11 @@ void vivo_flow_close(struct vivo_flow *f)
 const char *vivo_flow_name(const struct vivo_flow *f)
 {
     return f->name;
+}
+
+enum vivo_names vivo_flow_names(const struct vivo_flow *f)
+{
+    return f->names;
 }
 
 struct vivo_catalog *vivo_flow_catalog(struct vivo_flow *f)

@@ -96,6 +96,7 @@ struct vivo_flow {
     struct vivo_catalog *catalog;
     struct vivo_pool *pool;
     bool local, offline, lazy, closed;
+    enum vivo_names names;
     int64_t timeout_ms, refresh_s;
     void (*changed)(void *ctx);
     void *changed_ctx;

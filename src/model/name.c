@@ -8,6 +8,7 @@
 #include "vivofs/model.h"
 #include "vivofs/text.h"
 
+#include "name.h"
 #include "span.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@
 #define SAFE_MAX (8u << 10)
 
 /* Names with a meaning of their own somewhere in the tree. */
-static bool is_reserved(const char *name)
+bool vivo_name_reserved(const char *name)
 {
     static const char *const names[] = {
         "q",         "by",         "all",     "unknown",     "no-study",
@@ -58,7 +59,7 @@ static void name_or_marked(struct vivo_attr_span given, const char *identity,
 {
     char safe[VIVO_NAME_MAX + 1];
     bool changed = make_safe(given.s, given.len, VIVO_NAME_MAX, safe);
-    if (!mark && !changed && !is_reserved(safe)) {
+    if (!mark && !changed && !vivo_name_reserved(safe)) {
         memcpy(out, safe, sizeof safe);
         return;
     }
@@ -72,10 +73,15 @@ static void name_or_marked(struct vivo_attr_span given, const char *identity,
     memcpy(out + n + 1, u, sizeof u);
 }
 
-void vivo_name_archive(const char *given, char out[VIVO_NAME_MAX + 1])
+void vivo_name_text(const char *given, char out[VIVO_NAME_MAX + 1])
 {
     struct vivo_attr_span s = {given, strlen(given)};
     name_or_marked(s, given, s.len, false, out);
+}
+
+void vivo_name_archive(const char *given, char out[VIVO_NAME_MAX + 1])
+{
+    vivo_name_text(given, out);
 }
 
 void vivo_name_collection(const char *name, char out[VIVO_NAME_MAX + 1])
@@ -121,7 +127,7 @@ static bool short_uid(struct vivo_attrs a, uint32_t tag, size_t n, char *out)
 
 /* IS as PS3.5 section 6.2 has it, not negative (a name never starts with '-') and
  * within 32 bits. */
-static bool plain_number(struct vivo_attrs a, uint32_t tag, unsigned long *out)
+bool vivo_name_number(struct vivo_attrs a, uint32_t tag, unsigned long *out)
 {
     char text[32];
     if (!vivo_attrs_text(a, tag, text, sizeof text))
@@ -170,7 +176,7 @@ static unsigned two(const char *p)
 
 /* StudyDate as 8 digits; ACR-NEMA's YYYY.MM.DD counts (PS3.5 section 6.2, note to
  * DA). False without a valid date of the calendar. */
-static bool study_date(struct vivo_attrs a, char out[9])
+bool vivo_name_date(struct vivo_attrs a, char out[9])
 {
     static const uint8_t days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     char text[16];
@@ -198,7 +204,7 @@ static bool study_date(struct vivo_attrs a, char out[9])
 int64_t vivo_name_mtime(struct vivo_attrs a)
 {
     char date[9];
-    if (!study_date(a, date))
+    if (!vivo_name_date(a, date))
         return NO_DATE;
     /* Days from civil: years begin in March, so that leap days come last. */
     int64_t year = (int64_t)two(date) * 100 + two(date + 2);
@@ -222,7 +228,7 @@ static void name_study(struct vivo_attrs a, bool plain, char out[VIVO_NAME_MAX +
         memcpy(out, "no-study", sizeof "no-study");
         return;
     }
-    study_date(a, date);
+    vivo_name_date(a, date);
     size_t at = put_part(out, 0, date);
     if (!plain)
         at = put_text(out, at, a, VIVO_TAG_StudyDescription,
@@ -239,7 +245,7 @@ static void name_series(struct vivo_attrs a, bool plain, char out[VIVO_NAME_MAX 
         memcpy(out, "no-series", sizeof "no-series");
         return;
     }
-    if (plain_number(a, VIVO_TAG_SeriesNumber, &n))
+    if (vivo_name_number(a, VIVO_TAG_SeriesNumber, &n))
         snprintf(number, sizeof number, "%04lu", n);
     size_t at = put_part(out, 0, number);
     at = put_text(out, at, a, VIVO_TAG_Modality, 16); /* CS: PS3.5 section 6.2 */
@@ -275,7 +281,7 @@ void vivo_name_instance(struct vivo_attrs a, const char *uid, const char *duplic
     char u[U12_LEN + 1];
     char more[DUPLICATE_LEN + 2] = "";
     unsigned long n;
-    bool numbered = plain_number(a, VIVO_TAG_InstanceNumber, &n);
+    bool numbered = vivo_name_number(a, VIVO_TAG_InstanceNumber, &n);
     size_t u_len = numbered ? U_LEN : U12_LEN;
     if (!short_uid(a, VIVO_TAG_SOPInstanceUID, u_len, u))
         vivo_short_name(uid ? uid : "", uid ? strlen(uid) : 0, u, u_len);

@@ -357,7 +357,8 @@ int render_refused(struct vivo_tree *t, const struct node *dir,
 enum place {
     IN_QUERIES,
     IN_STUDIES, /* and series, and in queries */
-    EVERYWHERE
+    EVERYWHERE,
+    BY_COLLECTION /* papers_answer() knows where */
 };
 
 static const struct export
@@ -379,10 +380,16 @@ exports[] = {
     {".tags.json", render_tags_json, IN_STUDIES, false},
     {".tags.txt", render_tags_txt, IN_STUDIES, false},
     {".refused.csv", render_refused, EVERYWHERE, false},
+    {"LICENSE.txt", render_license, BY_COLLECTION, false},
+    {"LICENSE", render_license, BY_COLLECTION, false},
+    {"CITATION.txt", render_citation, BY_COLLECTION, false},
+    {"metadata.csv", render_metadata, BY_COLLECTION, false},
 };
 
 static bool answers(const struct export *x, const struct node *dir)
 {
+    if (x->place == BY_COLLECTION)
+        return false;
     if (dir->query || x->place == EVERYWHERE)
         return true;
     return x->place == IN_STUDIES && dir->level >= VIVO_LEVEL_STUDY;
@@ -446,7 +453,8 @@ int exports_lookup(struct vivo_tree *t, const struct node *dir, const char *name
     if (!strcmp(name, MEDIA_DIR) && media_answers(dir))
         return media_lookup(t, dir, f, op);
     for (size_t i = 0; i < VIVO_ARRAY_LEN(exports); i++) {
-        if (!strcmp(name, exports[i].name) && answers(&exports[i], dir))
+        if (!strcmp(name, exports[i].name) &&
+            (answers(&exports[i], dir) || papers_answer(t, dir, name)))
             return make_export(t, dir, &exports[i], f, op);
     }
     /* Unknown dot names are asked for all the time (.git, .Trash, .hidden). */

@@ -225,6 +225,11 @@ int exports_each_part(struct vivo_tree *t, const struct node *dir, part_fn *fn,
 /* Lists by name what a directory answers, with -o sidecars. */
 int exports_list(struct lister *l);
 render_fn render_tags_json, render_tags_txt; /* sidecar.c */
+/* papers.c: files beside the patients of a collection. -ENOENT: the archive does not
+ * say. */
+render_fn render_license, render_citation, render_metadata;
+bool papers_answer(const struct vivo_tree *t, const struct node *dir, const char *name);
+int papers_list(struct lister *l, struct vivo_op *op);
 int render_refused(struct vivo_tree *t, const struct node *dir,
                    struct vivo_tree_spool *out, struct vivo_op *op);
 int render_explain(struct vivo_tree *t, const struct node *dir,

@@ -58,7 +58,7 @@ static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
     struct take k = {.tree = t, .dir = dir, .name = name, .found = f, .op = op};
     int rc;
 
-    if (name[0] == '.')
+    if (name[0] == '.' || papers_answer(t, dir, name))
         return exports_lookup(t, dir, name, f, op);
     if (!strcmp(name, "q") || !strcmp(name, "by")) {
         found_room(f, dir, name[0] == 'q' ? &room_q : &room_by);
@@ -105,6 +105,8 @@ static int list(struct lister *l, struct vivo_op *op)
     }
     if (!rc && l->tree->cfg.sidecars)
         rc = exports_list(l);
+    if (!rc)
+        rc = papers_list(l, op);
     if (!rc)
         rc = vivo_catalog_children(node_catalog(l->tree, dir), dir->level, dir->row,
                                    sel, emit_entry, &m, &op->err);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/catalog/words.c -- what an archive says of a collection: its licence, and how to
+ * cite it. */
+#include "catalog/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* One licence, whose names (short, long, URL) are parted by backslashes, as a line. */
+static int add_line(struct vivo_buf *out, const char *license)
+{
+    int rc = 0;
+
+    for (const char *p = license; rc == 0 && *p; p++)
+        rc = *p == '\\' ? vivo_buf_puts(out, "; ") : vivo_buf_add(out, p, 1);
+    return rc ? rc : vivo_buf_puts(out, "\n");
+}
+
+static int of_series(struct vivo_catdb *d, vivo_row collection, struct vivo_buf *out,
+                     struct vivo_err *err)
+{
+    sqlite3_stmt *st =
+        vivo_catdb_stmt(d,
+                        "SELECT DISTINCT s.license FROM patient p JOIN study t ON"
+                        " t.parent = p.id JOIN series s ON s.parent = t.id"
+                        " WHERE p.parent = ?1 AND s.license <> '' ORDER BY 1",
+                        err);
+    int rc;
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, collection);
+    while ((rc = vivo_catdb_step(d, st, err)) == 1) {
+        if (add_line(out, vivo_catdb_column_text(st, 0)) == 0)
+            continue;
+        sqlite3_reset(st);
+        return vivo_fail(err, EIO, "catalog: the licences are too long");
+    }
+    return rc;
+}
+
+static int of_collection(struct vivo_catdb *d, vivo_row collection,
+                         struct vivo_buf *license, struct vivo_buf *citation,
+                         struct vivo_err *err)
+{
+    sqlite3_stmt *st = vivo_catdb_stmt(
+        d, "SELECT license, citation FROM collection WHERE id = ?1", err);
+    int rc;
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, collection);
+    rc = vivo_catdb_step(d, st, err);
+    if (rc <= 0)
+        return rc < 0 ? rc : vivo_fail(err, ENOENT, "catalog: a collection is gone");
+    rc = vivo_buf_puts(license, vivo_catdb_column_text(st, 0));
+    if (rc == 0)
+        rc = vivo_buf_puts(citation, vivo_catdb_column_text(st, 1));
+    sqlite3_reset(st);
+    return rc ? vivo_fail(err, EIO, "catalog: the words of a collection are too long")
+              : 0;
+}
+
+int vivo_catalog_words(struct vivo_catalog *c, vivo_row collection,
+                       struct vivo_buf *license, struct vivo_buf *citation,
+                       struct vivo_err *err)
+{
+    struct vivo_catdb *d = vivo_catalog_reader(c, err);
+    size_t before = license->len;
+    int rc;
+
+    if (!d)
+        return -EIO;
+    rc = of_collection(d, collection, license, citation, err);
+    if (rc == 0 && license->len == before)
+        rc = of_series(d, collection, license, err);
+    vivo_catalog_reader_done(c, d);
+    return rc;
+}
+
+/* ---- writing ------------------------------------------------------------------------
+ */
+
+int vivo_catalog_write_words(struct vivo_writer *w, const struct vivo_put *put,
+                             vivo_row id, struct vivo_err *err)
+{
+    bool series = put->level == VIVO_LEVEL_SERIES;
+    sqlite3_stmt *st = vivo_catdb_stmt(
+        &w->db,
+        series ? "UPDATE series SET license = ?2 WHERE id = ?1 AND license IS NOT ?2"
+               : "UPDATE collection SET license = ?2, citation = ?3 WHERE id = ?1"
+                 " AND (license IS NOT ?2 OR citation IS NOT ?3)",
+        err);
+    int rc;
+
+    if (!st)
+        return -EIO;
+    vivo_catdb_int(st, 1, id);
+    vivo_catdb_text(st, 2, put->license);
+    if (!series)
+        vivo_catdb_text(st, 3, put->citation);
+    rc = vivo_catdb_run(&w->db, st, err);
+    w->dirty = w->dirty || (rc == 0 && sqlite3_changes(w->db.db) > 0);
+    return rc;
+}
