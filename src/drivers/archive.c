@@ -129,9 +129,12 @@ static const char *record_flaw(const struct checked_intake *c,
 {
     if (r->level <= c->above || r->level > VIVO_LEVEL_INSTANCE)
         return "emitted a record of a level that is not below the parent";
-    if (!r->locator || r->locator[0] == '\0')
+    /* Where collections are not listed themselves, one is told of without a locator. */
+    bool told = r->level == VIVO_LEVEL_COLLECTION && !r->locator &&
+                !(c->driver->lists & 1u << VIVO_LEVEL_COLLECTION);
+    if (!told && (!r->locator || r->locator[0] == '\0'))
         return "emitted a record without a locator";
-    if (strnlen(r->locator, LOCATOR_MAX + 1) > LOCATOR_MAX)
+    if (r->locator && strnlen(r->locator, LOCATOR_MAX + 1) > LOCATOR_MAX)
         return "emitted a locator longer than 32 KiB";
     if (r->attrs.len > 0 && !r->attrs.data)
         return "emitted attributes without data";

@@ -343,6 +343,15 @@ static void log_skipped(const struct walk *w)
                  w->skipped.links, w->skipped.special, w->skipped.own);
 }
 
+static int emit_words(void *ctx, const char *collection, const char *license,
+                      struct vivo_err *err)
+{
+    struct walk *w = ctx;
+    const struct vivo_record rec = {
+        .level = VIVO_LEVEL_COLLECTION, .collection = collection, .license = license};
+    return w->in->record(w->in, &rec, err);
+}
+
 static int list(struct vivo_archive *self, enum vivo_level level VIVO_UNUSED,
                 const char *parent VIVO_UNUSED, struct vivo_intake *in,
                 struct vivo_op *op)
@@ -361,6 +370,8 @@ static int list(struct vivo_archive *self, enum vivo_level level VIVO_UNUSED,
         rc = vivo_fail(&op->err, ENOMEM, "no memory for a listing");
     while (rc == 0 && w->todo.len > 0)
         rc = read_folder(w);
+    if (rc == 0)
+        rc = vivo_package_words(w->package, w->d->rootfd, emit_words, w, &op->err);
     if (rc == 0)
         log_skipped(w);
     vivo_buf_free(&w->todo);

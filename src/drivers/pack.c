@@ -13,6 +13,7 @@
  * of a locator that no member has, put when a listing is complete. When another state
  * is found, what was known is withdrawn member by member and recorded anew. */
 #include "drivers/pack_members.h"
+#include "drivers/package.h"
 #include "vivofs/driver.h"
 #include "vivofs/file.h"
 #include "vivofs/log.h"
@@ -114,6 +115,7 @@ struct listing {
     struct vivo_intake *in;
     struct vivo_op *op;
     bool same; /* the catalog has this state of the file */
+    struct vivo_package *package; /* what paths alone tell */
 };
 
 /* The members as the file is now, for one listing. */
@@ -196,9 +198,13 @@ static int emit(struct listing *l, size_t i)
     if (!is.dicom)
         return 0;
     allow_up_to(l, i + 1);
+    struct vivo_package_place place;
+    bool placed = vivo_package_place(l->package, is.locator, &place);
     struct vivo_record rec = {
         .level = VIVO_LEVEL_INSTANCE,
         .locator = is.locator,
+        .collection = placed && place.collection[0] ? place.collection : NULL,
+        .patient = placed && place.patient[0] ? place.patient : NULL,
         .size = is.size,
     };
     return l->in->record(l->in, &rec, &l->op->err);
@@ -227,12 +233,15 @@ static int list_members(struct listing *l)
     int rc = pack_members_complete(l->m, is_unknown, l, l->op);
     if (rc == 0)
         rc = check_unchanged(l->p, l->m, &l->op->err);
+    if (rc == 0)
+        rc = vivo_package_look(-1, &l->package, &l->op->err);
     size_t n = rc == 0 ? pack_members_count(l->m) : 0;
     for (size_t i = 0; rc == 0 && i < n; i++) {
         rc = vivo_op_check(l->op);
         if (rc == 0)
             rc = emit(l, i);
     }
+    vivo_package_free(l->package);
     if (rc != 0)
         return rc;
     allow_up_to(l, SIZE_MAX);

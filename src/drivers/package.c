@@ -8,6 +8,9 @@
 
 /* In order: those that read lists of their own before those that only look at paths. */
 static const struct vivo_packager *const packagers[] = {
+    &vivo_package_nbia,
+    &vivo_package_xcede,
+    &vivo_package_ida,
     &vivo_package_xnat,
 };
 
@@ -53,4 +56,15 @@ bool vivo_package_place(const struct vivo_package *p, const char *path,
             return true;
     }
     return false;
+}
+
+int vivo_package_words(const struct vivo_package *p, int rootfd,
+                       vivo_package_words_fn *fn, void *ctx, struct vivo_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < VIVO_ARRAY_LEN(packagers); i++)
+        if (p->there[i] && packagers[i]->words)
+            rc = packagers[i]->words(p->known[i], rootfd, fn, ctx, err);
+    return rc;
 }

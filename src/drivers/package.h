@@ -19,6 +19,10 @@ struct vivo_package_place { /* "" = the package does not say */
     char patient[VIVO_PACKAGE_TEXT_MAX + 1]; /* struct vivo_record, member patient */
 };
 
+/* What a package says of a collection: its licence, in its own words. */
+typedef int vivo_package_words_fn(void *ctx, const char *collection,
+                                  const char *license, struct vivo_err *err);
+
 /* One order. */
 struct vivo_packager {
     const char *name;
@@ -31,15 +35,22 @@ struct vivo_packager {
      * has nothing to say of it. Never guesses: a wrong subject puts two patients into
      * one directory. *out is empty when called. */
     bool (*place)(const void *known, const char *path, struct vivo_package_place *out);
+    /* Optional: the licences that lie beside the files. */
+    int (*words)(const void *known, int rootfd, vivo_package_words_fn *fn, void *ctx,
+                 struct vivo_err *err);
 };
-extern const struct vivo_packager vivo_package_xnat;
+extern const struct vivo_packager vivo_package_nbia, vivo_package_xcede,
+    vivo_package_ida, vivo_package_xnat;
 
 struct vivo_package; /* what was recognised in one folder */
-/* -ENOMEM, or what a recogniser said. */
+/* -ENOMEM, or what a recogniser said. rootfd -1: paths alone tell, as within a pack. */
 int vivo_package_look(int rootfd, struct vivo_package **out, struct vivo_err *err);
 void vivo_package_free(struct vivo_package *p); /* NULL is fine */
 /* The first order that has something to say. */
 bool vivo_package_place(const struct vivo_package *p, const char *path,
                         struct vivo_package_place *out);
+/* Calls fn for each collection whose licence lies beside its files. */
+int vivo_package_words(const struct vivo_package *p, int rootfd,
+                       vivo_package_words_fn *fn, void *ctx, struct vivo_err *err);
 
 #endif

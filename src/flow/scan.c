@@ -411,16 +411,19 @@ static int record_with_attrs(struct scan *s, const struct vivo_record *rec,
         .patient = rec->patient ? patient : NULL,
         .key = rec->key ? key : NULL,
         .license = rec->license,
-        .citation = rec->citation,
-        .label = vivo_deid_is_none(s->flow->deid) ? rec->label : NULL,
         .version = rec->version,
         .attrs = {attrs.data, attrs.len},
         .headers = rec->headers,
     };
+    /* Free words of what has another name under a profile. */
+    bool none = vivo_deid_is_none(s->flow->deid);
+    put.citation = none ? rec->citation : NULL;
+    put.label = none ? rec->label : NULL;
+    if (!none && rec->level == VIVO_LEVEL_COLLECTION)
+        put.license = NULL;
     if (rec->level == VIVO_LEVEL_INSTANCE) {
         put.size = rec->size ? rec->size : estimate_size(put.attrs);
-        put.size_exact =
-            rec->size && !rec->size_about && vivo_deid_is_none(s->flow->deid);
+        put.size_exact = rec->size && !rec->size_about && none;
     }
     return put_record(s, &put, err);
 }

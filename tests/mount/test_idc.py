@@ -105,7 +105,7 @@ def test_idc_tree_is_of_the_index_and_costs_one_request_a_level(server):
     before = server.content()
     with Mount({"idc": server.idc}) as m:
         assert sorted(os.listdir(m / "idc")) == ["demo_ct", "demo_mr"]
-        assert os.listdir(m / "idc/demo_ct") == ["PAT0000"]
+        assert os.listdir(m / "idc/demo_ct") == ["LICENSE.txt", "PAT0000"]
         studies = os.listdir(m / "idc/demo_ct/PAT0000")
         assert sorted(s[:-7] for s in studies) == ["20200101_Study-0-of-0",
                                                    "20200102_Study-1-of-0"]
@@ -192,7 +192,7 @@ def test_idc_names_of_a_hostile_index_stay_in_the_tree(server):
 
 def test_idc_large_collection_takes_little_memory(large):
     with Mount({"idc": large.idc}) as m:
-        assert len(os.listdir(m / "idc/many")) == 2500
+        assert len(os.listdir(m / "idc/many")) == 2501  # and LICENSE.txt
         with open("/proc/%d/status" % m.proc.pid) as f:
             peak = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
         assert peak < 128 * 1024  # of 100,000 series: below 256 MiB
