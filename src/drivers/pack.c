@@ -114,7 +114,7 @@ struct listing {
     struct pack_members *m;
     struct vivo_intake *in;
     struct vivo_op *op;
-    bool same; /* the catalog has this state of the file */
+    bool same;                    /* the catalog has this state of the file */
     struct vivo_package *package; /* what paths alone tell */
 };
 
