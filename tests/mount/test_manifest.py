@@ -44,7 +44,7 @@ def web(folder):
     """The objects over HTTP."""
     handler = functools.partial(Quiet, directory=folder)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield "http://127.0.0.1:%d" % server.server_port
     server.shutdown()
     server.server_close()

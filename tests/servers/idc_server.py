@@ -355,7 +355,7 @@ def main():
         server.set(k.split("=", 1) for k in args.knob)
         server.initial = dict(server.knobs)
         print("http://127.0.0.1:%d" % server.server_address[1], flush=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         while sys.stdin.buffer.read(4096):
             pass
         server.shutdown()
