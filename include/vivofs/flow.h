@@ -92,6 +92,13 @@ int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **
  * known: 0 also when it gives none; vivo_entry.headers tells. */
 int vivo_flow_headers(struct vivo_flow *f, vivo_row series, struct vivo_op *op);
 
+/* Runs fn on a job thread, once for all who ask with the same id at the time: what
+ * takes long without waiting for the archive. drop(ctx) comes at the end, or at once.
+ */
+typedef int vivo_work_fn(void *ctx, struct vivo_err *err);
+int vivo_flow_work(struct vivo_flow *f, uint64_t id, vivo_work_fn *fn,
+                   void (*drop)(void *ctx), void *ctx, struct vivo_op *op);
+
 /* Where an object is, as its user sees it. Never waits for the network. */
 enum vivo_kept { VIVO_KEPT_REMOTE, VIVO_KEPT_CACHED, VIVO_KEPT_PINNED };
 int vivo_flow_kept(struct vivo_flow *f, vivo_row instance, enum vivo_kept *out,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* include/vivofs/render.h -- what is known of scans, in forms that other programs and
- * people read. Pure functions of attributes as shown: no I/O, no state. */
+ * people read. Functions of what is shown, without state; only a picture needs more
+ * than its input: a compressed one is decoded by a program of its own (pixels.h). */
 #ifndef VIVOFS_RENDER_H
 #define VIVOFS_RENDER_H
 
@@ -36,5 +37,31 @@ int vivo_render_dicomdir_keys(struct vivo_attrs a, struct vivo_buf *out);
 int vivo_render_dicomdir(const struct vivo_render_file *files, size_t n,
                          const char *set_id, struct vivo_buf *out, size_t *left_out,
                          struct vivo_err *err);
+
+/* ---- pictures (picture.c, png.c) ---------------------------------------------------
+ */
+
+struct vivo_picture {
+    uint32_t width, height;
+    uint8_t *rgb; /* 3 bytes a pixel, rows from the top; owned */
+};
+void vivo_picture_free(struct vivo_picture *p);
+/* A black one. 0 or -ENOMEM. */
+int vivo_picture_new(uint32_t width, uint32_t height, struct vivo_picture *out);
+
+/* The middle frame of an object as a screen shows it, at most `side` pixels wide and
+ * high, not enlarged. May take as long as decoding takes: not on a thread that others
+ * wait for. -EBADMSG with the reason: it holds no picture, or none that can be shown.
+ * Caller frees. */
+int vivo_render_picture(struct vivo_reader *object, uint32_t side,
+                        struct vivo_picture *out, struct vivo_err *err);
+/* What stands for a picture that there is not: a cross on grey. 0 or -ENOMEM. */
+int vivo_render_no_picture(uint32_t side, struct vivo_picture *out);
+/* Pictures of at most `side`, in rows, on black. 0 or -ENOMEM. */
+int vivo_render_sheet(const struct vivo_picture *pictures, size_t n, uint32_t side,
+                      struct vivo_picture *out);
+/* The same pixels give the same bytes. */
+int vivo_render_png(const struct vivo_picture *p, struct vivo_buf *out,
+                    struct vivo_err *err);
 
 #endif

@@ -301,7 +301,7 @@ static struct vivo_op *late_locked(struct vivo_flow *f, int64_t now,
         /* A query hears of the archive through the flights that it waits for. */
         int64_t heard =
             fl->key.kind == FLIGHT_SELECT ? latest : atomic_load(&fl->progress_ms);
-        bool silent = now > heard + f->timeout_ms;
+        bool silent = fl->key.kind != FLIGHT_WORK && now > heard + f->timeout_ms;
         for (struct vivo_op *op = fl->waiters; op; op = op->next) {
             if (!silent && !(op->deadline_ms && now > op->deadline_ms))
                 continue;
@@ -355,8 +355,8 @@ void flight_status(struct vivo_flow *f, struct vivo_flow_status *out)
 
 static const char *kind_word(enum flight_kind kind)
 {
-    static const char *const words[] = {"",      "list",   "headers",
-                                        "fetch", "search", "query"};
+    static const char *const words[] = {"",       "list", "headers", "fetch",
+                                        "search", "work", "query"};
     return words[kind];
 }
 

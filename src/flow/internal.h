@@ -16,6 +16,7 @@ enum flight_kind {
     FLIGHT_HEADERS, /* headers of a series */
     FLIGHT_OBJECT,  /* bytes of an instance */
     FLIGHT_SEARCH,  /* what meets some conditions; extra = digest of them */
+    FLIGHT_WORK,    /* something that needs no archive; extra = what */
     FLIGHT_SELECT,  /* whatever a query needs to know; extra = digest of it */
 };
 

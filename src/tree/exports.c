@@ -408,7 +408,7 @@ static int lookup_error(struct vivo_tree *t, const struct node *dir, struct foun
 }
 
 /* What the file would be made from; the sum changes when one of them does. */
-static uint64_t generation(const struct vivo_tree *t, const struct node *dir)
+uint64_t exports_generation(const struct vivo_tree *t, const struct node *dir)
 {
     uint64_t sum = 1;
 
@@ -422,7 +422,7 @@ static uint64_t generation(const struct vivo_tree *t, const struct node *dir)
 static int make_export(struct vivo_tree *t, const struct node *dir,
                        const struct export *x, struct found *f, struct vivo_op *op)
 {
-    uint64_t before = generation(t, dir);
+    uint64_t before = exports_generation(t, dir);
     struct vivo_tree_spool s;
     int rc;
 
@@ -440,7 +440,7 @@ static int make_export(struct vivo_tree *t, const struct node *dir,
         return rc;
     f->fresh = true;
     /* What changed meanwhile may or may not be in it: then it is made again. */
-    bool same = !(dir->flags & NODE_NOW) && generation(t, dir) == before;
+    bool same = !(dir->flags & NODE_NOW) && exports_generation(t, dir) == before;
     f->spec.generation = same ? before : 0;
     return 0;
 }
@@ -452,6 +452,8 @@ int exports_lookup(struct vivo_tree *t, const struct node *dir, const char *name
         return lookup_error(t, dir, f, op);
     if (!strcmp(name, MEDIA_DIR) && media_answers(dir))
         return media_lookup(t, dir, f, op);
+    if (!strcmp(name, PREVIEW_FILE) && (dir->query || dir->level >= VIVO_LEVEL_STUDY))
+        return preview_lookup(t, dir, f, op);
     for (size_t i = 0; i < VIVO_ARRAY_LEN(exports); i++) {
         if (!strcmp(name, exports[i].name) &&
             (answers(&exports[i], dir) || papers_answer(t, dir, name)))
@@ -477,5 +479,7 @@ int exports_list(struct lister *l)
             rc = list_fixed(l, exports[i].name, &room_text);
     if (!rc && media_answers(l->dir))
         rc = list_fixed(l, MEDIA_DIR, &room_media);
+    if (!rc && (l->dir->query || l->dir->level >= VIVO_LEVEL_STUDY))
+        rc = preview_list(l);
     return rc;
 }

@@ -4,6 +4,7 @@
 #ifndef VIVOFS_TREE_INTERNAL_H
 #define VIVOFS_TREE_INTERNAL_H
 
+#include "vivofs/dcm.h"
 #include "vivofs/tree.h"
 
 #include <errno.h>
@@ -39,7 +40,7 @@ struct node {
     char *text;                 /* link target, keyword, or the words of an error */
     struct vivo_view *view;     /* a generated file as it was when looked up */
     uint64_t generation;        /* of the catalog it was made from; 0 = never again */
-    struct media *media;        /* in `.media`: what is where … */
+    struct made *made;          /* made when opened; in `.media`: what is where … */
     size_t at;                  /* … the first of the items that are in here */
     unsigned depth;             /* … and how deep this is: 1 = DICOM */
     int64_t mtime;
@@ -92,13 +93,14 @@ extern const struct room room_q, room_link, room_everywhere; /* q/ */
 extern const struct room room_error, room_text;
 extern const struct room room_by, room_by_values;
 extern const struct room room_media, room_index; /* .media and its DICOMDIR */
+extern const struct room room_preview;
 extern const struct room room_control, room_refresh, room_pin, room_unpin, room_forget;
 
 struct table; /* table.c */
 struct select_cache;
 struct saved;
 struct audit;
-struct media_recent;
+struct made_recent;
 
 struct vivo_tree {
     struct vivo_tree_config cfg; /* strings are copies */
@@ -107,7 +109,7 @@ struct vivo_tree {
     struct select_cache *select;
     struct saved *saved;
     struct audit *audit;
-    struct media_recent *media;
+    struct made_recent *made;
     int64_t started; /* Unix seconds */
 };
 
@@ -222,6 +224,8 @@ typedef int part_fn(struct vivo_tree *t, const struct node *part,
                     const struct vivo_selection *sel, void *ctx, struct vivo_op *op);
 int exports_each_part(struct vivo_tree *t, const struct node *dir, part_fn *fn,
                       void *ctx, struct vivo_op *op);
+/* Of what a generated file in dir is made; never 0. */
+uint64_t exports_generation(const struct vivo_tree *t, const struct node *dir);
 /* Lists by name what a directory answers, with -o sidecars. */
 int exports_list(struct lister *l);
 render_fn render_tags_json, render_tags_txt; /* sidecar.c */
@@ -245,22 +249,53 @@ int render_series(struct vivo_tree *t, const struct node *dir,
 int render_readme(struct vivo_tree *t, struct vivo_buf *out);
 int render_status(struct vivo_tree *t, struct vivo_buf *out);
 
-/* ---- `.media`: room_media.c, media_index.c ---- */
+/* ---- made.c: files that are made when opened ---- */
+
+struct made {
+    atomic_uint refs;
+    void (*drop)(struct made *); /* frees what embeds it */
+    char digest[65];             /* of what it is made of; set by its owner */
+    uint64_t estimate;           /* of its size, never 0 */
+    pthread_mutex_t mutex;
+    struct vivo_view *view;     /* guarded by mutex; NULL = not made yet */
+    atomic_uint_least64_t size; /* 0 = not made yet */
+};
+void made_init(struct made *m, void (*drop)(struct made *));
+struct made *made_ref(struct made *m);
+void made_unref(struct made *m); /* NULL is fine */
+/* What was made first is everybody's. Takes `view` over; NULL only asks. */
+struct vivo_view *made_share(struct made *m, struct vivo_view *view);
+void made_stat(const struct made *m, struct vivo_node_stat *out);
+int made_recent_new(struct made_recent **out, struct vivo_err *err);
+void made_recent_free(struct made_recent *r);
+/* The one of the same digest that was there last, or `m`, which it takes over. */
+struct made *made_recall(struct vivo_tree *t, struct made *m);
+/* The node that is there already, if it is of this generation. */
+bool made_reuse(struct vivo_tree *t, const struct node *dir, const char *name,
+                const struct room *room, uint64_t generation, struct found *f);
+/* Another node; takes `m` over. */
+int made_found(struct found *f, const struct node *dir, const struct room *room,
+               struct made *m, uint64_t generation, struct vivo_err *err);
+int made_list(struct lister *l, const char *name, const struct room *room,
+              struct made *m);
+/* Begins to fetch an object that will be asked for next. */
+void object_aside(struct vivo_flow *f, vivo_row row);
+struct view_reader {
+    struct vivo_reader base;
+    const struct vivo_view *view;
+};
+void view_reader_init(struct view_reader *r, const struct vivo_view *view);
+
+/* ---- `.media`: room_media.c, media_index.c; `.preview.png`: preview.c ---- */
 
 #define MEDIA_DIR ".media"
-struct media;
-struct media *media_ref(struct media *m);
-void media_unref(struct media *m); /* NULL is fine */
-int media_recent_new(struct media_recent **out, struct vivo_err *err);
-void media_recent_free(struct media_recent *r);
+#define PREVIEW_FILE ".preview.png"
 bool media_answers(const struct node *dir);
 int media_lookup(struct vivo_tree *t, const struct node *dir, struct found *f,
                  struct vivo_op *op);
-/* The size of a DICOMDIR: an estimate until it is opened. */
-void media_stat(const struct node *n, struct vivo_node_stat *out);
-/* The header of an object as shown. */
-int media_view_attrs(const struct vivo_view *view, struct vivo_buf *out,
-                     struct vivo_err *err);
+int preview_lookup(struct vivo_tree *t, const struct node *dir, struct found *f,
+                   struct vivo_op *op);
+int preview_list(struct lister *l);
 
 /* ---- room_query.c ---- */
 

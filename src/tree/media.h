@@ -22,14 +22,11 @@ struct media_item {
 
 /* Made when `.media` is looked up and constant from then on. */
 struct media {
-    atomic_uint refs;
+    struct made made; /* first; its file is the DICOMDIR */
     size_t n, cap;
-    struct media_item *items; /* ascending by place */
-    struct vivo_sha256 *sha;  /* while it is made */
-    char digest[2 * VIVO_DIGEST_LEN + 1];
-    pthread_mutex_t mutex;
-    struct vivo_view *index;          /* guarded by mutex: the DICOMDIR, once made */
-    atomic_uint_least64_t index_size; /* 0 = not made yet */
+    struct media_item *items; /* ascending by place; what changes in them is guarded
+                                 by made.mutex */
+    struct vivo_sha256 *sha;  /* while it is planned */
 };
 
 /* The last part of its name down to `level`: PA000001, ST000001 … */

@@ -12,8 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RECORD_USUAL 400u /* bytes that an object adds, as a first estimate */
-#define AHEAD 16          /* objects under way at a time */
+#define AHEAD 16 /* objects under way at a time */
 #define INDEX_MAX (1u << 30)
 #define TAG_SYNTAX 0x00020010u
 
@@ -46,78 +45,34 @@ static int keep_keys(struct making *k, struct media_item *item, struct vivo_attr
         return vivo_fail(&k->op->err, rc == -ENOMEM ? ENOMEM : EIO,
                          "row #%lld: its attributes are too long for a DICOMDIR",
                          (long long)item->row);
-    pthread_mutex_lock(&k->media->mutex);
+    pthread_mutex_lock(&k->media->made.mutex);
     if (!item->keys) {
         item->keys = keys.data;
         item->len = keys.len;
         keys = (struct vivo_buf){0};
     }
-    pthread_mutex_unlock(&k->media->mutex);
+    pthread_mutex_unlock(&k->media->made.mutex);
     return 0;
 }
 
 static void leave_out(struct making *k, struct media_item *item)
 {
-    pthread_mutex_lock(&k->media->mutex);
+    pthread_mutex_lock(&k->media->made.mutex);
     item->left_out = true;
-    pthread_mutex_unlock(&k->media->mutex);
+    pthread_mutex_unlock(&k->media->made.mutex);
     vivo_err_clear(&k->op->err);
 }
 
 static bool is_settled(struct media *m, const struct media_item *item)
 {
-    pthread_mutex_lock(&m->mutex);
+    pthread_mutex_lock(&m->made.mutex);
     bool settled = item->keys || item->left_out;
-    pthread_mutex_unlock(&m->mutex);
+    pthread_mutex_unlock(&m->made.mutex);
     return settled;
-}
-
-struct view_reader {
-    struct vivo_reader base;
-    const struct vivo_view *view;
-};
-
-static int read_view(struct vivo_reader *self, void *buf, size_t len, uint64_t off,
-                     struct vivo_err *err)
-{
-    const struct view_reader *r = (const struct view_reader *)self; /* first member */
-    ssize_t n = vivo_view_pread(r->view, buf, len, off, err);
-
-    if (n < 0)
-        return (int)n;
-    return (size_t)n == len ? 0 : vivo_fail(err, EIO, "read past the end");
-}
-
-int media_view_attrs(const struct vivo_view *view, struct vivo_buf *out,
-                     struct vivo_err *err)
-{
-    struct view_reader r = {{read_view, vivo_view_size(view)}, view};
-
-    return vivo_dcm_attrs(&r.base, NULL, 0, out, err);
 }
 
 /* ---- asking for more ---------------------------------------------------------------
  */
-
-static void landed_aside(struct vivo_op *op)
-{
-    free(op);
-}
-
-static void fetch_aside(struct vivo_flow *f, vivo_row row)
-{
-    struct vivo_view *view = NULL;
-    struct vivo_op *op = malloc(sizeof *op);
-
-    if (!op)
-        return;
-    vivo_op_init(op, 0);
-    op->landed = landed_aside;
-    if (vivo_flow_object(f, row, &view, op) == -EAGAIN)
-        return;
-    vivo_view_unref(view);
-    free(op);
-}
 
 /* The next objects are fetched at the same time; what becomes of them is learned when
  * it is their turn. */
@@ -131,7 +86,7 @@ static void begin_others(struct making *k, const struct media_item *item)
             continue;
         if (++n >= AHEAD)
             return;
-        fetch_aside(node_flow(k->tree, k->node), i->row);
+        object_aside(node_flow(k->tree, k->node), i->row);
     }
 }
 
@@ -140,6 +95,7 @@ static int ask_object(struct making *k, struct media_item *item)
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs = {0};
     VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = NULL;
     struct vivo_flow *f = node_flow(k->tree, k->node);
+    struct view_reader r;
     vivo_row row = item->row;
     int rc = vivo_flow_object(f, row, &view, k->op);
 
@@ -152,7 +108,8 @@ static int ask_object(struct making *k, struct media_item *item)
     if (rc)
         return rc;
     vivo_buf_init(&attrs, VIVO_ATTRS_MAX);
-    rc = media_view_attrs(view, &attrs, &k->op->err);
+    view_reader_init(&r, view);
+    rc = vivo_dcm_attrs(&r.base, NULL, 0, &attrs, &k->op->err);
     return rc ? rc : keep_keys(k, item, (struct vivo_attrs){attrs.data, attrs.len});
 }
 
@@ -161,10 +118,10 @@ static int ask_headers(struct making *k, struct media_item *item, vivo_row serie
 {
     bool asked;
 
-    pthread_mutex_lock(&k->media->mutex);
+    pthread_mutex_lock(&k->media->made.mutex);
     asked = item->asked;
     item->asked = true;
-    pthread_mutex_unlock(&k->media->mutex);
+    pthread_mutex_unlock(&k->media->made.mutex);
     return asked ? 0 : vivo_flow_headers(node_flow(k->tree, k->node), series, k->op);
 }
 
@@ -216,7 +173,7 @@ static size_t take_files(struct media *m, struct vivo_render_file *files,
 {
     size_t n = 0;
 
-    pthread_mutex_lock(&m->mutex);
+    pthread_mutex_lock(&m->made.mutex);
     for (size_t i = 0; i < m->n; i++) {
         const struct media_item *item = &m->items[i];
 
@@ -226,7 +183,7 @@ static size_t take_files(struct media *m, struct vivo_render_file *files,
         files[n] = (struct vivo_render_file){{item->keys, item->len}, ids[n]};
         n++;
     }
-    pthread_mutex_unlock(&m->mutex);
+    pthread_mutex_unlock(&m->made.mutex);
     return n;
 }
 
@@ -262,33 +219,17 @@ static int make_index(struct making *k, struct vivo_view **out)
     return rc;
 }
 
-/* The one that was made first is everybody's. Takes `made` over. */
-static struct vivo_view *share(struct media *m, struct vivo_view *made)
-{
-    struct vivo_view *out;
-
-    pthread_mutex_lock(&m->mutex);
-    if (m->index) {
-        vivo_view_unref(made);
-    } else if (made) {
-        m->index = made;
-        atomic_store(&m->index_size, vivo_view_size(made));
-    }
-    out = m->index ? vivo_view_ref(m->index) : NULL;
-    pthread_mutex_unlock(&m->mutex);
-    return out;
-}
-
 static int open_index(struct vivo_tree *t, const struct node *n, struct vivo_view **out,
                       struct vivo_node_stat *st, struct vivo_op *op)
 {
-    struct making k = {.tree = t, .node = n, .media = n->media, .op = op};
-    struct media *m = n->media;
+    struct making k = {
+        .tree = t, .node = n, .media = (struct media *)n->made, .op = op};
+    struct media *m = k.media; /* first member of it is n->made */
     struct vivo_view *made = NULL;
     bool resized = false;
     int rc = 0;
 
-    *out = share(m, NULL);
+    *out = made_share(&m->made, NULL);
     for (size_t i = 0; !*out && i < m->n && !rc; i++)
         if (!is_settled(m, &m->items[i]))
             rc = learn_item(&k, &m->items[i]);
@@ -299,19 +240,10 @@ static int open_index(struct vivo_tree *t, const struct node *n, struct vivo_vie
     if (rc)
         return rc;
     if (made)
-        *out = share(m, made);
+        *out = made_share(&m->made, made);
     node_stat(t, n, st);
     st->resized = resized;
     return 0;
-}
-
-void media_stat(const struct node *n, struct vivo_node_stat *out)
-{
-    uint64_t size = atomic_load(&n->media->index_size);
-
-    out->size = size ? size : 1024 + (uint64_t)n->media->n * RECORD_USUAL;
-    out->size_exact = size != 0;
-    out->attr_timeout = size ? LONG_TIMEOUT : 0;
 }
 
 static int stat_index(struct vivo_tree *t, const struct node *n,

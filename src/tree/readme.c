@@ -40,6 +40,7 @@ static const char body[] =
     "  studies and series: .tags.json (DICOM JSON) and .tags.txt, what is known of "
     "the\n"
     "  attributes without reading a file.\n"
+    "  .preview.png shows the middle of a series, or a sheet of several.\n"
     "  In patients and studies: .media/, the same files under the names of a CD, with\n"
     "  a DICOMDIR.\n"
     "\n"

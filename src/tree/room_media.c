@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define RECORD_USUAL 400u /* bytes that an object adds, as a first estimate */
+
 static const char *const heads[MEDIA_LEVELS] = {"PA", "ST", "SE", "IM"};
 
 void media_name(const struct media_item *item, unsigned level, char out[16])
@@ -19,22 +21,19 @@ void media_name(const struct media_item *item, unsigned level, char out[16])
     snprintf(out, 16, "%s%06u", heads[level], (unsigned)item->at[level]);
 }
 
-struct media *media_ref(struct media *m)
+static struct media *media_of(const struct node *n)
 {
-    atomic_fetch_add(&m->refs, 1);
-    return m;
+    return (struct media *)n->made; /* first member */
 }
 
-void media_unref(struct media *m)
+static void drop_media(struct made *made)
 {
-    if (!m || atomic_fetch_sub(&m->refs, 1) != 1)
-        return;
+    struct media *m = (struct media *)made; /* first member */
+
     for (size_t i = 0; i < m->n; i++)
         free(m->items[i].keys);
     free(m->items);
     vivo_sha256_end(m->sha, NULL);
-    vivo_view_unref(m->index);
-    pthread_mutex_destroy(&m->mutex);
     free(m);
 }
 
@@ -118,8 +117,7 @@ static int media_new(struct vivo_tree *t, const struct node *dir, struct media *
     int rc = -ENOMEM;
 
     if (m) {
-        pthread_mutex_init(&m->mutex, NULL);
-        atomic_init(&m->refs, 1);
+        made_init(&m->made, drop_media);
         m->sha = vivo_sha256_begin();
     }
     if (!m || !p || !m->sha) {
@@ -132,81 +130,29 @@ static int media_new(struct vivo_tree *t, const struct node *dir, struct media *
     }
     free(p);
     if (rc) {
-        media_unref(m);
+        if (m)
+            made_unref(&m->made);
         return rc;
     }
     vivo_sha256_end(m->sha, digest);
     m->sha = NULL;
-    vivo_hex(digest, sizeof digest, m->digest);
+    vivo_hex(digest, sizeof digest, m->made.digest);
+    m->made.estimate = 1024 + (uint64_t)m->n * RECORD_USUAL;
     *out = m;
     return 0;
-}
-
-/* ---- what was planned last ---------------------------------------------------------
- *
- * The kernel forgets `.media` with every change of the catalog; who comes back finds
- * the same plan, with the DICOMDIR that was made for it. */
-
-#define RECENT 16
-
-struct media_recent {
-    pthread_mutex_t mutex;
-    struct media *kept[RECENT]; /* guarded by mutex */
-    size_t next;                /* guarded by mutex */
-};
-
-int media_recent_new(struct media_recent **out, struct vivo_err *err)
-{
-    *out = calloc(1, sizeof **out);
-    if (!*out)
-        return vivo_fail(err, ENOMEM, "no memory for .media");
-    pthread_mutex_init(&(*out)->mutex, NULL);
-    return 0;
-}
-
-void media_recent_free(struct media_recent *r)
-{
-    if (!r)
-        return;
-    for (size_t i = 0; i < RECENT; i++)
-        media_unref(r->kept[i]);
-    pthread_mutex_destroy(&r->mutex);
-    free(r);
-}
-
-/* Takes `m` over; gives it back, or the one that says the same. */
-static struct media *recall(struct media_recent *r, struct media *m)
-{
-    struct media *old = NULL, *same = NULL;
-
-    pthread_mutex_lock(&r->mutex);
-    for (size_t i = 0; i < RECENT && !same; i++)
-        if (r->kept[i] && !strcmp(r->kept[i]->digest, m->digest))
-            same = media_ref(r->kept[i]);
-    if (!same) {
-        old = r->kept[r->next];
-        r->kept[r->next] = media_ref(m);
-        r->next = (r->next + 1) % RECENT;
-    }
-    pthread_mutex_unlock(&r->mutex);
-    media_unref(old);
-    if (same)
-        media_unref(m);
-    return same ? same : m;
 }
 
 /* ---- looking up --------------------------------------------------------------------
  */
 
-/* Takes `m` over. */
-static void found_media(struct found *f, const struct node *dir,
-                        const struct room *room, struct media *m)
+/* A directory below `.media`, or its DICOMDIR. */
+static void found_part(struct found *f, const struct node *dir, const struct room *room)
 {
     f->spec = (struct node){.room = room,
-                            .flags = dir->flags | NODE_BRIEF,
+                            .flags = dir->flags,
                             .archive = dir->archive,
                             .mtime = dir->mtime,
-                            .media = m};
+                            .made = made_ref(dir->made)};
 }
 
 bool media_answers(const struct node *dir)
@@ -218,24 +164,19 @@ bool media_answers(const struct node *dir)
 int media_lookup(struct vivo_tree *t, const struct node *dir, struct found *f,
                  struct vivo_op *op)
 {
-    uint64_t before = vivo_catalog_generation(node_catalog(t, dir)) + 1;
+    uint64_t before = exports_generation(t, dir);
     struct media *m = NULL;
+    struct made *made;
     int rc;
 
-    if (table_reuse(t->table, dir, MEDIA_DIR, before, &f->st)) {
-        f->spec = (struct node){.room = &room_media, .ino = f->st.ino};
-        f->st.entry_timeout = SHORT_TIMEOUT;
+    if (made_reuse(t, dir, MEDIA_DIR, &room_media, before, f))
         return 0;
-    }
     rc = media_new(t, dir, &m, op);
     if (rc)
         return rc;
-    found_media(f, dir, &room_media, recall(t->media, m));
-    m = f->spec.media;
-    f->spec.generation =
-        vivo_catalog_generation(node_catalog(t, dir)) + 1 == before ? before : 0;
-    f->spec.text = strdup(m->digest); /* what makes it another directory */
-    return f->spec.text ? 0 : vivo_fail(&op->err, ENOMEM, "no memory for .media");
+    made = made_recall(t, &m->made);
+    return made_found(f, dir, &room_media, made,
+                      exports_generation(t, dir) == before ? before : 0, &op->err);
 }
 
 /* One past the last item that is in the same directory as items[from], whose depth is
@@ -310,13 +251,13 @@ static int lookup_top(const struct node *dir, const char *name, struct found *f,
                       struct vivo_op *op)
 {
     if (!strcmp(name, "DICOM")) {
-        found_media(f, dir, &room_media, media_ref(dir->media));
+        found_part(f, dir, &room_media);
         f->spec.depth = 1;
         return 0;
     }
     if (strcmp(name, "DICOMDIR") != 0)
         return not_there(f, LONG_TIMEOUT, op);
-    found_media(f, dir, &room_index, media_ref(dir->media));
+    found_part(f, dir, &room_index);
     return 0;
 }
 
@@ -324,7 +265,7 @@ static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
                   struct found *f, struct vivo_op *op)
 {
     struct take k = {.tree = t, .dir = dir, .name = name, .found = f, .op = op};
-    const struct media *m = dir->media;
+    const struct media *m = media_of(dir);
     uint32_t number;
     size_t i;
 
@@ -337,7 +278,7 @@ static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
     if (dir->depth == MEDIA_LEVELS)
         return vivo_catalog_get(node_catalog(t, dir), VIVO_LEVEL_INSTANCE,
                                 m->items[i].row, take_object, &k, &op->err);
-    found_media(f, dir, &room_media, media_ref(dir->media));
+    found_part(f, dir, &room_media);
     f->spec.depth = dir->depth + 1;
     f->spec.at = i;
     return 0;
@@ -348,18 +289,9 @@ static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
 
 static int list_top(struct lister *l)
 {
-    struct node index = {.room = &room_index,
-                         .number = ino_hash(l->dir->number, "DICOMDIR"),
-                         .flags = l->dir->flags,
-                         .media = l->dir->media,
-                         .mtime = l->dir->mtime};
-    struct vivo_node_stat st;
     int rc = list_fixed(l, "DICOM", &room_media);
 
-    if (rc)
-        return rc;
-    node_stat(l->tree, &index, &st);
-    return l->emit(l->ctx, "DICOMDIR", &st);
+    return rc ? rc : made_list(l, "DICOMDIR", &room_index, l->dir->made);
 }
 
 struct emit {
@@ -399,7 +331,7 @@ static int list_item(struct lister *l, const struct media_item *item,
 static int list(struct lister *l, struct vivo_op *op)
 {
     const struct node *dir = l->dir;
-    const struct media *m = dir->media;
+    const struct media *m = media_of(dir);
     size_t end;
     int rc = 0;
 

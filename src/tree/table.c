@@ -45,12 +45,12 @@ void node_wipe(struct node *n)
         vivo_query_unref(n->query);
     free(n->text);
     vivo_view_unref(n->view);
-    media_unref(n->media);
+    made_unref(n->made);
     free(n->name);
     n->query = NULL;
     n->text = NULL;
     n->view = NULL;
-    n->media = NULL;
+    n->made = NULL;
     n->name = NULL;
 }
 
@@ -223,7 +223,7 @@ static bool same(const struct node *a, const struct node *b)
 
     return a->room == b->room && a->archive == b->archive && a->level == b->level &&
            a->row == b->row && text &&
-           ((!a->generation && !b->generation) || (a->media && b->media));
+           ((!a->generation && !b->generation) || (a->made && b->made));
 }
 
 void node_stat(const struct vivo_tree *t, const struct node *n,
@@ -244,8 +244,8 @@ void node_stat(const struct vivo_tree *t, const struct node *n,
     };
     if (n->room->kind == VIVO_NODE_LINK)
         out->size = strlen(n->text);
-    if (n->room == &room_index)
-        media_stat(n, out);
+    if (n->made && n->room->kind == VIVO_NODE_FILE)
+        made_stat(n->made, out);
 }
 
 static struct node *make(const struct node *dir, const char *name, struct found *f)

@@ -53,7 +53,7 @@ int vivo_tree_new(const struct vivo_tree_config *cfg, struct vivo_tree **out,
     if (!rc)
         rc = audit_new(cfg->audit, &t->audit, err);
     if (!rc)
-        rc = media_recent_new(&t->media, err);
+        rc = made_recent_new(&t->made, err);
     if (rc) {
         vivo_tree_free(t);
         return rc;
@@ -80,7 +80,7 @@ void vivo_tree_free(struct vivo_tree *t)
     select_cache_free(t->select);
     saved_free(t->saved);
     audit_free(t->audit);
-    media_recent_free(t->media);
+    made_recent_free(t->made);
     free_const(t->cfg.config_text);
     free_const(t->cfg.conformance);
     free_const(t->cfg.profile);

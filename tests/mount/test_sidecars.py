@@ -85,7 +85,8 @@ def test_sidecars_are_there_by_name_and_listed_on_demand(folder):
         hidden = {n for n in os.listdir(m / series) if n.startswith(".")}
         assert {".tags.json", ".tags.txt", ".series.csv"} <= hidden
         for n in hidden:
-            assert os.stat(m / f"{series}/{n}").st_size == len(read(m / f"{series}/{n}"))
+            text = read(m / f"{series}/{n}")
+            assert os.stat(m / f"{series}/{n}").st_size == len(text)
 
 
 def test_tags_show_no_canary(tmp_path):
