@@ -8,6 +8,7 @@
 #include "vivofs/base.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Which bytes a descriptor held. A source rewritten in place has another one. */
@@ -68,6 +69,12 @@ bool vivo_view_is_plain(const struct vivo_view *v, int *fd);
  * and after the end; -EIO when the source was changed or cut. */
 ssize_t vivo_view_pread(const struct vivo_view *v, void *buf, size_t len, uint64_t off,
                         struct vivo_err *err);
+/* The same for who has the first nlead bytes of the descriptor in memory already, read
+ * since the view's identity was taken: they are not read again. The identity is
+ * compared all the same. */
+ssize_t vivo_view_pread_led(const struct vivo_view *v, const uint8_t *lead,
+                            size_t nlead, void *buf, size_t len, uint64_t off,
+                            struct vivo_err *err);
 /* -EIO when the source is no longer the one the view was made from. */
 int vivo_view_check(const struct vivo_view *v, struct vivo_err *err);
 

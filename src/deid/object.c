@@ -23,7 +23,8 @@ struct lead_reader {
     struct vivo_reader base;
     int fd; /* the source; -1 = the view is read */
     const struct vivo_view *view;
-    size_t len; /* bytes in `lead`; 0 = not read yet */
+    const struct lead_reader *source; /* of the view: what is read already, or NULL */
+    size_t len;                       /* bytes in `lead`; 0 = not read yet */
     uint8_t lead[LEAD_MAX];
 };
 
@@ -32,7 +33,9 @@ static int read_past_lead(const struct lead_reader *r, void *buf, size_t len,
 {
     if (r->fd >= 0)
         return vivo_pread_full(r->fd, buf, len, off, err);
-    ssize_t n = vivo_view_pread(r->view, buf, len, off, err);
+    const struct lead_reader *s = r->source;
+    ssize_t n = vivo_view_pread_led(r->view, s ? s->lead : NULL, s ? s->len : 0, buf,
+                                    len, off, err);
     if (n < 0)
         return (int)n;
     return (size_t)n == len ? 0 : vivo_fail(err, EIO, "read past the end");
@@ -70,6 +73,7 @@ static void init_reader(struct lead_reader *r, int fd, const struct vivo_view *v
     r->base.size = size;
     r->fd = fd;
     r->view = v;
+    r->source = NULL;
     r->len = 0;
 }
 
@@ -309,11 +313,16 @@ static int pass_through(struct job *job, struct vivo_err *err)
     return rc;
 }
 
-/* The attributes of what a reader will see, by reading it. */
-static int attrs_of_view(struct job *job, struct vivo_buf *out, struct vivo_err *err)
+/* The attributes of what a reader will see, by reading it. The ranges of most views are
+ * of the source, whose beginning was read after its identity was taken. */
+static int attrs_of_view(const struct job *job, struct vivo_buf *out,
+                         struct vivo_err *err)
 {
-    init_reader(&job->reader, -1, job->view, vivo_view_size(job->view));
-    return vivo_dcm_attrs(&job->reader.base, NULL, 0, out, err);
+    struct lead_reader r; /* its bytes are not cleared: they are read first */
+    init_reader(&r, -1, job->view, vivo_view_size(job->view));
+    if (job->id && !job->copied && !job->deferred)
+        r.source = &job->reader;
+    return vivo_dcm_attrs(&r.base, NULL, 0, out, err);
 }
 
 static int run(const struct vivo_deid *d, struct job *job, struct vivo_buf *attrs,

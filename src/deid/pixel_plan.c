@@ -24,6 +24,8 @@ static uint32_t us(const struct vivo_header *h, uint32_t tag, uint32_t otherwise
     uint32_t v = otherwise;
     for (uint32_t i = 0; i < h->n; i = h->nodes[i].end) {
         const struct vivo_node *node = &h->nodes[i];
+        if (h->ordered && node->tag > tag)
+            break;
         if (node->tag != tag || node->kind != VIVO_NODE_ELEMENT || node->length < 2)
             continue;
         const uint8_t *p = h->values.data + node->at;
@@ -168,11 +170,21 @@ static int set_rects(struct vivo_pixel_plan *p, const struct vivo_pixel_rule *ru
  * -------------------------------------------------------------
  */
 
+static bool has_overlays(const struct vivo_header *h)
+{
+    for (uint32_t i = 0; i < h->n; i = h->nodes[i].end)
+        if (h->nodes[i].tag >> 24 == 0x60)
+            return true;
+    return false;
+}
+
 /* Bits of a cell that an overlay plane of the header lies in: a plane without data of
  * its own whose place is not 0 (PS3.3-2004 C.9.2, retired). */
 static uint32_t overlay_bits(const struct vivo_header *h)
 {
     uint32_t bits = 0;
+    if (!has_overlays(h))
+        return 0;
     for (uint32_t g = 0x6000; g <= 0x601E; g += 2) {
         uint32_t at = us(h, g << 16 | 0x0102, 0);
         if (at && at < 16 && !vivo_overlay_stays(h, g))

@@ -83,14 +83,69 @@ size_t vivo_pseudo_decimal(const uint8_t *bytes, char *out)
     return n;
 }
 
-/* PS3.5 Annex B.2: the decimal of a UUID below 2.25; RFC 9562 version 8, whose 122
- * free bits come from the MAC. */
+/* The UIDs of study, series and frame of reference come again in file after file, and
+ * an instance's comes twice. A thread remembers some of the last ones: the same key
+ * makes the same of them, so that nothing depends on what was remembered. */
+#define REMEMBERED 16 /* a power of two */
+
+struct remembered {
+    char key[17]; /* the id of the key; "" = empty */
+    uint8_t len;
+    char uid[VIVO_UID_MAX], made[VIVO_UID_MAX + 1];
+};
+
+static _Thread_local struct remembered remembered[REMEMBERED];
+
+static struct remembered *place_of(const uint8_t *v, size_t len)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ v[i]) * 16777619u;
+    return &remembered[(hash >> 16) % REMEMBERED];
+}
+
+static bool is_remembered(const struct remembered *m, const struct vivo_key *k,
+                          const uint8_t *v, size_t len)
+{
+    return m->len == len && !memcmp(m->uid, v, len) && !strcmp(m->key, vivo_key_id(k));
+}
+
+static void remember(struct remembered *m, const struct vivo_key *k, const uint8_t *v,
+                     size_t len, const char *made)
+{
+    memcpy(m->key, vivo_key_id(k), sizeof m->key);
+    m->len = (uint8_t)len;
+    memcpy(m->uid, v, len);
+    memcpy(m->made, made, strlen(made) + 1);
+}
+
+static void make_uid(const struct vivo_key *k, const uint8_t *v, size_t len,
+                     char out[VIVO_UID_MAX + 1]);
+
 void vivo_pseudo_uid(const struct vivo_key *k, const void *uid, size_t len,
                      char out[VIVO_UID_MAX + 1])
 {
     const uint8_t *v = uid;
-    uint8_t mac[VIVO_DIGEST_LEN];
     trim(&v, &len);
+    if (!len || len > VIVO_UID_MAX) {
+        make_uid(k, v, len, out);
+        return;
+    }
+    struct remembered *m = place_of(v, len);
+    if (is_remembered(m, k, v, len)) {
+        memcpy(out, m->made, sizeof m->made);
+        return;
+    }
+    make_uid(k, v, len, out);
+    remember(m, k, v, len, out);
+}
+
+/* PS3.5 Annex B.2: the decimal of a UUID below 2.25; RFC 9562 version 8, whose 122
+ * free bits come from the MAC. */
+static void make_uid(const struct vivo_key *k, const uint8_t *v, size_t len,
+                     char out[VIVO_UID_MAX + 1])
+{
+    uint8_t mac[VIVO_DIGEST_LEN];
     vivo_key_mac(k, VIVO_DOMAIN_UID, v, len, mac);
     mac[6] = (uint8_t)((mac[6] & 0x0F) | 0x80);
     mac[8] = (uint8_t)((mac[8] & 0x3F) | 0x80);

@@ -409,6 +409,13 @@ static size_t segment_at(const struct vivo_view *v, uint64_t off)
 ssize_t vivo_view_pread(const struct vivo_view *v, void *buf, size_t len, uint64_t off,
                         struct vivo_err *err)
 {
+    return vivo_view_pread_led(v, NULL, 0, buf, len, off, err);
+}
+
+ssize_t vivo_view_pread_led(const struct vivo_view *v, const uint8_t *lead,
+                            size_t nlead, void *buf, size_t len, uint64_t off,
+                            struct vivo_err *err)
+{
     struct vivo_err why = {0};
     if (off >= v->size)
         return 0;
@@ -430,6 +437,8 @@ ssize_t vivo_view_pread(const struct vivo_view *v, void *buf, size_t len, uint64
             repeat(to, v->memory + s->off, s->period, skip, n);
         } else if (s->memory) {
             memcpy(to, v->memory + s->off + skip, n);
+        } else if (s->off + skip + n <= nlead) {
+            memcpy(to, lead + s->off + skip, n);
         } else {
             int rc = read_range(v->fd, to, n, s->off + skip, err);
             if (rc < 0)
