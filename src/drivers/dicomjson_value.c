@@ -294,3 +294,19 @@ int vivo_dicomjson_value(uint32_t tag, const char *vr, const json_t *attribute,
         return add_numbers(vr, values, out);
     return add_texts(vr, values, out);
 }
+
+int vivo_dicomjson_put_text(struct vivo_buf *out, uint32_t tag, const char *text)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf value = {0};
+    if (!text[0])
+        return 0;
+    json_t *attribute = json_pack("{s:[s]}", "Value", text);
+    if (!attribute)
+        return 0; /* not UTF-8 */
+    vivo_buf_init(&value, 4 * VIVO_ATTRS_VALUE_MAX);
+    int rc = vivo_dicomjson_value(tag, vivo_dcm_vr_of(tag), attribute, &value);
+    json_decref(attribute);
+    if (rc || !value.len)
+        return rc;
+    return vivo_attrs_put(out, tag, vivo_dcm_vr_of(tag), value.data, value.len);
+}

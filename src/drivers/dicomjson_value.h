@@ -16,4 +16,7 @@ void vivo_dicomjson_vr(const json_t *said, uint32_t tag, char vr[3]);
 int vivo_dicomjson_value(uint32_t tag, const char *vr, const json_t *attribute,
                          struct vivo_buf *out);
 
+/* Appends an element of text, cleaned for attrs form; nothing for "". */
+int vivo_dicomjson_put_text(struct vivo_buf *out, uint32_t tag, const char *text);
+
 #endif

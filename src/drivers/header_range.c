@@ -90,8 +90,7 @@ static bool has_pixels(struct vivo_attrs a)
     return false;
 }
 
-/* A DICOMDIR speaks of files by names that nobody is shown: no instance. */
-static bool is_directory(struct vivo_attrs a)
+bool vivo_header_is_directory(struct vivo_attrs a)
 {
     char uid[VIVO_UID_MAX + 1];
     struct vivo_attr record;
@@ -148,7 +147,7 @@ static int try_header(struct beginning *b, bool whole, struct vivo_err *err)
         return decide(b, OTHER, "");
     }
     if (rc == 0 && (whole || has_pixels(a))) {
-        if (a.len == 0 || is_directory(a))
+        if (a.len == 0 || vivo_header_is_directory(a))
             return decide(b, OTHER, "no instance");
         return decide(b, OBJECT, "");
     }

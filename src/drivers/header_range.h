@@ -23,6 +23,8 @@ struct vivo_ranged_header {
  * object changed between two ranges. Free *out in every case. */
 int vivo_header_range(struct vivo_archive *a, const struct vivo_net_request *rq,
                       struct vivo_ranged_header *out, struct vivo_op *op);
+/* A DICOMDIR speaks of files by names that nobody is shown: no instance. */
+bool vivo_header_is_directory(struct vivo_attrs a);
 void vivo_ranged_header_free(struct vivo_ranged_header *h);
 
 #endif

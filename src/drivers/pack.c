@@ -266,26 +266,6 @@ static int list(struct vivo_archive *self, enum vivo_level level VIVO_UNUSED,
 
 /* ---- fetch --------------------------------------------------------------------- */
 
-static int send_bytes(const struct pack_place *at, struct vivo_sink *to,
-                      struct vivo_op *op)
-{
-    VIVO_AUTO(vivo_free_p) uint8_t *block = malloc(COPY_BYTES);
-    int rc = 0;
-
-    if (!block)
-        return vivo_fail(&op->err, ENOMEM, "no memory to read a member");
-    for (uint64_t off = 0; rc == 0 && off < at->len;) {
-        size_t n = (size_t)VIVO_MIN(at->len - off, (uint64_t)COPY_BYTES);
-        rc = vivo_op_check(op);
-        if (rc == 0)
-            rc = vivo_pread_full(at->fd, block, n, at->off + off, &op->err);
-        if (rc == 0)
-            rc = to->write(to, block, n, &op->err);
-        off += n;
-    }
-    return rc;
-}
-
 static int copy_to(int fd, const struct pack_place *at, struct vivo_op *op)
 {
     off_t from = (off_t)at->off;
@@ -350,7 +330,7 @@ static int fetch_from(struct pack *p, struct pack_members *m, const char *locato
                          "the archive file has changed and is being listed");
     if (to->descriptor)
         return give_copy(p, m, &at, to, op);
-    rc = send_bytes(&at, &to->sink, op);
+    rc = pack_place_send(&at, &to->sink, op);
     return rc != 0 ? rc : check_unchanged(p, m, &op->err);
 }
 

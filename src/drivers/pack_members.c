@@ -20,6 +20,7 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
+#define COPY_BYTES (1u << 20)
 #define SMALL_BYTES (UINT64_C(64) << 20)
 #define SPARE_BYTES (UINT64_C(64) << 20) /* left free where the spool is */
 #define WAIT_MS 200
@@ -63,19 +64,24 @@ static int open_file(const char *path, const char *shown, struct pack_members *m
     return vivo_identity_of(m->fd, &m->id, err);
 }
 
-int pack_members_open(const char *path, const char *shown, struct pack_members **out,
-                      struct vivo_err *err)
+static struct pack_members *new_members(void)
 {
     struct pack_members *m = calloc(1, sizeof *m);
 
     if (!m)
-        return vivo_fail(err, ENOMEM, "no memory for an archive");
+        return NULL;
     atomic_init(&m->refs, 1);
     m->fd = -1;
     m->spool = -1;
     pthread_mutex_init(&m->mutex, NULL);
     pthread_cond_init(&m->moved, NULL);
-    int rc = open_file(path, shown, m, err);
+    return m;
+}
+
+/* Gives *out, or frees m. rc: whether its descriptor is there. */
+static int finish_open(struct pack_members *m, int rc, const char *shown,
+                       struct pack_members **out, struct vivo_err *err)
+{
     if (rc == 0) {
         struct vivo_err why = {0};
         rc = pack_reader_new(m->fd, m->id.size, &m->reader, &why);
@@ -90,6 +96,29 @@ int pack_members_open(const char *path, const char *shown, struct pack_members *
     }
     *out = m;
     return 0;
+}
+
+int pack_members_open(const char *path, const char *shown, struct pack_members **out,
+                      struct vivo_err *err)
+{
+    struct pack_members *m = new_members();
+
+    if (!m)
+        return vivo_fail(err, ENOMEM, "no memory for an archive");
+    return finish_open(m, open_file(path, shown, m, err), shown, out, err);
+}
+
+int pack_members_open_fd(int fd, const char *shown, struct pack_members **out,
+                         struct vivo_err *err)
+{
+    struct pack_members *m = new_members();
+
+    if (!m) {
+        close(fd);
+        return vivo_fail(err, ENOMEM, "no memory for an archive");
+    }
+    m->fd = fd;
+    return finish_open(m, vivo_identity_of(fd, &m->id, err), shown, out, err);
 }
 
 struct pack_members *pack_members_ref(struct pack_members *m)
@@ -502,4 +531,24 @@ int pack_members_find(struct pack_members *m, const char *locator,
         stop_decoding(m);
     }
     return rc < 0 ? rc : 0;
+}
+
+int pack_place_send(const struct pack_place *at, struct vivo_sink *to,
+                    struct vivo_op *op)
+{
+    VIVO_AUTO(vivo_free_p) uint8_t *block = malloc(COPY_BYTES);
+    int rc = 0;
+
+    if (!block)
+        return vivo_fail(&op->err, ENOMEM, "no memory to read a member");
+    for (uint64_t off = 0; rc == 0 && off < at->len;) {
+        size_t n = (size_t)VIVO_MIN(at->len - off, (uint64_t)COPY_BYTES);
+        rc = vivo_op_check(op);
+        if (rc == 0)
+            rc = vivo_pread_full(at->fd, block, n, at->off + off, &op->err);
+        if (rc == 0)
+            rc = to->write(to, block, n, &op->err);
+        off += n;
+    }
+    return rc;
 }

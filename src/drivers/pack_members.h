@@ -4,6 +4,7 @@
 #ifndef VIVOFS_DRIVERS_PACK_MEMBERS_H
 #define VIVOFS_DRIVERS_PACK_MEMBERS_H
 
+#include "vivofs/net.h"
 #include "vivofs/op.h"
 #include "vivofs/view.h"
 
@@ -17,6 +18,9 @@ struct pack_members; /* reference-counted */
  * call the file `shown`. */
 int pack_members_open(const char *path, const char *shown, struct pack_members **out,
                       struct vivo_err *err);
+/* Of an open file, which is its own from now on, also on failure. */
+int pack_members_open_fd(int fd, const char *shown, struct pack_members **out,
+                         struct vivo_err *err);
 struct pack_members *pack_members_ref(struct pack_members *m);
 void pack_members_unref(struct pack_members *m); /* NULL is fine */
 
@@ -52,6 +56,10 @@ struct pack_place {
 };
 int pack_members_find(struct pack_members *m, const char *locator,
                       struct pack_place *out, struct vivo_op *op);
+
+/* Gives the bytes of a place. */
+int pack_place_send(const struct pack_place *at, struct vivo_sink *to,
+                    struct vivo_op *op);
 
 /* A descriptor of a nameless file for `len` bytes: in memory when they are few, else
  * where temporary files live. */

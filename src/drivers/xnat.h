@@ -92,8 +92,6 @@ int vivo_xnat_rows(const struct vivo_buf *body, xnat_row_fn *fn, void *ctx,
 void vivo_xnat_text(const json_t *row, const char *columns, char *out, size_t cap);
 /* "YYYY-MM-DD…" → YYYYMMDD or "". */
 void vivo_xnat_date(const char *text, char out[9]);
-/* Appends an element of text, cleaned for attrs form; nothing for "". */
-int vivo_xnat_put_text(struct vivo_buf *out, uint32_t tag, const char *text);
 
 /* ---- the callbacks --------------------------------------------------------------- */
 

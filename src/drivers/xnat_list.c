@@ -5,6 +5,7 @@
  * UID in the columns of one table. Servers that cannot do that are asked subject by
  * subject. A UID that two siblings claim, or that is missing, cannot tell them apart:
  * they are known by the archive's own ids then (vivo_record.key). */
+#include "dicomjson_value.h"
 #include "xnat.h"
 
 #include "vivofs/hash.h"
@@ -235,11 +236,12 @@ static int emit_session(struct listing *l, const struct row *r)
     vivo_xnat_place_write(&p, VIVO_LEVEL_STUDY, locator);
     vivo_xnat_date(r->date, date);
     vivo_buf_clear(&l->attrs);
-    int rc = vivo_xnat_put_text(&l->attrs, VIVO_TAG_SpecificCharacterSet, "ISO_IR 192");
+    int rc =
+        vivo_dicomjson_put_text(&l->attrs, VIVO_TAG_SpecificCharacterSet, "ISO_IR 192");
     if (rc == 0)
-        rc = vivo_xnat_put_text(&l->attrs, VIVO_TAG_StudyDate, date);
+        rc = vivo_dicomjson_put_text(&l->attrs, VIVO_TAG_StudyDate, date);
     if (rc == 0 && uid_ok(r->uid))
-        rc = vivo_xnat_put_text(&l->attrs, VIVO_TAG_StudyInstanceUID, r->uid);
+        rc = vivo_dicomjson_put_text(&l->attrs, VIVO_TAG_StudyInstanceUID, r->uid);
     if (rc)
         return vivo_fail(&l->op->err, ENOMEM, "xnat: out of memory");
     const struct vivo_record rec = {.level = VIVO_LEVEL_STUDY,
@@ -402,15 +404,15 @@ static int scan_attrs(struct listing *l, const struct row *r)
 {
     struct vivo_buf *b = &l->attrs;
     vivo_buf_clear(b);
-    int rc = vivo_xnat_put_text(b, VIVO_TAG_SpecificCharacterSet, "ISO_IR 192");
+    int rc = vivo_dicomjson_put_text(b, VIVO_TAG_SpecificCharacterSet, "ISO_IR 192");
     if (rc == 0)
-        rc = vivo_xnat_put_text(b, VIVO_TAG_Modality, r->modality);
+        rc = vivo_dicomjson_put_text(b, VIVO_TAG_Modality, r->modality);
     if (rc == 0)
-        rc = vivo_xnat_put_text(b, VIVO_TAG_SeriesDescription, r->text);
+        rc = vivo_dicomjson_put_text(b, VIVO_TAG_SeriesDescription, r->text);
     if (rc == 0 && uid_ok(r->uid))
-        rc = vivo_xnat_put_text(b, VIVO_TAG_SeriesInstanceUID, r->uid);
+        rc = vivo_dicomjson_put_text(b, VIVO_TAG_SeriesInstanceUID, r->uid);
     if (rc == 0 && is_number(r->id))
-        rc = vivo_xnat_put_text(b, VIVO_TAG_SeriesNumber, r->id);
+        rc = vivo_dicomjson_put_text(b, VIVO_TAG_SeriesNumber, r->id);
     return rc ? vivo_fail(&l->op->err, ENOMEM, "xnat: out of memory") : 0;
 }
 
@@ -480,7 +482,7 @@ static int emit_file(void *ctx, const struct xnat_file *f, struct vivo_op *op)
         return 0;
     }
     vivo_buf_clear(&l->attrs);
-    if (vivo_xnat_put_text(&l->attrs, VIVO_TAG_SpecificCharacterSet, "ISO_IR 192"))
+    if (vivo_dicomjson_put_text(&l->attrs, VIVO_TAG_SpecificCharacterSet, "ISO_IR 192"))
         return vivo_fail(&op->err, ENOMEM, "xnat: out of memory");
     const struct vivo_record rec = {.level = VIVO_LEVEL_INSTANCE,
                                     .locator = locator,

@@ -18,6 +18,7 @@
 #define SHAPE "2,2,2,3" /* patients, studies, series, instances of each */
 
 static const char *server_program, *server_prefix; /* set by main() */
+static const char *login; /* of who asks when a test does not say; or NULL */
 static struct child server;
 static struct vivo_net *net;
 static char source[300];
@@ -90,8 +91,11 @@ static uint64_t count_retrieved(void *ctx)
 
 static struct vivo_archive *open_with(const char *bearer)
 {
-    const struct vivo_archive_config cfg = {
-        .source = source, .net = net, .bearer = bearer, .timeout_ms = 5000, .jobs = 4};
+    const struct vivo_archive_config cfg = {.source = source,
+                                            .net = net,
+                                            .bearer = bearer ? bearer : login,
+                                            .timeout_ms = 5000,
+                                            .jobs = 4};
     struct vivo_archive *a = NULL;
     struct vivo_err err = {0};
     assert_int_equal(vivo_archive_open(&cfg, &a, &err), 0);

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mounts over packages of the NIMH Data Archive: subjects and visits of image03, zips as
+series, presigned URLs, credentials, de-identification and hostile answers."""
+import errno
+import fnmatch
+import json
+import os
+
+import pydicom
+import pytest
+
+from shelfserver import ShelfServer, originals, read
+from vivomount import Mount
+
+
+@pytest.fixture(scope="module")
+def shared_server(folder):
+    s = ShelfServer("nda", folder)
+    yield s
+    s.close()
+
+
+@pytest.fixture
+def server(shared_server):
+    shared_server.get("/__reset")
+    yield shared_server
+    shared_server.get("/__reset")
+
+
+@pytest.fixture(scope="module")
+def login(tmp_path_factory):
+    path = tmp_path_factory.mktemp("login") / "netrc"
+    path.write_text("machine 127.0.0.1 login user password secret\n")
+    path.chmod(0o600)
+    return f"netrc={path}"
+
+
+def test_subjects_visits_and_zips(server, folder, login, tmp_path):
+    with Mount({"n": server.source}, login, home=str(tmp_path)) as m:
+        assert os.listdir(m / "n") == ["package-1234567"]
+        assert sorted(os.listdir(m / "n/package-1234567")) == ["NDAR_INV00000000",
+                                                               "NDAR_INV00000001"]
+        studies = os.listdir(m / "n/package-1234567/NDAR_INV00000000")
+        assert {s.rsplit("_", 1)[0] for s in studies} == {"20110115_V1", "20110215_V2"}
+        # image03 and nothing else was asked for whole.
+        assert server.content() == 1
+        names = m.files("n")
+        assert len(names) == 24 and all(n.count("/") == 4 for n in names)
+        assert server.content() == 1 + 4
+        assert sorted(read(m / "n/" + n) for n in names) == originals(folder)
+        assert server.content() == 1 + 4 + 12  # files that are in no zip
+        log = server.log()
+        assert not [e for e in log if e["authorization"] and "bucket" in e["path"]]
+        assert "s3cret" not in m.log() and "X-Amz" not in m.log()
+        assert b"s3cret" not in read(m / ".vivofs/status.json")
+    server.get("/__reset")
+    with Mount({"n": server.source}, "offline", home=str(tmp_path)) as m:
+        assert m.files("n") == names
+    assert server.log() == []
+
+
+def test_three_conditions_are_as_brute_force(server, login):
+    with Mount({"n": server.source}, login) as m:
+        got = m.files("n/q/Modality=CT and PatientID=PAT*1 and SliceThickness<1.1 "
+                      "and not InstanceNumber=2")
+        want = []
+        for name in m.files("n"):
+            ds = pydicom.dcmread(m / "n/" + name)
+            if (ds.Modality == "CT" and fnmatch.fnmatch(ds.PatientID, "PAT*1") and
+                    ds.SliceThickness < 1.1 and ds.InstanceNumber != 2):
+                want.append(name)
+        assert got == want and len(got) == 4
+
+
+def test_no_original_is_seen_by_a_reader_of_a_profile(server, folder, login, tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(os.urandom(32))
+    key.chmod(0o600)
+    known = {"20200101", "20110115", "Series-0", "Study 0 of 0", "NDAR_INV", "Doe"}
+    for name in os.listdir(folder):
+        ds = pydicom.dcmread(os.path.join(folder, name))
+        known |= {ds.PatientID, ds.StudyInstanceUID, ds.SeriesInstanceUID,
+                  ds.SOPInstanceUID, str(ds.AccessionNumber)}
+    with Mount({"n": server.source}, f"{login},key={key}", deid="basic") as m:
+        names = m.files("n")
+        assert len(names) == 24 and len({n.split("/")[1] for n in names}) == 2
+        seen = "\n".join(names).encode() + b"".join(read(m / "n/" + n) for n in names)
+        seen += read(m / ".vivofs/status.json") + m.log().encode()
+        assert not [k for k in known if k.encode() in seen]
+
+
+@pytest.mark.parametrize("words", ["machine 127.0.0.1 login user password wr0ng\n",
+                                   "machine elsewhere login user password secret\n"])
+def test_wrong_credentials_are_told(server, tmp_path, words):
+    path = tmp_path / "netrc"
+    path.write_text(words)
+    path.chmod(0o600)
+    with pytest.raises(RuntimeError, match="needs the login") as e:
+        Mount({"n": server.source}, f"netrc={path}")
+    assert "wr0ng" not in str(e.value)
+
+
+@pytest.mark.parametrize("knobs", [{"wrong": "x"}, {"grow": 7}, {"cut": 100},
+                                   {"fail": 403}])
+def test_rest_of_the_archive_stays_usable(server, login, knobs):
+    with Mount({"n": server.source}, login + ",retries=0", faults=True) as m:
+        (first, second) = sorted(os.listdir(m / "n/package-1234567"))
+        server(match="bucket", **knobs)
+        with pytest.raises(OSError) as e:
+            m.files("n/package-1234567/" + first)
+        assert e.value.errno in (errno.EIO, errno.EBADMSG)
+        assert "n: " in m.log() and "s3cret" not in m.log()
+        server.get("/__reset")
+        assert len(m.files("n/package-1234567/" + second)) == 12
+
+
+@pytest.mark.parametrize("alias", ["../../etc/x.dcm", "/../x.dcm", "\x07\n\x1b[2J.dcm",
+                                   "q/by/x.zip", "x" * 3000 + ".dcm"],
+                         ids=lambda a: repr(a)[:12])
+def test_no_path_leaves_the_tree(server, login, alias):
+    server(field="download_alias", value=json.dumps(alias), images=0)
+    with Mount({"n": server.source}, login, faults=True) as m:
+        for where, dirs, names in os.walk(m / "n"):
+            for name in dirs + names:
+                assert all(32 < ord(c) < 127 and c != "/" for c in name)
+                assert len(name) <= 120 and name not in ("..", ".", "q", "by")
