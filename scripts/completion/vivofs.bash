@@ -32,6 +32,20 @@ _vivofs_deid() {
     vivofs deid --list 2>/dev/null | sed -n 's/^ *\([a-z][a-z-]*\).*/\1/p'
 }
 
+_vivofs_presets() {
+    vivofs archives --format csv 2>/dev/null | sed -n '2,$s/^\([A-Za-z0-9_-]*\),.*/\1/p'
+}
+
+# A file, or the name of a preset, with `name=` before it or not.
+_vivofs_source() {
+    local word=$1 head=
+    [[ $word == *=* ]] && head=${word%%=*}=
+    COMPREPLY=($(compgen -W "$(_vivofs_presets)" -- "${word#"$head"}")
+        $(compgen -f -- "${word#"$head"}"))
+    _vivofs_prefix "$head"
+    _vivofs_cut "$word"
+}
+
 # The value after `name=` of the option that is being typed.
 _vivofs_option_value() {
     local name=${1%%=*} value=${1#*=}
@@ -43,6 +57,7 @@ _vivofs_option_value() {
         ;;
     burned_in) COMPREPLY=($(compgen -W "refuse strict allow" -- "$value")) ;;
     refused) COMPREPLY=($(compgen -W "list hide" -- "$value")) ;;
+    names) COMPREPLY=($(compgen -W "own uid tcia idc xnat" -- "$value")) ;;
     size) COMPREPLY=($(compgen -W "lazy exact" -- "$value")) ;;
     list) COMPREPLY=($(compgen -f -P "${value%%:*}:" -- "${value#*:}")) ;;
     *) COMPREPLY=($(compgen -f -- "$value")) ;;
@@ -116,7 +131,11 @@ _vivofs() {
     fi
     case $before in
     -o) _vivofs_option "$word" && return ;;
-    --format) COMPREPLY=($(compgen -W "paths csv json tree count" -- "$word")) && return ;;
+    --format)
+        local formats="paths csv json tree count"
+        [[ ${words[1]} == archives ]] && formats="table csv json"
+        COMPREPLY=($(compgen -W "$formats" -- "$word")) && return
+        ;;
     --burned-in) COMPREPLY=($(compgen -W "refuse strict allow" -- "$word")) && return ;;
     --profile) COMPREPLY=($(compgen -W "basic strict" -- "$word")) && return ;;
     esac
@@ -128,9 +147,12 @@ _vivofs() {
         if _vivofs_asks "${words[@]}" || [[ $word == [\'\"]* || ${words[*]} == *[\'\"]* ]]; then
             _vivofs_expression "$word"
         else
-            COMPREPLY=($(compgen -f -- "$word"))
+            _vivofs_source "$word"
         fi
         ;;
+    archives:-*) COMPREPLY=($(compgen -W "--format" -- "$word")) ;;
+    archives:* | login:*) COMPREPLY=($(compgen -W "$(_vivofs_presets)" -- "$word")) ;;
+    mount:* | doctor:*) _vivofs_source "$word" ;;
     *) COMPREPLY=($(compgen -f -- "$word")) ;;
     esac
 }

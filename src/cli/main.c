@@ -46,8 +46,8 @@ static const struct command commands[] = {
      "what is kept on disk: how much, whether it is whole; make room; drop it all"},
     {"status", cmd_status, "vivofs status [MOUNTPOINT]",
      "what is mounted, and how it is"},
-    {"archives", cmd_archives, "vivofs archives [NAME]",
-     "the presets, and what each archive asks for"},
+    {"archives", cmd_archives, "vivofs archives [--format table|csv|json] [NAME]",
+     "the presets: a table of the archives; with NAME what it asks for, and a command"},
     {"login", cmd_login, "vivofs login NAME",
      "keep a user and a password for the server of a preset or URL"},
     {"doctor", cmd_doctor, "vivofs doctor [[NAME=]SOURCE...]",
@@ -94,8 +94,14 @@ static void help_sources(FILE *to)
     for (int urls = 0; urls < 2; urls++)
         for (size_t i = 0; i < n; i++)
             if ((drivers[i]->schemes[0] != '\0') == urls)
-                fprintf(to, "  %-28s %s\n", urls ? drivers[i]->schemes : "a path",
+                fprintf(to, "  %-28s %s\n",
+                        urls                               ? drivers[i]->schemes
+                        : drivers[i]->caps & VIVO_CAP_FILE ? "a file"
+                                                           : "a folder",
                         drivers[i]->summary);
+    fputs("What stands behind a scheme is in README.md; NAME=SOURCE names the "
+          "directory.\n",
+          to);
     fputs("\nOptions of -o:\n", to);
     options_help(to);
 }

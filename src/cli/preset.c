@@ -28,6 +28,15 @@ static const struct {
     {"licence", offsetof(struct preset, licence)},
     {"note", offsetof(struct preset, note)},
     {"command", offsetof(struct preset, command)},
+    {"content", offsetof(struct preset, content)},
+    {"software", offsetof(struct preset, software)},
+    {"login", offsetof(struct preset, login)},
+    {"sharing", offsetof(struct preset, sharing)},
+    {"terms", offsetof(struct preset, terms)},
+    {"grouping", offsetof(struct preset, grouping)},
+    {"speaks", offsetof(struct preset, speaks)},
+    {"queries", offsetof(struct preset, queries)},
+    {"does", offsetof(struct preset, does)},
 };
 
 static char **field_of(struct preset *p, size_t i)

@@ -23,6 +23,10 @@ struct preset { /* all owned; NULL where the file does not say */
     char *licence;   /* of what it holds */
     char *note;      /* what else has to be known */
     char *command;   /* how it is mounted, where NAME alone is not enough */
+    /* A few words each, the row of `vivofs archives`. */
+    char *content, *software, *login, *sharing, *terms, *grouping, *speaks;
+    char *queries; /* what the archive itself can be asked; vivofs does the rest */
+    char *does;    /* what vivofs can do with it */
 };
 
 /* 0; -ENOENT without an error text: no preset of that name; or an error. */

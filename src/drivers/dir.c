@@ -463,7 +463,7 @@ static int watch(struct vivo_archive *self, struct vivo_op *op)
 
 const struct vivo_driver vivo_driver_dir = {
     .name = "dir",
-    .summary = "folder of DICOM files on this machine",
+    .summary = "DICOM files of any order; what NBIA, IDA, XCEDE and XNAT gave away",
     .schemes = "",
     .caps = VIVO_CAP_LOCAL | VIVO_CAP_WATCH,
     .lists = 1u << VIVO_LEVEL_NONE,

@@ -404,7 +404,7 @@ static int watch(struct vivo_archive *self, struct vivo_op *op)
 
 const struct vivo_driver vivo_driver_pack = {
     .name = "pack",
-    .summary = "zip or tar file of DICOM files on this machine",
+    .summary = "zip or tar of DICOM files",
     .schemes = "",
     .caps = VIVO_CAP_LOCAL | VIVO_CAP_WATCH | VIVO_CAP_FILE,
     .lists = 1u << VIVO_LEVEL_NONE,

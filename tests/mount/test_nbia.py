@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mounts over NBIA: the tree of collections, what asks for content and what does not,
-and faults; the presets that go with it."""
+and faults."""
 import errno
 import json
 import os
@@ -13,7 +13,7 @@ import urllib.request
 import pydicom
 import pytest
 
-from vivomount import BINARY, Mount, environment
+from vivomount import Mount
 
 SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers",
                       "nbia_server.py")
@@ -243,44 +243,6 @@ def test_no_original_is_seen_by_a_reader_of_a_profile(server, folder, tmp_path):
 # ---- presets
 
 
-def archives(*words, home):
-    return subprocess.run([BINARY, "archives", *words], capture_output=True, text=True,
-                          env=environment(str(home)))
-
-
-def test_archives_tells_what_each_preset_needs(tmp_path):
-    out = archives(home=tmp_path)
-    assert out.returncode == 0 and not out.stderr
-    blocks = {b.split(":")[0]: b for b in out.stdout.split("\n\n")}
-    assert {"tcia", "nlst", "orthanc", "local", "dcm4chee", "google-healthcare",
-            "eortc"} <= set(blocks)
-    for name, block in blocks.items():
-        for key in ("account", "agreement", "protocol", "licence"):
-            assert f"    {key} " in block, name
-        assert "not said" not in block, name
-
-
-def test_archives_with_a_name_gives_the_command(tmp_path):
-    out = archives("tcia", home=tmp_path).stdout
-    assert "vivofs mount tcia ~/tcia" in out and "deid=none" in out
-    assert "BEARER" not in out and "bearer=FILE" in archives(
-        "google-healthcare", home=tmp_path).stdout
-    wrong = archives("tica", home=tmp_path)
-    assert wrong.returncode == 1 and "did you mean 'tcia'" in wrong.stderr
-    assert archives("../etc", home=tmp_path).returncode == 2
-
-
-def test_own_preset_comes_before_the_installed_one(tmp_path):
-    where = tmp_path / "config/vivofs"
-    where.mkdir(parents=True)
-    (where / "tcia.conf").write_text("about = mine\nsource = nbia+http://h/nbia-api\n")
-    (where / "broken.conf").write_text("no equals sign\n")
-    assert "source     nbia+http://h/nbia-api" in archives("tcia", home=tmp_path).stdout
-    out = archives(home=tmp_path)
-    assert out.returncode == 1 and "broken.conf, line 1" in out.stderr
-    assert "tcia: mine" in out.stdout and "eortc: " in out.stdout
-
-
 def test_preset_mounts_as_published(server, tmp_path):
     where = tmp_path / "config/vivofs"
     where.mkdir(parents=True)
@@ -289,14 +251,6 @@ def test_preset_mounts_as_published(server, tmp_path):
     with Mount({"tcia": "mine"}, deid=None, home=str(tmp_path)) as m:
         assert len(m.files("tcia")) == 24
         assert "as published by tcia" in open(m / ".vivofs/conformance.txt").read()
-
-
-@pytest.mark.parametrize("name", ["eortc", "google-healthcare"])
-def test_preset_without_a_source_says_why(tmp_path, name):
-    out = subprocess.run([BINARY, "mount", name, str(tmp_path)], capture_output=True,
-                         text=True, env=environment(str(tmp_path)))
-    assert out.returncode != 0
-    assert f"{name}: nothing to mount: " in out.stderr and len(out.stderr) > 80
 
 
 # ---- queries for what no column has
