@@ -344,7 +344,7 @@ def test_help_lists_every_option_and_command(cli):
         own = cli(command, "--help")
         assert own.returncode == 0 and f"vivofs {command}" in own.stdout
         assert ("  deid=PROFILE" in own.stdout) == ("SOURCE" in own.stdout), command
-    for word in ("mount", "umount", "query", "deid", "status", "version", "a path",
+    for word in ("mount", "umount", "query", "deid", "status", "version", "a folder", "a file",
                  "nbia+https", "idc", "xnat+https", "s3", "dimse", "ftp", "http"):
         assert re.search(rf"^  (\S+ )?{re.escape(word)} ", run.stdout, re.M), word
     assert all(len(n) <= 200 for n in run.stdout.splitlines())
