@@ -352,8 +352,12 @@ static void cut_inside(const struct vivo_known *k, struct vivo_letters *t,
                 continue;
             h = roll(h, t->l[j].c);
             n++;
-            if (k->lengths >> n & 1 && contains(k, end_hash(h, n)))
-                cut_part(t, i, j + 1);
+            if (!(k->lengths >> n & 1) || !contains(k, end_hash(h, n)))
+                continue;
+            bool all = i == w->from && j + 1 == w->to;
+            if (!all && vivo_word_is_plain(t, w))
+                return;
+            cut_part(t, i, j + 1);
         }
     }
 }

@@ -81,6 +81,9 @@ bool vivo_letters_are(const struct vivo_letters *t, uint32_t from, uint32_t to,
 bool vivo_letters_among(const struct vivo_letters *t, uint32_t from, uint32_t to,
                         const char *const *words, size_t n);
 
+/* A word of radiology, in which a shorter name is none? (words.c) */
+bool vivo_word_is_plain(const struct vivo_letters *t, const struct vivo_word *w);
+
 /* ---- what identifies (known.c) ----------------------------------------------------
  */
 

@@ -62,6 +62,32 @@ static void test_known_values_are_cut(void **state)
     check("knee Jan\xE9 JAN\xC9X", "knee");
 }
 
+static void clean_mary(const char *text, const char *want)
+{
+    struct vivo_known *k = vivo_known_empty();
+    struct vivo_buf out;
+    assert_non_null(k);
+    assert_int_equal(vivo_known_add(k, "", "PN", "CHEST^MARY", 10), 0);
+    vivo_buf_init(&out, 4096);
+    assert_int_equal(
+        vivo_clean_text(k, "", "LO", (const uint8_t *)text, strlen(text), &out), 0);
+    assert_int_equal(vivo_buf_add(&out, "", 1), 0);
+    assert_string_equal((char *)out.data, want);
+    vivo_buf_free(&out);
+    vivo_known_free(k);
+}
+
+/* What happens to hold a name is no name; what is one as a whole goes all the same. */
+static void test_words_of_radiology_that_hold_a_name_stay(void **state)
+{
+    (void)state;
+    clean_mary("GTV primary", "GTV primary");
+    clean_mary("GTV PRIMARY of Mary", "GTV PRIMARY of");
+    clean_mary("CT chest", "CT");
+    clean_mary("scan rosemary", "scan");
+    clean_mary("xprimary lesion", "lesion");
+}
+
 static void test_dates_and_times_are_cut(void **state)
 {
     static const char *const dates[] = {
@@ -254,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_descriptions_stay),
         cmocka_unit_test(test_known_values_are_cut),
+        cmocka_unit_test(test_words_of_radiology_that_hold_a_name_stay),
         cmocka_unit_test(test_dates_and_times_are_cut),
         cmocka_unit_test(test_numbers_and_addresses_are_cut),
         cmocka_unit_test(test_titled_names_are_cut),
