@@ -39,6 +39,7 @@ struct dicomweb {
     atomic_int orthanc;    /* enum dicomweb_orthanc */
     atomic_uint page;      /* rows a page; shrinks on 413 */
     atomic_bool no_fields; /* refuses includefield with 400 */
+    atomic_bool no_offset; /* gives the same page whatever the offset */
     atomic_bool single_part; /* refuses multipart, gives single parts */
     struct dicomweb_memory *memory;
 };
@@ -110,6 +111,10 @@ vivo_dicomweb_natives_find(const struct dicomweb_natives *n, const char *uid);
 /* Gets each row once, in attrs form; uid: its own at the level asked. */
 typedef int dicomweb_row_fn(void *ctx, const char *uid, struct vivo_attrs attrs,
                             struct vivo_err *err);
+struct dicomweb_cut {
+    bool is;       /* the server has more, and no page with it */
+    uint64_t more; /* so many, if it said so, else 0 */
+};
 struct dicomweb_query {
     const char *path;       /* "/studies", "/studies/S/series" … */
     const char *filter;     /* "StudyInstanceUID=…&" or "" */
@@ -118,6 +123,7 @@ struct dicomweb_query {
     bool one;               /* the first page is enough */
     int *status;            /* NULL, or of a search: gets the status of the last reply;
                                a refusal is then no reason to ask with fewer fields */
+    struct dicomweb_cut *cut; /* NULL, or gets why it was -EIO */
     dicomweb_row_fn *fn;
     void (*bad)(void *ctx, const char *uid); /* a row that cannot be addressed */
     void *ctx;
@@ -125,6 +131,9 @@ struct dicomweb_query {
 /* Every row, page after page; complete or an error. */
 int vivo_dicomweb_rows(struct dicomweb *d, const struct dicomweb_query *q,
                        struct vivo_op *op);
+/* The same of /studies without a filter, in parts by date where pages do not work. */
+int vivo_dicomweb_studies(struct dicomweb *d, const struct dicomweb_query *q,
+                          struct vivo_op *op);
 
 /* ---- what was listed lately (dicomweb_memory.c)
  * ---------------------------------------- */

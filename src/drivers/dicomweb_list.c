@@ -312,7 +312,8 @@ static int list_rows(struct listing *l, struct vivo_op *op)
         q.fields = instance_fields;
         q.uid_tag = VIVO_TAG_SOPInstanceUID;
     }
-    return vivo_dicomweb_rows(l->d, &q, op);
+    return l->level == VIVO_LEVEL_STUDY ? vivo_dicomweb_studies(l->d, &q, op)
+                                        : vivo_dicomweb_rows(l->d, &q, op);
 }
 
 static int list_below(struct listing *l, struct vivo_op *op)

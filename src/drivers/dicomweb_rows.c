@@ -115,6 +115,17 @@ static int make_path(const struct paging *p, unsigned limit, size_t offset,
     return 0;
 }
 
+/* There is more, and no page that has it. */
+static int cut(struct paging *p, const char *why)
+{
+    static const char before[] = "There are ";
+    const char *number = strstr(p->reply.warning, before);
+    if (p->q->cut)
+        *p->q->cut = (struct dicomweb_cut){
+            true, number ? strtoull(number + strlen(before), NULL, 10) : 0};
+    return vivo_fail(&p->op->err, EIO, "%s", why);
+}
+
 /* Refusals that another question can avoid: true = ask again. */
 static bool adapt(struct paging *p)
 {
@@ -145,7 +156,9 @@ static int get_page(struct paging *p, size_t offset, unsigned *limit)
         if (rc == 0)
             return vivo_dicomweb_check_json(&p->reply, &p->op->err);
         if (!adapt(p))
-            return rc;
+            return p->reply.status == 413
+                       ? cut(p, "the server answers 413 to the shortest page")
+                       : rc;
         vivo_err_clear(&p->op->err);
     }
 }
@@ -205,11 +218,17 @@ static int take_page(struct paging *p)
 
 /* ---- all pages -------------------------------------------------------------- */
 
+/* PS3.18 section 8.3.4.4: "There are N additional results that can be requested". The
+ * same number warns of other things. */
+static bool is_warned(const struct paging *p)
+{
+    return p->reply.status == 206 || strncmp(p->reply.warning, "299", 3) == 0;
+}
+
 /* Does the server say that there is more behind this page? */
 static bool is_more_said(const struct paging *p, unsigned limit)
 {
-    return p->rows == limit || p->reply.status == 206 ||
-           strncmp(p->reply.warning, "299", 3) == 0;
+    return p->rows == limit || is_warned(p);
 }
 
 /* May there be more? A server may cap pages without a word; caps are round numbers, so
@@ -243,8 +262,9 @@ static int pass(struct paging *p, size_t *pages)
         said = is_more_said(p, limit);
         repeats = same ? repeats + 1 : 0;
         if (repeats == REPEATS_MAX)
-            return vivo_fail(&p->op->err, EIO,
-                             "the server gives the same page again and again");
+            atomic_store(&p->d->no_offset, true);
+        if (same && atomic_load(&p->d->no_offset))
+            return cut(p, "the server gives the same page again and again");
         before = p->page_hash;
         p->pass_rows += p->rows;
         p->pass_different += p->different;

@@ -77,7 +77,8 @@ struct search {
     size_t nseries;
     struct found_study *studies;
     size_t nstudies;
-    bool odd; /* a row without its study */
+    bool odd;                /* a row without its study */
+    struct dicomweb_cut cut; /* an answer without pages */
 };
 
 /* ---- what the server has shown ------------------------------------------------ */
@@ -418,6 +419,7 @@ static int ask(struct search *s, size_t turn, bool studies, dicomweb_row_fn *fn)
         .fields = studies ? vivo_dicomweb_study_fields : vivo_dicomweb_series_fields,
         .uid_tag = studies ? VIVO_TAG_StudyInstanceUID : VIVO_TAG_SeriesInstanceUID,
         .status = &s->status,
+        .cut = &s->cut,
         .fn = fn,
         .bad = bad_row,
         .ctx = s,
@@ -515,7 +517,7 @@ static int run(struct search *s)
     bool refused = s->status == 400 || s->status == 404 || s->status == 405 ||
                    s->status == 406 || s->status == 413 || s->status == 422 ||
                    s->status == 500 || s->status == 501;
-    if ((rc && refused) || (!rc && s->odd)) {
+    if ((rc && (refused || s->cut.is)) || (!rc && s->odd)) {
         vivo_err_clear(&s->op->err);
         return vivo_fail(&s->op->err, ENOENT, "dicomweb: no such search");
     }

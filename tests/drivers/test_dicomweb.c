@@ -87,6 +87,9 @@ static void test_listing_is_complete_whatever_the_server_does(void **state)
         "ignore_limit=1",
         "ignore_offset=1",
         "ignore_filter=1",
+        "cap=2&ignore_offset=1&match=/studies$",
+        "cap=1&ignore_offset=1&cap_warning=0&cap_206=1&match=/studies$",
+        "too_many=2&match=/studies$",
         "chunked=1",
         "close=1",
         "fail=503&fail_times=1",
@@ -111,7 +114,8 @@ static void test_listing_fails_rather_than_being_short(void **state)
         const char *knobs;
         int rc;
     } cases[] = {
-        {"cap=1&ignore_offset=1", -EIO},
+        {"match=/series&cap=1&ignore_offset=1", -EIO}, /* which no dates part */
+        {"cap=1&ignore_offset=1&ignore_filter=1", -EIO},
         {"too_large=1", -EIO},
         {"html=1", -EIO},
         {"json=[{", -EBADMSG},

@@ -27,7 +27,7 @@ QUERIES = [
 ODD = [  # what servers make of keys
     "ignore_keys=1", "minds_case=1", "no_wild=1", "bad_keys=400", "no_search=404",
     "no_search=501", "escapes=raw", "cap=3", "cap=3&cap_warning=0&cap_206=1",
-    "empty=204", "order=random&cap=7",
+    "empty=204", "order=random&cap=7", "cap=2&ignore_offset=1&match=dicom-web/series$",
 ]
 
 

@@ -38,13 +38,15 @@ import synthetic  # noqa: E402
 warnings.filterwarnings("ignore")
 
 DEFAULTS = {
-    "match": "",            # faults concern only requests whose path holds this text
+    "match": "",            # faults concern only requests whose path holds this text,
+                            # or ends with it: text$
     "latency": 0,           # ms before every answer
     "empty": "[]",          # no match: [] | 204 | 404
     "cap": 0,               # rows a page at most
     "cap_warning": 1,       # ... and says so with Warning: 299
     "cap_206": 0,           # ... or with status 206
     "too_large": 0,         # limit above this: 413
+    "too_many": 0,          # more rows than this: 413, whatever the limit
     "order": "stable",      # | random: another order at every request
     "ignore_limit": 0, "ignore_offset": 0, "ignore_filter": 0,
     "no_fields": 0,         # includefield: 400
@@ -115,7 +117,7 @@ class Archive:
         return self.headers[members[series or next(iter(members))][0]]
 
 
-MATCHES = {"StudyDate": "00080020", "AccessionNumber": "00080050",
+MATCHES = {"StudyDate": "00080020", "StudyTime": "00080030", "AccessionNumber": "00080050",
            "ModalitiesInStudy": "00080061", "PatientID": "00100020",
            "Modality": "00080060", "StudyInstanceUID": "0020000D",
            "SeriesInstanceUID": "0020000E"}
@@ -124,7 +126,7 @@ MATCHES = {"StudyDate": "00080020", "AccessionNumber": "00080050",
 def meets(row, name, wanted, k):
     """PS3.4 C.2.2.2: ranges of dates, wildcards, single values."""
     have = [str(v) for v in row.get(MATCHES[name], {}).get("Value", [])]
-    if name == "StudyDate" and "-" in wanted:
+    if name in ("StudyDate", "StudyTime") and "-" in wanted:
         low, high = wanted.split("-")
         return any(low <= v <= (high or "99999999") for v in have)
     if not k["minds_case"]:
@@ -322,7 +324,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with s.lock:
             self.k = dict(s.knobs)
             s.log.append(self.entry)
-        if self.k["match"] not in path:
+        match = self.k["match"]
+        if match not in path and not path.endswith(match.removesuffix("$")):
             self.k = dict(DEFAULTS, **{n: self.k[n] for n in ("auth", "latency")})
         time.sleep(self.k["latency"] / 1000)
         try:
@@ -422,6 +425,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             rows = [r for r in rows if meets(r, name, wanted, k)]
         if k["order"] == "random":
             random.shuffle(rows)
+        if k["too_many"] and len(rows) > k["too_many"]:
+            return self.answer(413)
         page = rows[offset:offset + limit]
         headers = []
         status = 200
