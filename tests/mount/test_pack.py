@@ -136,13 +136,14 @@ class TestChanges:
             assert until(lambda: sorted(contents(m).values()) == digests(members[1:-1]))
             assert set(contents(m)) < set(before)
 
-    def test_a_touched_file_keeps_its_names(self, tmp_path, members, kind):
-        path = pack(tmp_path / f"a.{kind}", members)
-        with Mount({"loc": path}, faults=True) as m:
-            before = contents(m)
-            os.utime(path, (1, 1))
-            time.sleep(6)  # two looks of two seconds, and the listing
-            assert until(lambda: contents(m) == before)
+
+def test_a_touched_file_keeps_its_names(tmp_path, members):
+    path = pack(tmp_path / "a.tar.gz", members)
+    with Mount({"loc": path}, faults=True) as m:
+        before = contents(m)
+        os.utime(path, (1, 1))
+        time.sleep(6)  # two looks of two seconds, and the listing
+        assert until(lambda: contents(m) == before)
 
 
 def test_the_name_is_that_of_the_file_without_its_ending(tmp_path, members):
@@ -188,6 +189,7 @@ def test_a_cut_archive_shows_nothing(tmp_path, members):
 
 def test_thousands_of_members_are_listed_and_read(tmp_path):
     uid, one = b"1.3.6.1.4.1.5962.1.1.1.1.1.20040119072730.12322", real("CT_small.dcm")
+    one = one[:one.index(b"\xe0\x7f\x10\x00OW")]  # many, not large
     members = [(f"{i}.dcm", one.replace(uid, uid[:-5] + b"%05d" % (i + 10000)))
                for i in range(3000)]
     for kind in ("zip", "tar.gz"):
