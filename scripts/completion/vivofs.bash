@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # bash completion of vivofs: commands, -o options (as `vivofs --help` has them), formats,
-# and in an expression the keywords most asked for. Put it where bash-completion looks,
+# and in an expression the keywords most asked for, then values that mounted archives
+# know without asking anybody. Put it where bash-completion looks,
 # ~/.local/share/bash-completion/completions/vivofs, or source it.
 
 _vivofs_keywords="
     AccessionNumber AcquisitionDate Archive BitsAllocated BodyPartExamined
     BurnedInAnnotation Collection Columns ContrastBolusAgent ConvolutionKernel
-    DiffusionBValue EchoTime FlipAngle FrameCount FrameOfReferenceUID
+    DiffusionBValue EchoTime FetchState FlipAngle FrameCount FrameOfReferenceUID
     ImageOrientationPatient ImageType InstanceCount InstanceNumber InstitutionName
     IssuerOfPatientID KVP Laterality License MRAcquisitionType MagneticFieldStrength
     Manufacturer ManufacturerModelName ModalitiesInStudy Modality NumberOfFrames
@@ -92,10 +93,35 @@ _vivofs_option() {
     _vivofs_cut "$word"
 }
 
+_vivofs_mounts() {
+    awk '$3 ~ /^fuse\.vivofs/ {print $2}' /proc/self/mounts
+}
+
+# Values of a keyword in what is mounted, as far as catalogs answer by themselves: `.explain`
+# asks nobody, and tells whether listing the facet would.
+_vivofs_values() {
+    local at archive
+    while read -r at; do
+        for archive in "$at"/*/; do
+            timeout 1 grep -qs "answers all of it" "${archive}q/has $1/.explain" &&
+                timeout 1 ls -- "${archive}by/$1" 2>/dev/null
+        done
+    done < <(_vivofs_mounts) |
+        grep -v -e "[][ '\"(),=!<>~&|%]" -e _missing | sort -u
+}
+
 # Keywords without case, behind whatever of the expression is there.
 _vivofs_expression() {
     local word=$1 last=${1##*[\'\"\ (,&|!]} k
     local head=${word%"$last"}
+    if [[ $last =~ ^([A-Za-z]+)(=|!=)([^=]*)$ ]]; then
+        head+=${BASH_REMATCH[1]}${BASH_REMATCH[2]}
+        for k in $(_vivofs_values "${BASH_REMATCH[1]}"); do
+            [[ ${k,,} == "${BASH_REMATCH[3],,}"* ]] && COMPREPLY+=("$head$k")
+        done
+        _vivofs_cut "$word"
+        return
+    fi
     for k in $_vivofs_keywords $_vivofs_words; do
         [[ ${k,,} == "${last,,}"* && -n $last ]] && COMPREPLY+=("$head$k")
     done
@@ -136,12 +162,23 @@ _vivofs() {
         [[ ${words[1]} == archives ]] && formats="table csv json"
         COMPREPLY=($(compgen -W "$formats" -- "$word")) && return
         ;;
+    --kind) COMPREPLY=($(compgen -W "patient uid offset" -- "$word")) && return ;;
+    --cache | --key | --audit | --filter | --pixels | -c)
+        COMPREPLY=($(compgen -f -- "$word"))
+        return
+        ;;
     --burned-in) COMPREPLY=($(compgen -W "refuse strict allow" -- "$word")) && return ;;
     --profile) COMPREPLY=($(compgen -W "basic strict" -- "$word")) && return ;;
     esac
     case ${words[1]}:$word in
-    query:-*) COMPREPLY=($(compgen -W "-o --format" -- "$word")) ;;
-    mount:-*) COMPREPLY=($(compgen -W "-f -o" -- "$word")) ;;
+    query:-*) COMPREPLY=($(compgen -W "-o --format --explain" -- "$word")) ;;
+    mount:-*) COMPREPLY=($(compgen -W "-f -c -o" -- "$word")) ;;
+    pseudonym:-*) COMPREPLY=($(compgen -W "--key --kind --issuer" -- "$word")) ;;
+    fetch:-*) COMPREPLY=($(compgen -W "-j" -- "$word")) ;;
+    cache:-*) COMPREPLY=($(compgen -W "--cache --keep" -- "$word")) ;;
+    cache:*) COMPREPLY=($(compgen -W "status verify trim clear" -- "$word")) ;;
+    bugreport:* | version:*) ;;
+    status:* | umount:*) COMPREPLY=($(compgen -W "$(_vivofs_mounts)" -- "$word")) ;;
     deid:-*) COMPREPLY=($(compgen -W "--profile --key --burned-in --pixels --filter --audit --media -j --list" -- "$word")) ;;
     query:*)
         if _vivofs_asks "${words[@]}" || [[ $word == [\'\"]* || ${words[*]} == *[\'\"]* ]]; then

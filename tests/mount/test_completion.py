@@ -2,18 +2,23 @@
 """scripts/completion: what bash offers, asked as readline asks."""
 import os
 import subprocess
+import sys
 
 import pytest
 
-from vivomount import BINARY
+from vivomount import BINARY, Mount
 
+SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers",
+                      "dicomweb_server.py")
 COMPLETION = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts",
                           "completion")
 
 
-def offers(line):
-    """Without readline's own parting of words at = and :."""
-    script = ('source "$1"; compopt() { :; }; COMP_WORDBREAKS=" "; COMP_LINE="$2"; '
+def offers(line, mount=None):
+    """Without readline's own parting of words at = and :; of mounts, none but this."""
+    mounts = f"_vivofs_mounts() {{ echo {mount.path}; }}; " if mount else \
+        "_vivofs_mounts() { :; }; "
+    script = ('source "$1"; compopt() { :; }; ' + mounts + 'COMP_WORDBREAKS=" "; COMP_LINE="$2"; '
               'COMP_POINT=${#COMP_LINE}; _vivofs; printf "%s\\n" "${COMPREPLY[@]}"')
     env = dict(os.environ)
     env["PATH"] = os.path.dirname(os.path.abspath(BINARY)) + ":" + env["PATH"]
@@ -39,12 +44,69 @@ def offers(line):
     ("vivofs query slicet", ["SliceThickness"]),
     ("vivofs query 'Modality=CT and study(stud", ["study(StudyRank", "study(StudyDate"]),
     ("vivofs query -o deid=none modal", ["Modality", "ModalitiesInStudy"]),
+    ("vivofs query fetchs", ["FetchState"]),
+    ("vivofs query --", ["--explain", "--format"]),
+    ("vivofs cache ", ["status", "verify", "trim", "clear"]),
+    ("vivofs cache --", ["--cache", "--keep"]),
+    ("vivofs pseudonym --", ["--key", "--kind", "--issuer"]),
+    ("vivofs pseudonym --kind ", ["patient", "uid", "offset"]),
+    ("vivofs fetch -", ["-j"]),
+    ("vivofs ", ["cache", "fetch", "login", "doctor", "bugreport", "pseudonym"]),
 ])
 def test_bash_offers(line, some):
     found = offers(line)
     assert set(some) <= set(found), found
     last = line.rsplit(" ", 1)[1].strip("'").lower()
     assert all(w.lower().startswith(last) for w in found)
+
+
+def test_values_are_offered_of_what_is_mounted(folder):
+    with Mount({"loc": folder}) as m:
+        assert {"Modality=CT", "Modality=MR"} <= set(offers("vivofs query Modality=", m))
+        assert "'study(Modality=CT" in offers("vivofs query 'study(Modality=c", m)
+        assert m.path in offers("vivofs status ", m)
+
+
+def test_values_are_never_asked_of_an_archive(folder):
+    server = subprocess.Popen([sys.executable, SERVER, "--make", "1,1,1,1"], text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    url = server.stdout.readline().strip()
+    with Mount({"pacs": "dicomweb+" + url}) as m:
+        assert len(m.files()) == 1
+        before = m.archive("pacs")["requests"]
+        assert offers("vivofs query SliceThickness=", m) == [""]
+        assert offers("vivofs query Modality=", m) != [""]
+        assert m.archive("pacs")["requests"] == before
+    server.stdin.close()
+    server.wait(30)
+
+
+ZSH = r"""
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z "PS1=; fpath=($1 \$fpath); PATH=$2:\$PATH; autoload -U compinit; compinit -u -D"
+zpty -w z "LISTMAX=0; print rea''dy"
+zpty -r z seen '*ready*'
+zpty -w -n z "$3"$'\t'
+repeat 300 {
+    sleep 0.05
+    zpty -r -t z more && seen+=$more
+    [[ $seen == *$4* ]] && break
+}
+print -r -- "$seen"
+zpty -d z
+"""
+
+
+@pytest.mark.parametrize("line, some", [
+    ("vivofs cache --keep 5 v", "verify"), ("vivofs query SliceTh", "SliceThickness"),
+    ("vivofs query --for", "--format"), ("vivofs bugr", "bugreport"),
+])
+def test_zsh_completes(line, some):
+    path = os.path.dirname(os.path.abspath(BINARY))
+    run = subprocess.run(["zsh", "-f", "-c", ZSH, "-", COMPLETION, path, line, some],
+                         capture_output=True, text=True, timeout=60)
+    assert some in run.stdout.replace("\r", ""), run.stdout + run.stderr
 
 
 def test_every_keyword_offered_can_be_asked(tmp_path):
