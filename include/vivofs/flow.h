@@ -92,6 +92,11 @@ int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **
  * known: 0 also when it gives none; vivo_entry.headers tells. */
 int vivo_flow_headers(struct vivo_flow *f, vivo_row series, struct vivo_op *op);
 
+/* What de-identification does to an object (vivo_deid_audit), asking its source, even
+ * when the object is kept: for job threads. */
+int vivo_flow_audit(struct vivo_flow *f, vivo_row instance, struct vivo_buf *out,
+                    struct vivo_op *op);
+
 /* Runs fn on a job thread, once for all who ask with the same id at the time: what
  * takes long without waiting for the archive. drop(ctx) comes at the end, or at once.
  */

@@ -49,17 +49,34 @@ static int cannot_write(const char *what, struct vivo_err *err)
     return vivo_fail(err, e == ENOSPC ? ENOSPC : EIO, "%s: %s", what, strerror(e));
 }
 
-static int write_view(const struct vivo_view *v, const char *beside, mode_t mode,
-                      char **out, struct vivo_err *err)
+/* dir: of what is to be made, NULL = is there. Most often it is. */
+static int make_temporary(char *tmp, const char *dir, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_free_p) char *again = strdup(tmp);
+    if (!again)
+        return vivo_fail(err, ENOMEM, "out of memory");
+    int fd = mkostemp(tmp, O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT && dir) {
+        int rc = vivo_mkdirs(dir, 0777, err);
+        if (rc)
+            return rc;
+        memcpy(tmp, again, strlen(again));
+        fd = mkostemp(tmp, O_CLOEXEC);
+    }
+    return fd < 0 ? cannot_write("the output", err) : fd;
+}
+
+static int write_view(const struct vivo_view *v, const char *dir, const char *beside,
+                      mode_t mode, char **out, struct vivo_err *err)
 {
     VIVO_AUTO(vivo_free_p) char *tmp = NULL;
     if (asprintf(&tmp, "%s.XXXXXX", beside) < 0) {
         tmp = NULL;
         return vivo_fail(err, ENOMEM, "out of memory");
     }
-    VIVO_AUTO(vivo_close_p) int fd = mkostemp(tmp, O_CLOEXEC);
+    VIVO_AUTO(vivo_close_p) int fd = make_temporary(tmp, dir, err);
     if (fd < 0)
-        return cannot_write("the output", err);
+        return fd;
     int rc = copy_view(v, fd, err);
     if (!rc && fchmod(fd, mode))
         rc = cannot_write("the output", err);
@@ -148,7 +165,7 @@ static int folder_of(const struct deid_run *run, const struct deid_made *m, char
         *out = NULL;
         return vivo_fail(err, ENOMEM, "out of memory");
     }
-    return vivo_mkdirs(*out, 0777, err);
+    return 0;
 }
 
 int deid_place(const struct deid_run *run, const struct deid_made *m, const char *copy,
@@ -199,7 +216,8 @@ void deid_make(const struct deid_run *run, const char *path, const char *to,
             m->rc = deid_place(run, m, NULL, &beside, &m->err);
     }
     if (!m->rc)
-        m->rc = write_view(view, to ? to : beside, file_mode(), &m->tmp, &m->err);
+        m->rc =
+            write_view(view, m->dir, to ? to : beside, file_mode(), &m->tmp, &m->err);
     m->full = m->rc == -ENOSPC;
 }
 

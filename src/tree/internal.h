@@ -93,7 +93,7 @@ extern const struct room room_q, room_link, room_everywhere; /* q/ */
 extern const struct room room_error, room_text;
 extern const struct room room_by, room_by_values;
 extern const struct room room_media, room_index; /* .media and its DICOMDIR */
-extern const struct room room_preview;
+extern const struct room room_preview, room_sidecar_audit;
 extern const struct room room_control, room_refresh, room_pin, room_unpin, room_forget;
 
 struct table; /* table.c */
@@ -209,6 +209,15 @@ int learn_series(struct vivo_tree *t, const struct node *n,
                  const struct vivo_selection *sel, struct vivo_op *op);
 /* "archive/" in front of a path relative to the mount point; "" with flat. */
 const char *walk_prefix(const struct vivo_tree *t, uint32_t archive, char out[130]);
+
+/* ---- sidecar_audit.c: NAME.dcm.audit.json ---- */
+
+bool sidecar_audit_named(const char *name);
+/* Bytes of the name of the object it is of. */
+size_t sidecar_audit_object(const char *name);
+int sidecar_audit_found(struct vivo_tree *t, const struct node *dir,
+                        const struct vivo_entry *e, struct found *f,
+                        struct vivo_op *op);
 
 /* ---- the files that are generated ---- */
 

@@ -11,6 +11,7 @@ struct take { /* receives the one entry that was looked up */
     const char *name;
     struct found *found;
     struct vivo_op *op;
+    bool audit; /* what is looked up is its audit */
 };
 
 static int take_entry(void *ctx, const struct vivo_entry *e)
@@ -19,6 +20,8 @@ static int take_entry(void *ctx, const struct vivo_entry *e)
 
     if (k->tree->cfg.refused_hide && e->refusal)
         return not_there(k->found, 0, k->op);
+    if (k->audit)
+        return sidecar_audit_found(k->tree, k->dir, e, k->found, k->op);
     return found_entry(k->found, k->tree, k->dir, k->name, e, &k->op->err);
 }
 
@@ -67,8 +70,15 @@ static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
     rc = complete(t, dir, &sel, op);
     if (rc)
         return rc;
-    rc = vivo_catalog_find(node_catalog(t, dir), dir->level, dir->row, sel, name,
-                           take_entry, &k, &op->err);
+    VIVO_AUTO(vivo_free_p) char *object = NULL;
+    if (dir->level == VIVO_LEVEL_SERIES && sidecar_audit_named(name)) {
+        object = strndup(name, sidecar_audit_object(name));
+        if (!object)
+            return vivo_fail(&op->err, ENOMEM, "no memory for a name");
+        k.audit = true;
+    }
+    rc = vivo_catalog_find(node_catalog(t, dir), dir->level, dir->row, sel,
+                           object ? object : name, take_entry, &k, &op->err);
     if (rc == -ENOENT)
         f->negative = dir->query ? 0 : SHORT_TIMEOUT;
     return rc;
