@@ -7,7 +7,7 @@
 Prints seconds of import, remount, find, queries, counts and facets, and the daemon's
 resident memory. 100 instances a series, 4 series a study, 2 studies a patient; nothing is
 fetched, so the URLs need not exist. Files are in the page cache; each query is asked once, so that
-nothing of its answer is kept."""
+nothing of its answer is kept. At the end 64 processes read 256 scans of a folder beside it."""
 import os
 import subprocess
 import sys
@@ -18,6 +18,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 sys.dont_write_bytecode = True
 
 import vivomount  # noqa: E402
+
+MAKE_CT = os.path.join(os.path.dirname(vivomount.__file__), "make_ct.py")
 
 vivomount.LIMIT = 3600
 HEAD = ("SOPInstanceUID,SeriesInstanceUID,StudyInstanceUID,PatientID,Collection,Url,Size,"
@@ -58,6 +60,16 @@ def find(path):
                           check=True).stdout.count(b"\n")
 
 
+def read_by_many(m):
+    """64 readers, each of all of a folder of 256 slices of 512 KiB."""
+    files = [os.path.join(w, n) for w, _, names in os.walk(m / "ct") for n in names
+             if n.endswith(".dcm")]
+    readers = [subprocess.Popen(["cat", *files[i:], *files[:i]],
+                                stdout=subprocess.DEVNULL)
+               for i in range(0, len(files), len(files) // 64)]
+    return sum(p.wait() == 0 for p in readers)
+
+
 def measure(m):
     top = m / "loc"
     for q in ("Modality=CT and SliceThickness>2 and PatientAge>=60Y",
@@ -68,6 +80,7 @@ def measure(m):
     for k in ("Modality", "PatientAge", "InstanceNumber", "SliceLocation"):
         timed(f"by/{k}", lambda k=k: len(os.listdir(f"{top}/by/{k}")))
     timed("find", lambda: find(top))
+    timed("readers of a folder beside it", lambda: read_by_many(m))
     print(f"resident at most {int(resident(m)) // 1024} MiB")
 
 
@@ -76,7 +89,10 @@ def main():
     with tempfile.TemporaryDirectory() as home:
         source = os.path.join(home, "million.csv")
         write(source, rows)
-        with vivomount.Mount({"loc": source}, home=home) as m:
+        folder = os.path.join(home, "ct")
+        subprocess.run(["/usr/bin/python3", "-W", "ignore", MAKE_CT, folder, "256"],
+                       check=True)
+        with vivomount.Mount({"loc": source, "ct": folder}, home=home) as m:
             timed(f"import of {rows} rows", lambda: len(os.listdir(m / "loc")))
             measure(m)
         begin = time.monotonic()

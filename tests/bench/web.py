@@ -31,16 +31,19 @@ def free_port():
 
 
 class Nginx:
-    def __init__(self, top, folder):
+    def __init__(self, top, folder, log=None):
+        """log: a file that gets a line for each answer, the bytes that were sent."""
         self.port = free_port()
         os.makedirs(top + "/nginx")
         with open(top + "/nginx/conf", "w", encoding="ascii") as f:
             f.write("""daemon off; pid %(t)s/pid; error_log /dev/null; %(u)s
-                worker_processes 2; events {} http { access_log off; keepalive_requests
+                worker_processes 2; events {} http { log_format n '$bytes_sent';
+                access_log %(l)s; keepalive_requests
                 100000; client_body_temp_path %(t)s/t; proxy_temp_path %(t)s/t;
                 fastcgi_temp_path %(t)s/t; uwsgi_temp_path %(t)s/t;
                 scgi_temp_path %(t)s/t; server { listen 127.0.0.1:%(p)d; root %(f)s;
                 autoindex on; } }""" % {
+                    "l": log + " n" if log else "off",
                     "t": top + "/nginx", "p": self.port, "f": folder,
                     "u": "user root root;" if os.geteuid() == 0 else ""})
         self.process = subprocess.Popen(
