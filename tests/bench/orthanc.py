@@ -101,7 +101,8 @@ def main():
     b = bench.Bench(args.rounds)
     try:
         source = b.make("make_ct", args.count)
-        with orthanc.Orthanc() as server:
+        # As many threads as it has when nothing is configured; tests run it with fewer.
+        with orthanc.Orthanc(config={"HttpThreadsCount": 50}) as server:
             server.upload_folder(source)
             names = sorted(names_below(server))
             expected = read_all(found(source))
