@@ -222,6 +222,16 @@ int vivo_listing_end(struct vivo_listing *l, bool complete, struct vivo_err *err
 
 /* Headers of a series learned later: like a listing of the series with headers set. */
 
+/* Attributes of series as shown, learned later from a table of the archive: they go on
+ * top of the series' record, until it is listed again. Series that are gone are left
+ * out. */
+struct vivo_described {
+    vivo_row series;
+    struct vivo_attrs attrs;
+};
+int vivo_catalog_describe(struct vivo_catalog *c, const struct vivo_described *d,
+                          size_t n, struct vivo_err *err);
+
 /* The size learned at open. */
 int vivo_catalog_set_size(struct vivo_catalog *c, vivo_row instance, uint64_t size,
                           struct vivo_err *err);

@@ -86,6 +86,7 @@ enum vivo_driver_cap {
     VIVO_CAP_HEADERS = 1 << 1, /* headers() exists */
     VIVO_CAP_WATCH = 1 << 2,   /* watch() exists */
     VIVO_CAP_FILE = 1 << 3,    /* of the drivers of paths: takes files, not folders */
+    VIVO_CAP_DEAR_HEADERS = 1 << 4, /* headers() asks for each object by itself */
 };
 
 /* Driver vtable. NULL where optional. */
@@ -146,6 +147,17 @@ struct vivo_driver {
     int (*search)(struct vivo_archive *self, const struct vivo_match *matches, size_t n,
                   uint64_t *answered, struct vivo_intake *in, struct vivo_op *op);
 
+    /* Optional: columns of many series at once, beyond those of list() and search(),
+     * that the archive has in a table. Emits, for each of the series (locators that it
+     * gave) of which there is a row, a record at VIVO_LEVEL_SERIES with that locator;
+     * attrs: who it is (PatientID, UIDs), and what the row has of `describes`, the tags
+     * that are gained, 0-terminated. A tag that is left out stays unknown; one without
+     * a value is known to be nothing. -ENOENT: it has no such table; headers are read
+     * then, as for what no row tells. Other errors end the query. */
+    const uint32_t *describes;
+    int (*describe)(struct vivo_archive *self, const char *const *series, size_t n,
+                    struct vivo_intake *in, struct vivo_op *op);
+
     /* Optional: appends the URL at which anybody finds the object, without white space
      * or '#'. -ENOENT: it is nowhere. NULL, or
      * -EOPNOTSUPP and nothing appended: file://… for folders, else SOURCE#LOCATOR. */
@@ -172,6 +184,10 @@ int vivo_archive_headers(struct vivo_archive *a, const char *series_locator,
 int vivo_archive_search(struct vivo_archive *a, const struct vivo_match *matches,
                         size_t n, uint64_t *answered, struct vivo_intake *in,
                         struct vivo_op *op);
+/* n <= VIVO_DESCRIBE_MAX. -ENOENT, without a request, when the driver cannot. */
+#define VIVO_DESCRIBE_MAX 1000 /* series of one call */
+int vivo_archive_describe(struct vivo_archive *a, const char *const *series, size_t n,
+                          struct vivo_intake *in, struct vivo_op *op);
 int vivo_archive_watch(struct vivo_archive *a, struct vivo_op *op);
 /* Appends the URL of an object, as the manifest driver takes it. */
 int vivo_archive_url(struct vivo_archive *a, const char *locator, struct vivo_buf *out,

@@ -29,6 +29,8 @@ struct vivo_flow_config {
     unsigned jobs;                    /* job threads; 0 = 32 */
     int64_t timeout_ms;    /* of a flight while the archive is silent; 0 = 30 s */
     int64_t refresh_s;     /* re-list remote levels older than this; 0 = 3600 */
+    uint64_t headers_max;  /* objects whose headers one query may have read one by one,
+                              where an archive gives them so; 0 = 20000 */
     bool offline;          /* answer from catalog and store only */
     enum vivo_names names; /* of directories and files */
     bool no_search;        /* queries are answered from listings alone */

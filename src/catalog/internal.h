@@ -183,6 +183,9 @@ int vivo_catalog_series_for(struct vivo_catalog *c, enum vivo_level level, vivo_
 int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                           const struct vivo_put *put, vivo_row *out,
                           struct vivo_err *err);
+/* The base of a series that has no instance's attributes yet: study and series. */
+int vivo_catalog_base_from_record(struct vivo_writer *w, vivo_row id, vivo_row study,
+                                  struct vivo_attrs attrs, struct vivo_err *err);
 /* Series and study are named after the smallest SOP Instance UID until kept. */
 int vivo_catalog_rename_for(struct vivo_catalog *c, struct vivo_sstate *ss,
                             const char *uid, struct vivo_attrs a, struct vivo_err *err);

@@ -409,9 +409,8 @@ static int find_lookup(struct vivo_writer *w, const struct vivo_put *put,
     return rc;
 }
 
-/* The base of a series that has no instance's attributes yet: study and series. */
-static int base_from_record(struct vivo_writer *w, vivo_row id, vivo_row study,
-                            struct vivo_attrs attrs, struct vivo_err *err)
+int vivo_catalog_base_from_record(struct vivo_writer *w, vivo_row id, vivo_row study,
+                                  struct vivo_attrs attrs, struct vivo_err *err)
 {
     sqlite3_stmt *st;
     struct vivo_sstate *ss;
@@ -506,7 +505,7 @@ int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_ro
         (put->level == VIVO_LEVEL_SERIES || put->level == VIVO_LEVEL_COLLECTION))
         rc = vivo_catalog_write_words(w, put, id, err);
     if (rc == 0 && put->level == VIVO_LEVEL_SERIES)
-        rc = base_from_record(w, id, parent, put->attrs, err);
+        rc = vivo_catalog_base_from_record(w, id, parent, put->attrs, err);
     *out = id;
     return rc;
 }

@@ -279,6 +279,7 @@ static int start_flow(struct house *h, size_t i, const struct house_hooks *hooks
         .jobs = (unsigned)o->jobs,
         .timeout_ms = (int64_t)o->timeout * 1000,
         .refresh_s = (int64_t)o->refresh,
+        .headers_max = o->headers_max,
         .offline = o->offline,
         .no_search = pushdown && !strcmp(pushdown, "0"),
         .lazy = hooks->lazy,

@@ -220,6 +220,8 @@ int options_check(const struct options *o, struct vivo_err *err)
     if (!rc && (o->jobs < 1 || o->jobs > JOBS_MOST))
         rc = vivo_fail(err, EINVAL, "option jobs: a number from 1 to %d is needed",
                        JOBS_MOST);
+    if (!rc && o->headers_max < 1)
+        rc = vivo_fail(err, EINVAL, "option headers_max: a number from 1 is needed");
     if (!rc && (o->timeout < 1 || o->timeout > TIMEOUT_MOST))
         rc = vivo_fail(err, EINVAL, "option timeout: 1 to %d seconds are possible",
                        TIMEOUT_MOST);

@@ -413,6 +413,24 @@ int vivo_archive_search(struct vivo_archive *a, const struct vivo_match *matches
     return rc;
 }
 
+int vivo_archive_describe(struct vivo_archive *a, const char *const *series, size_t n,
+                          struct vivo_intake *in, struct vivo_op *op)
+{
+    struct checked_intake c;
+    int rc = begin(a, "describe", op);
+
+    if (rc < 0)
+        return rc;
+    if (!a->driver->describe || n == 0 || n > VIVO_DESCRIBE_MAX)
+        return vivo_fail(&op->err, ENOENT, "%s has no table of that", a->driver->name);
+    int64_t began = vivo_now_ms();
+    checked_intake_init(&c, a->driver, "describe", VIVO_LEVEL_STUDY, in);
+    rc = verdict(a->driver, "describe", a->driver->describe(a, series, n, &c.base, op),
+                 &op->err);
+    trace(a, "describe", op->id, began, rc, atomic_load(&c.records));
+    return rc;
+}
+
 int vivo_archive_watch(struct vivo_archive *a, struct vivo_op *op)
 {
     int rc = begin(a, "watch", op);

@@ -86,6 +86,7 @@ static int open_nbia(const struct vivo_archive_config *cfg, struct vivo_archive 
         return vivo_fail(err, ENOMEM, "nbia: out of memory");
     n->base.net = cfg->net;
     atomic_init(&n->old_image, false);
+    atomic_init(&n->no_table, false);
     int rc = read_source(cfg->source, n, err);
     n->bearer = cfg->bearer ? strdup(cfg->bearer) : NULL;
     n->bundles = vivo_nbia_bundles_new();
@@ -118,7 +119,7 @@ const struct vivo_driver vivo_driver_nbia = {
     .name = "nbia",
     .summary = "NBIA server (The Cancer Imaging Archive)",
     .schemes = "nbia+http nbia+https",
-    .caps = VIVO_CAP_HEADERS,
+    .caps = VIVO_CAP_HEADERS | VIVO_CAP_DEAR_HEADERS,
     .lists =
         1u << VIVO_LEVEL_NONE | 1u << VIVO_LEVEL_COLLECTION | 1u << VIVO_LEVEL_SERIES,
     .listed = listed,
@@ -130,4 +131,6 @@ const struct vivo_driver vivo_driver_nbia = {
     .headers = vivo_nbia_headers,
     .searches = vivo_nbia_searches,
     .search = vivo_nbia_search,
+    .describes = vivo_nbia_describes,
+    .describe = vivo_nbia_describe,
 };

@@ -14,6 +14,7 @@
 #define NBIA_SERIES_BYTES                                                              \
     (512u << 20) /* a collection is one reply: there are no pages */
 #define NBIA_INSTANCES_BYTES (64u << 20)
+#define NBIA_TABLE_BYTES (16u << 20) /* of a thousand series */
 #define NBIA_OBJECT_BYTES (UINT64_C(64) << 30)
 #define NBIA_TEXT_MAX 256 /* bytes of a collection's name or a PatientID */
 #define NBIA_STAMP_MAX 64 /* of digits and dots */
@@ -34,6 +35,7 @@ struct nbia {
     char *bearer;          /* or NULL */
     atomic_int version;    /* enum nbia_version: the one that answers */
     atomic_bool old_image; /* single images come from v1 or v2 only */
+    atomic_bool no_table;  /* getSeriesMetadata is not there */
     atomic_bool folds;     /* PatientID is proven to be compared without case */
     struct nbia_bundles *bundles;
 };
@@ -70,6 +72,10 @@ int vivo_nbia_settle(struct nbia *n, struct vivo_op *op);
  * nothing, which is how NBIA says that nothing matches. */
 int vivo_nbia_ask(struct nbia *n, const char *query, size_t max_bytes,
                   struct vivo_buf *body, struct vivo_op *op);
+/* A table in CSV for many series (form: the body of a POST); empty: it has none.
+ * -ENOENT: the server does not have the call. */
+int vivo_nbia_post(struct nbia *n, const char *call, const struct vivo_buf *form,
+                   struct vivo_buf *body, struct vivo_op *op);
 bool vivo_nbia_is_empty(const struct vivo_buf *body);
 const char *vivo_nbia_version_name(enum nbia_version v);       /* "v4" */
 enum nbia_version vivo_nbia_old_version(const struct nbia *n); /* v1, with token v2 */
@@ -85,9 +91,15 @@ bool vivo_nbia_text(const char *row, size_t len, const char *column, char *out,
  * -EBADMSG: not a JSON object. */
 int vivo_nbia_series(const char *row, size_t len, struct nbia_place *out,
                      struct vivo_err *err);
+/* Tables of series, each with the columns of those before it. */
+enum nbia_table {
+    NBIA_OLD_SERIES, /* getSeries of v1 and v2 */
+    NBIA_SERIES,     /* of v4 */
+    NBIA_METADATA,   /* getSeriesMetadata of v4 */
+};
 /* The columns as attributes. What is null there is empty here: known to be nothing.
- * version: decides which columns there are. */
-int vivo_nbia_attrs(const char *row, size_t len, enum nbia_version version,
+ * table: decides which columns there are. */
+int vivo_nbia_attrs(const char *row, size_t len, enum nbia_table table,
                     struct vivo_buf *out, struct vivo_err *err);
 /* Name and address of the licence, parted by a backslash, or "". */
 void vivo_nbia_license(const char *row, size_t len, char *out, size_t cap);
@@ -125,6 +137,9 @@ extern const uint32_t vivo_nbia_searches[];
 int vivo_nbia_search(struct vivo_archive *self, const struct vivo_match *matches,
                      size_t n, uint64_t *answered, struct vivo_intake *in,
                      struct vivo_op *op);
+extern const uint32_t vivo_nbia_describes[];
+int vivo_nbia_describe(struct vivo_archive *self, const char *const *series, size_t n,
+                       struct vivo_intake *in, struct vivo_op *op);
 int vivo_nbia_fetch(struct vivo_archive *self, const char *locator,
                     struct vivo_delivery *to, struct vivo_op *op);
 int vivo_nbia_headers(struct vivo_archive *self, const char *series,

@@ -142,3 +142,42 @@ int vivo_nbia_ask(struct nbia *n, const char *query, size_t max_bytes,
     return ask_version(n, (enum nbia_version)atomic_load(&n->version), query, max_bytes,
                        body, &status, op);
 }
+
+/* ---- tables ------------------------------------------------------------------- */
+
+int vivo_nbia_post(struct nbia *n, const char *call, const struct vivo_buf *form,
+                   struct vivo_buf *body, struct vivo_op *op)
+{
+    static const char *const headers[] = {
+        "Content-Type: application/x-www-form-urlencoded", NULL};
+    char url[URL_MAX];
+    struct vivo_buf_sink sink;
+    struct vivo_net_reply reply = {0};
+    if (snprintf(url, sizeof url, "%s/services/v4/%s", n->url, call) >= URL_MAX)
+        return vivo_fail(&op->err, EINVAL, "nbia: URL longer than %d", URL_MAX);
+    vivo_buf_clear(body);
+    vivo_buf_sink_init(&sink, body);
+    const struct vivo_net_request rq = {
+        .method = "POST",
+        .url = url,
+        .headers = headers,
+        .body = form->data,
+        .body_len = form->len,
+        .bearer = n->bearer,
+        .max_bytes = body->max,
+    };
+    atomic_fetch_add(&n->base.requests, 1);
+    int rc = vivo_net_fetch(n->base.net, &rq, &sink.base, &reply, op);
+    atomic_fetch_add(&n->base.bytes, reply.received);
+    /* Not found, no such method: an older server. */
+    if (rc && (reply.status == 404 || reply.status == 405 || reply.status == 501)) {
+        vivo_err_clear(&op->err);
+        return vivo_fail(&op->err, ENOENT, "%s: the server does not have it", call);
+    }
+    if (rc == 0 && reply.by_close)
+        rc = vivo_fail(&op->err, EIO, "a table without a length may be a cut one");
+    if (rc == 0 && body->len &&
+        (vivo_media_type_is(reply.content_type, "text/html") || body->data[0] == '<'))
+        rc = vivo_fail(&op->err, EIO, "the server answers HTML, not a table");
+    return rc ? vivo_fail_in(&op->err, "%s", call) : 0;
+}

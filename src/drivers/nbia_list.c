@@ -188,11 +188,11 @@ int vivo_nbia_emit_series(struct nbia *n, struct vivo_intake *in,
     struct nbia_place s;
     char locator[NBIA_LOCATOR_MAX];
     char license[NBIA_LICENSE_MAX];
-    enum nbia_version version = (enum nbia_version)atomic_load(&n->version);
+    bool v4 = atomic_load(&n->version) == NBIA_V4;
     int rc = vivo_nbia_series(row, len, &s, err);
     vivo_buf_clear(attrs);
     if (rc == 0)
-        rc = vivo_nbia_attrs(row, len, version, attrs, err);
+        rc = vivo_nbia_attrs(row, len, v4 ? NBIA_SERIES : NBIA_OLD_SERIES, attrs, err);
     if (rc)
         return rc;
     snprintf(s.collection, sizeof s.collection, "%s", collection);

@@ -15,38 +15,60 @@
 #include <stdio.h>
 #include <string.h>
 
-enum kind { KIND_TEXT, KIND_DATE, KIND_NUMBER, KIND_UID };
+enum kind { KIND_TEXT, KIND_DATE, KIND_NUMBER, KIND_UID, KIND_THICKNESS };
 
 struct column {
     uint32_t tag;
     enum kind kind;
-    bool old_too; /* v1 and v2 have it as well as v4 */
+    enum nbia_table from; /* the first that has it */
     const char *names[2];
 };
 
 /* Ascending by tag. */
 static const struct column columns[] = {
-    {VIVO_TAG_StudyDate, KIND_DATE, true, {"StudyDate", NULL}},
-    {VIVO_TAG_SeriesDate, KIND_DATE, true, {"SeriesDate", NULL}},
-    {VIVO_TAG_Modality, KIND_TEXT, true, {"Modality", NULL}},
-    {VIVO_TAG_Manufacturer, KIND_TEXT, true, {"Manufacturer", NULL}},
-    {VIVO_TAG_StudyDescription, KIND_TEXT, true, {"StudyDesc", "StudyDescription"}},
-    {VIVO_TAG_SeriesDescription, KIND_TEXT, true, {"SeriesDescription", NULL}},
+    {VIVO_TAG_StudyDate, KIND_DATE, NBIA_OLD_SERIES, {"StudyDate", NULL}},
+    {VIVO_TAG_SeriesDate, KIND_DATE, NBIA_OLD_SERIES, {"SeriesDate", NULL}},
+    {VIVO_TAG_Modality, KIND_TEXT, NBIA_OLD_SERIES, {"Modality", NULL}},
+    {VIVO_TAG_Manufacturer, KIND_TEXT, NBIA_OLD_SERIES, {"Manufacturer", NULL}},
+    {VIVO_TAG_StudyDescription,
+     KIND_TEXT,
+     NBIA_OLD_SERIES,
+     {"StudyDesc", "StudyDescription"}},
+    {VIVO_TAG_SeriesDescription,
+     KIND_TEXT,
+     NBIA_OLD_SERIES,
+     {"SeriesDescription", NULL}},
     {0x00081080, /* AdmittingDiagnosesDescription */
      KIND_TEXT,
-     false,
+     NBIA_SERIES,
      {"AdmittingDiagnosisDescription", "AdmittingDiagnosesDescription"}},
-    {VIVO_TAG_ManufacturerModelName, KIND_TEXT, true, {"ManufacturerModelName", NULL}},
-    {VIVO_TAG_PatientID, KIND_TEXT, true, {"PatientID", "PatientId"}},
-    {VIVO_TAG_PatientSex, KIND_TEXT, false, {"PatientSex", NULL}},
-    {VIVO_TAG_PatientAge, KIND_TEXT, false, {"PatientAge", NULL}},
-    {VIVO_TAG_BodyPartExamined, KIND_TEXT, true, {"BodyPartExamined", NULL}},
-    {VIVO_TAG_SoftwareVersions, KIND_TEXT, true, {"SoftwareVersions", NULL}},
-    {VIVO_TAG_ProtocolName, KIND_TEXT, true, {"ProtocolName", NULL}},
-    {VIVO_TAG_StudyInstanceUID, KIND_UID, true, {"StudyInstanceUID", NULL}},
-    {VIVO_TAG_SeriesInstanceUID, KIND_UID, true, {"SeriesInstanceUID", NULL}},
-    {VIVO_TAG_SeriesNumber, KIND_NUMBER, true, {"SeriesNumber", NULL}},
-    {VIVO_TAG_NumberOfSeriesRelatedInstances, KIND_NUMBER, true, {"ImageCount", NULL}},
+    {VIVO_TAG_ManufacturerModelName,
+     KIND_TEXT,
+     NBIA_OLD_SERIES,
+     {"ManufacturerModelName", NULL}},
+    {VIVO_TAG_PatientName, KIND_TEXT, NBIA_METADATA, {"PatientName", NULL}},
+    {VIVO_TAG_PatientID, KIND_TEXT, NBIA_OLD_SERIES, {"PatientID", "PatientId"}},
+    {VIVO_TAG_PatientSex, KIND_TEXT, NBIA_SERIES, {"PatientSex", NULL}},
+    {VIVO_TAG_PatientAge, KIND_TEXT, NBIA_SERIES, {"PatientAge", NULL}},
+    {0x00102160, KIND_TEXT, NBIA_METADATA, {"EthnicGroup", NULL}},
+    {VIVO_TAG_BodyPartExamined, KIND_TEXT, NBIA_OLD_SERIES, {"BodyPartExamined", NULL}},
+    {VIVO_TAG_SliceThickness,
+     KIND_THICKNESS,
+     NBIA_METADATA,
+     {"SliceThickness(mm)", NULL}},
+    {VIVO_TAG_SoftwareVersions, KIND_TEXT, NBIA_OLD_SERIES, {"SoftwareVersions", NULL}},
+    {VIVO_TAG_ProtocolName, KIND_TEXT, NBIA_OLD_SERIES, {"ProtocolName", NULL}},
+    {VIVO_TAG_StudyInstanceUID, KIND_UID, NBIA_OLD_SERIES, {"StudyInstanceUID", NULL}},
+    {VIVO_TAG_SeriesInstanceUID,
+     KIND_UID,
+     NBIA_OLD_SERIES,
+     {"SeriesInstanceUID", NULL}},
+    {VIVO_TAG_StudyID, KIND_TEXT, NBIA_METADATA, {"StudyID", NULL}},
+    {VIVO_TAG_SeriesNumber, KIND_NUMBER, NBIA_OLD_SERIES, {"SeriesNumber", NULL}},
+    {VIVO_TAG_NumberOfSeriesRelatedInstances,
+     KIND_NUMBER,
+     NBIA_OLD_SERIES,
+     {"ImageCount", NULL}},
 };
 
 /* ---- single values ---------------------------------------------------------- */
@@ -239,6 +261,32 @@ static int add_text(const struct column *c, json_t *v, struct vivo_buf *out)
     return rc;
 }
 
+/* A number that DS can hold (PS3.5 section 6.2), or "". */
+static void decimal_text(const json_t *v, char out[64])
+{
+    char *end = out;
+    scalar_text(v, out, 64);
+    double d = strtod(out, &end); /* the program runs in the C locale */
+    if (end == out || *end || strspn(out, "0123456789.") != strlen(out) || d <= 0)
+        out[0] = '\0';
+    else if (strlen(out) > 16)
+        snprintf(out, 64, "%.10g", d);
+}
+
+/* Objects of these have no functional groups (PS3.3 section A.1), where a thickness may
+ * stand that the server's table, which is made of the top level, does not see. */
+static bool is_flat(const json_t *row)
+{
+    static const char *const kinds[] = {"CR",     "DX", "RTSTRUCT", "RTPLAN",
+                                        "RTDOSE", "SR", "KO",       "PR",
+                                        "REG",    "AU", "ECG",      "DOC"};
+    const char *m = json_string_value(json_object_get(row, "Modality"));
+    for (size_t i = 0; m && i < VIVO_ARRAY_LEN(kinds); i++)
+        if (strcmp(m, kinds[i]) == 0)
+            return true;
+    return false;
+}
+
 static int put_column(const json_t *row, const struct column *c, struct vivo_buf *value,
                       struct vivo_buf *out)
 {
@@ -256,17 +304,22 @@ static int put_column(const json_t *row, const struct column *c, struct vivo_buf
     } else if (v && c->kind == KIND_NUMBER) {
         number_text(v, text);
         rc = vivo_buf_puts(value, text);
+    } else if (v && c->kind == KIND_THICKNESS) {
+        decimal_text(v, text);
+        rc = vivo_buf_puts(value, text);
     } else if (v) {
         scalar_text(v, text, sizeof text);
         rc = vivo_buf_puts(value, vivo_nbia_uid_ok(text) ? text : "");
     }
+    if (c->kind == KIND_THICKNESS && value->len == 0 && (v || !is_flat(row)))
+        return rc; /* headers tell */
     /* An element without a value says that there is none; a UID is there or not. */
     if (rc || (c->kind == KIND_UID && value->len == 0))
         return rc;
     return vivo_attrs_put(out, c->tag, vivo_dcm_vr_of(c->tag), value->data, value->len);
 }
 
-int vivo_nbia_attrs(const char *row, size_t len, enum nbia_version version,
+int vivo_nbia_attrs(const char *row, size_t len, enum nbia_table table,
                     struct vivo_buf *out, struct vivo_err *err)
 {
     static const char utf8[] = "ISO_IR 192";
@@ -279,7 +332,7 @@ int vivo_nbia_attrs(const char *row, size_t len, enum nbia_version version,
         vivo_attrs_put(out, VIVO_TAG_SpecificCharacterSet, "CS", utf8, sizeof utf8 - 1);
     for (size_t i = 0; rc == 0 && i < VIVO_ARRAY_LEN(columns); i++) {
         const struct column *c = &columns[i];
-        if (version == NBIA_V4 || c->old_too || column_value(root, c))
+        if (c->from <= table || (c->from < NBIA_METADATA && column_value(root, c)))
             rc = put_column(root, c, &value, out);
     }
     json_decref(root);

@@ -15,6 +15,7 @@ struct telling {
     const struct plan *plan; /* or NULL */
     struct vivo_buf *out;
     unsigned headers; /* conditions that no listing carries */
+    bool described;   /* columns in a table may decide some */
 };
 
 /* ---- conditions
@@ -59,6 +60,9 @@ static const char *who_answers(struct telling *t, const struct vivo_query_node *
     if (plain && !p->computed && listed && in_list(listed, tag))
         return "the catalog, from listings";
     t->headers++;
+    if (plain && !p->computed && describe_has(t->f, tag))
+        return "columns of the archive, asked for many series at once; headers, where "
+               "they do not tell";
     return listed ? "headers, where nothing else decides" : "the catalog, from headers";
 }
 
@@ -121,6 +125,9 @@ static int tell_missing(struct telling *t, const struct vivo_selection *sel,
 
     for (size_t i = 0; i < n; i++)
         headers += p[i].headers;
+    /* A table is asked for many series at once, and may tell all. */
+    size_t asked =
+        !t->described ? headers : (headers + VIVO_DESCRIBE_MAX - 1) / VIVO_DESCRIBE_MAX;
     if (n == 0)
         return vivo_buf_printf(
             t->out, "%s: the catalog answers all of it; estimated requests: 0\n", name);
@@ -130,12 +137,29 @@ static int tell_missing(struct telling *t, const struct vivo_selection *sel,
             "%s: the archive is searched instead of listed, searches: %zu;"
             " series whose headers are needed: %zu so far; estimated requests: "
             "at least %zu\n",
-            name, searches, headers, searches + headers);
+            name, searches, headers, searches + asked);
     return vivo_buf_printf(
         t->out,
         "%s: the catalog narrows; to be listed by the archive: %zu; series whose "
         "headers are needed: %zu%s; estimated requests: at least %zu\n",
-        name, n - headers, headers, n > headers && t->headers ? " so far" : "", n);
+        name, n - headers, headers, n > headers && t->headers ? " so far" : "",
+        n - headers + asked);
+}
+
+/* Before anybody asks: headers that come one by one, and whether they would. */
+static int tell_headers(struct telling *t, const struct vivo_selection *sel)
+{
+    struct headers_cost cost;
+    bool refused = headers_cost(t->f, sel, &cost);
+    if (!cost.series)
+        return 0;
+    return vivo_buf_printf(t->out,
+                           "%s: headers are read one by one: of at least %" PRIu64
+                           " objects in %zu series%s%s\n",
+                           t->f->name, cost.objects, cost.series,
+                           t->described ? ", unless columns decide" : "",
+                           refused ? "; more than headers_max= allows: narrow the query"
+                                   : "");
 }
 
 static int tell_cost(struct telling *t, const struct vivo_query *q)
@@ -165,6 +189,8 @@ static int tell(struct telling *t, const struct vivo_query *q,
         rc = tell_searches(t, todo, n);
     if (!rc)
         rc = tell_missing(t, sel, n);
+    if (!rc && !n)
+        rc = tell_headers(t, sel);
     free(todo);
     return rc ? rc : tell_cost(t, q);
 }
@@ -175,7 +201,7 @@ int vivo_flow_explain(struct vivo_flow *f, enum vivo_level level, vivo_row row,
     struct plan *plan = push_plan(f, level, q);
     struct push_scope known = {0};
     struct vivo_selection *sel = NULL;
-    struct telling t = {f, plan, out, 0};
+    struct telling t = {f, plan, out, 0, describe_helps(f, q)};
     int rc = push_scope_make(f, plan, 0, &known, err);
 
     if (!rc)

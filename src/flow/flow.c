@@ -9,7 +9,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { JOBS = 32, TIMEOUT_MS = 30000, REFRESH_S = 3600, TICK_MS = 250 };
+enum {
+    HEADERS_MAX = 20000,
+    JOBS = 32,
+    TIMEOUT_MS = 30000,
+    REFRESH_S = 3600,
+    TICK_MS = 250
+};
 
 struct checked_node { /* when the children of a node were last listed */
     enum vivo_level level;
@@ -339,6 +345,7 @@ static void set_config(struct vivo_flow *f, const struct vivo_flow_config *cfg)
     f->lazy = cfg->lazy || cfg->closed;
     f->timeout_ms = cfg->timeout_ms ? cfg->timeout_ms : TIMEOUT_MS;
     f->refresh_s = cfg->refresh_s ? cfg->refresh_s : REFRESH_S;
+    f->headers_max = cfg->headers_max ? cfg->headers_max : HEADERS_MAX;
     f->changed = cfg->changed;
     f->changed_ctx = cfg->ctx;
     f->status.health = VIVO_HEALTH_OK;

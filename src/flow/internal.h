@@ -12,12 +12,13 @@
 
 enum flight_kind {
     FLIGHT_NONE,
-    FLIGHT_LIST,    /* children of (level, row) */
-    FLIGHT_HEADERS, /* headers of a series */
-    FLIGHT_OBJECT,  /* bytes of an instance */
-    FLIGHT_SEARCH,  /* what meets some conditions; extra = digest of them */
-    FLIGHT_WORK,    /* something that needs no archive; extra = what */
-    FLIGHT_SELECT,  /* whatever a query needs to know; extra = digest of it */
+    FLIGHT_LIST,     /* children of (level, row) */
+    FLIGHT_HEADERS,  /* headers of a series */
+    FLIGHT_OBJECT,   /* bytes of an instance */
+    FLIGHT_SEARCH,   /* what meets some conditions; extra = digest of them */
+    FLIGHT_DESCRIBE, /* columns of series, in a table; extra = digest of which */
+    FLIGHT_WORK,     /* something that needs no archive; extra = what */
+    FLIGHT_SELECT,   /* whatever a query needs to know; extra = digest of it */
 };
 
 struct flight_key {
@@ -99,6 +100,7 @@ struct vivo_flow {
     bool local, offline, lazy, closed;
     enum vivo_names names;
     int64_t timeout_ms, refresh_s;
+    uint64_t headers_max; /* objects whose headers one query may read one by one */
     void (*changed)(void *ctx);
     void *changed_ctx;
 
@@ -159,6 +161,26 @@ int label_patient(const struct vivo_flow *f, const char *label, char out[LABEL_M
                   struct vivo_err *err);
 /* Of a thing without a UID. */
 void label_key(const struct vivo_flow *f, const char *key, char out[LABEL_MAX + 1]);
+
+/* describe.c: columns that the archive has of many series at once. */
+/* Would they help a query? */
+bool describe_helps(const struct vivo_flow *f, const struct vivo_query *q);
+bool describe_has(const struct vivo_flow *f, uint32_t tag);
+/* Asks for those of n series, VIVO_DESCRIBE_MAX at most, as vivo_flow_list lists. */
+int describe_series(struct vivo_flow *f, const vivo_row *series, size_t n,
+                    struct vivo_op *op);
+
+/* cost.c: of the headers that are pending. */
+struct headers_cost {
+    size_t series;
+    uint64_t objects; /* at least */
+};
+/* True: more than headers_max allows. Zeros where headers cost little. */
+bool headers_cost(struct vivo_flow *f, const struct vivo_selection *sel,
+                  struct headers_cost *out);
+/* -EIO, and why. */
+int check_headers_cost(struct vivo_flow *f, const struct vivo_selection *sel,
+                       struct vivo_err *err);
 
 /* learn.c: what tells queries apart. */
 uint64_t query_digest(const struct vivo_query *q);

@@ -35,6 +35,9 @@ struct gather {
     struct vivo_selection *sel;      /* guarded by mutex; holds what is pending */
     size_t next;                     /* guarded by mutex: first pending not begun */
     size_t active;                   /* guarded by mutex */
+    bool describes;                  /* columns in a table would help */
+    vivo_row *told;                  /* guarded by mutex: series asked for there */
+    size_t ntold, round_told;        /* guarded by mutex; of them before this round */
     unsigned round;                  /* guarded by mutex */
     bool starting, again;            /* guarded by mutex: one thread at a time starts */
     struct vivo_err err;             /* guarded by mutex: the first failure */
@@ -43,6 +46,8 @@ struct gather {
 
 struct task {                         /* one thing to learn */
     const struct plan_search *search; /* or NULL: what is pending */
+    const vivo_row *series;           /* or NULL: to be described */
+    size_t nseries;
     struct vivo_pending pending;
 };
 
@@ -74,6 +79,8 @@ static int begin_learning(struct vivo_flow *f, const struct task *task,
     const struct vivo_pending *p = &task->pending;
     if (task->search)
         return push_search(f, task->search, op);
+    if (task->series)
+        return describe_series(f, task->series, task->nseries, op);
     if (!p->headers)
         return vivo_flow_list(f, p->level, p->row, op);
     if (!(f->archive->driver->caps & VIVO_CAP_HEADERS))
@@ -149,12 +156,15 @@ static struct slot *free_slot_locked(struct gather *g)
     return NULL;
 }
 
-/* How many things this round has: searches, or else what is pending. */
+/* How many things this round has: searches, or series to be described by so many at
+ * once, or else what is pending. */
 static size_t count_locked(const struct gather *g)
 {
-    size_t n = 0;
+    size_t n = g->ntold - g->round_told;
     if (g->ntodo)
         return g->ntodo;
+    if (n)
+        return (n + VIVO_DESCRIBE_MAX - 1) / VIVO_DESCRIBE_MAX;
     vivo_selection_pending(g->sel, &n);
     return n;
 }
@@ -169,10 +179,15 @@ static bool next_locked(struct gather *g, struct slot **slot, struct task *what)
         atomic_load(&g->flight->op.cancelled))
         return false;
     *what = (struct task){0};
-    if (g->ntodo)
+    if (g->ntodo) {
         what->search = g->todo[g->next++];
-    else
+    } else if (g->ntold > g->round_told) {
+        size_t from = g->round_told + g->next++ * VIVO_DESCRIBE_MAX;
+        what->series = g->told + from;
+        what->nseries = VIVO_MIN(g->ntold - from, (size_t)VIVO_DESCRIBE_MAX);
+    } else {
         what->pending = pending[g->next++];
+    }
     vivo_op_init(&(*slot)->op, 0);
     (*slot)->op.landed = child_landed;
     (*slot)->g = g;
@@ -195,14 +210,47 @@ static int select_now(struct vivo_flow *f, struct gather *g, struct vivo_err *er
     return rc;
 }
 
+static int compare_rows(const void *a, const void *b)
+{
+    vivo_row x = *(const vivo_row *)a;
+    vivo_row y = *(const vivo_row *)b;
+    return (x > y) - (x < y);
+}
+
+/* Series whose headers are pending are described first, each once. */
+static void plan_describing_locked(struct gather *g)
+{
+    size_t n;
+    const struct vivo_pending *p = vivo_selection_pending(g->sel, &n);
+    size_t before = g->ntold;
+    g->round_told = before;
+    if (!g->describes || g->ntodo)
+        return;
+    if (before)
+        qsort(g->told, before, sizeof *g->told, compare_rows);
+    vivo_row *told = realloc(g->told, (before + n + 1) * sizeof *told);
+    if (!told) /* headers tell the same */
+        return;
+    g->told = told;
+    for (size_t i = 0; i < n; i++)
+        if (p[i].headers &&
+            !(before && bsearch(&p[i].row, told, before, sizeof *told, compare_rows)))
+            told[g->ntold++] = p[i].row;
+}
+
 /* What of a new round is to be learned. Searches are made once: what they do not tell
  * is listed. */
-static bool plan_round_locked(struct gather *g)
+static bool plan_round_locked(struct gather *g, struct vivo_err *err)
 {
     g->next = 0;
     g->ntodo = g->round ? 0
                         : push_todo(g->flight->flow, g->plan, g->sel, g->todo,
                                     g->todo ? TODO_MAX : 0);
+    plan_describing_locked(g);
+    /* What is asked for now are headers, and all that were needed before are known. */
+    if (!g->ntodo && g->ntold == g->round_told &&
+        check_headers_cost(g->flight->flow, g->sel, err))
+        return false;
     size_t n = count_locked(g);
     atomic_fetch_add_explicit(&g->flight->seen, n, memory_order_relaxed);
     return n > 0;
@@ -220,7 +268,7 @@ static bool next_round_locked(struct gather *g, struct vivo_err *err)
         vivo_fail(err, EIO, "%s: what it lists keeps changing", f->name);
     if (err->errnum || select_now(f, g, err))
         return false;
-    return plan_round_locked(g);
+    return plan_round_locked(g, err);
 }
 
 /* Begins what can be begun; ends the gathering when nothing is left. Called with the
@@ -270,7 +318,11 @@ static int run_gather(struct vivo_flight *flight)
     if (rc)
         return rc;
     pthread_mutex_lock(&g->mutex);
-    plan_round_locked(g);
+    bool dear = !plan_round_locked(g, &flight->op.err) && flight->op.err.errnum;
+    if (dear) {
+        pthread_mutex_unlock(&g->mutex);
+        return -flight->op.err.errnum;
+    }
     go_on_locked(g);
     return FLIGHT_ALOFT;
 }
@@ -296,13 +348,14 @@ static void drop_gather(struct vivo_flight *flight)
     vivo_query_unref(g->query);
     plan_free(g->plan);
     free(g->todo);
+    free(g->told);
     pthread_mutex_destroy(&g->mutex);
     free(g);
 }
 
 /* Takes the plan over. */
-static struct gather *new_gather(enum vivo_level level, vivo_row row,
-                                 struct vivo_query *q, unsigned members,
+static struct gather *new_gather(const struct vivo_flow *f, enum vivo_level level,
+                                 vivo_row row, struct vivo_query *q, unsigned members,
                                  struct plan *plan)
 {
     struct gather *g = calloc(1, sizeof *g);
@@ -311,6 +364,7 @@ static struct gather *new_gather(enum vivo_level level, vivo_row row,
     g->level = level;
     g->row = row;
     g->query = vivo_query_ref(q);
+    g->describes = describe_helps(f, q);
     g->members = members;
     g->plan = plan;
     /* Without memory for it nothing is searched, and all is listed. */
@@ -383,7 +437,7 @@ static int gather(struct vivo_flow *f, enum vivo_level level, vivo_row row,
                   struct vivo_query *q, unsigned members, struct plan *plan,
                   struct vivo_op *op)
 {
-    struct gather *g = new_gather(level, row, q, members, plan);
+    struct gather *g = new_gather(f, level, row, q, members, plan);
     if (!g) {
         plan_free(plan);
         return vivo_fail(&op->err, ENOMEM, "out of memory");

@@ -34,7 +34,7 @@ static void try_row(const char *text, size_t len)
     vivo_nbia_license(text, len, license, sizeof license);
     check(strlen(license) < sizeof license);
     vivo_buf_init(&b, VIVO_ATTRS_MAX);
-    if (vivo_nbia_attrs(text, len, NBIA_V4, &b, &err) == 0) {
+    if (vivo_nbia_attrs(text, len, NBIA_SERIES, &b, &err) == 0) {
         struct vivo_attrs it = {b.data, b.len};
         struct vivo_attr a;
         uint32_t last = 0;

@@ -24,7 +24,7 @@ static struct child server;
 static struct vivo_net *net;
 static char source[300];
 
-static const char *const bad_locators[] = {
+VIVO_UNUSED static const char *const bad_locators[] = {
     "A/P/1.2/3.4/5.6/..",  "A/P/1.2/3.4/..",     "A/P/1.2/3.4",
     "A/P/1.2/3.4/5.6/7.8", "A/P/1.2/3.4/5.6&x",  "A/P/1.2/3.4/5.6 HTTP/1.1",
     "A/P/1..2/3.4/5.6",    "A/P/1.2//5.6",       "/P/1.2/3.4/5.6",
@@ -72,8 +72,8 @@ static bool was_asked(const char *what)
     return yes;
 }
 
-static int expect_file(void *ctx, const char *locator, const char *uid,
-                       struct vivo_buf *out)
+VIVO_UNUSED static int expect_file(void *ctx, const char *locator, const char *uid,
+                                   struct vivo_buf *out)
 {
     char path[100];
     (void)ctx;
@@ -82,7 +82,7 @@ static int expect_file(void *ctx, const char *locator, const char *uid,
     return ask(path, out);
 }
 
-static uint64_t count_retrieved(void *ctx)
+VIVO_UNUSED static uint64_t count_retrieved(void *ctx)
 {
     struct vivo_buf b;
     (void)ctx;

@@ -13,6 +13,7 @@ import urllib.request
 import pydicom
 import pytest
 
+import synthetic
 from vivomount import Mount
 
 SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers",
@@ -293,3 +294,122 @@ def test_a_header_of_another_object_is_none(server):
         assert e.value.errno == errno.EIO
         with open(m / "n/q/InstanceNumber=1/.error") as f:
             assert "another object" in f.read()
+
+
+# ---- queries for what the table of v4 has
+
+FLAGSHIP = "Modality=CT and SliceThickness<1.5"
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory):
+    """Three patients with series of thickness 1 to 2.25, and one without any."""
+    folder = str(tmp_path_factory.mktemp("ward"))
+    synthetic.make(folder, "ward", 3, 2, 6, 2)
+    bare = synthetic.instance("bare", 3, 0, 0, 0)
+    del bare.SliceThickness
+    bare.save_as(os.path.join(folder, "bare.dcm"), write_like_original=False)
+    return folder
+
+
+@pytest.fixture
+def thick(ward):
+    s = Server(ward)
+    yield s
+    s.close()
+
+
+def by_force(folder, test):
+    heads = [pydicom.dcmread(os.path.join(folder, n), stop_before_pixels=True)
+             for n in os.listdir(folder)]
+    return {str(h.SOPInstanceUID) for h in heads if test(h)}
+
+
+def is_thin(h):
+    return h.Modality == "CT" and "SliceThickness" in h and h.SliceThickness < 1.5
+
+
+def found(m, query):
+    return {os.getxattr(m / (query + "/" + n), "user.vivofs.uid").decode()
+            for n in m.files(query)}
+
+
+def counted(server):
+    calls = [c for c, _ in server.calls()]
+    return {c: calls.count(c) for c in set(calls)}
+
+
+def test_thickness_is_answered_by_one_table(thick, ward):
+    with Mount({"n": thick.source}, "xattr") as m:
+        with open(m / ("n/q/" + FLAGSHIP + "/.explain")) as f:
+            assert "SliceThickness: columns of the archive" in f.read()
+        assert os.listdir(m / ("n/q/" + FLAGSHIP))
+        assert counted(thick) == {  # the series without a thickness by its header
+            "getCollectionValues": 2, "getModalityValues": 1, "getSeries": 1,
+            "getSeriesMetadata": 1, "getSOPInstanceUIDs": 1, "getSingleImage": 1}
+        want = by_force(ward, is_thin)
+        assert found(m, "n/q/" + FLAGSHIP) == want and len(want) == 12
+        assert counted(thick)["getSingleImage"] == 1
+        assert found(m, "n/q/Modality=CT and SliceThickness=1.5") == by_force(
+            ward, lambda h: h.get("SliceThickness") == 1.5)
+        assert counted(thick)["getSeriesMetadata"] == 1
+        assert found(m, "n/q/Modality=CT and missing SliceThickness") == by_force(
+            ward, lambda h: "SliceThickness" not in h)
+        values = os.listdir(m / "n/by/SliceThickness")
+        assert {"1.00", "1.25"} <= set(values)
+
+
+@pytest.mark.parametrize("knobs", [{"versions": "v1"}, {"no_table": 404},
+                                   {"table_null": "PatientID"},
+                                   {"table_null": "SliceThickness(mm)"}])
+def test_thickness_without_a_table_is_read_from_headers(thick, ward, knobs):
+    thick(**knobs)
+    with Mount({"n": thick.source}, "xattr") as m:
+        want = by_force(ward, is_thin)
+        assert found(m, "n/q/" + FLAGSHIP) == want
+        assert counted(thick)["getSingleImage"] == len(
+            by_force(ward, lambda h: h.Modality == "CT"))
+        tables = 0 if "versions" in knobs else 1
+        assert counted(thick).get("getSeriesMetadata", 0) == tables
+
+
+@pytest.mark.parametrize("knobs", [{"match": "Metadata", "fail": 503},
+                                   {"table": "<html>Log in</html>"},
+                                   {"match": "Metadata", "cut": 700},
+                                   {"table": "Server was not able to process"}])
+def test_table_that_fails_is_eio_and_no_header_is_read(thick, knobs):
+    thick(**knobs)
+    with Mount({"n": thick.source}, "retries=0", faults=True) as m:
+        with pytest.raises(OSError) as e:
+            os.listdir(m / ("n/q/" + FLAGSHIP))
+        assert e.value.errno == errno.EIO
+        with open(m / ("n/q/" + FLAGSHIP + "/.error")) as f:
+            assert "getSeriesMetadata" in f.read()
+        assert "getSingleImage" not in counted(thick)
+
+
+def test_query_that_needs_too_many_headers_says_so_and_reads_none(thick):
+    query = "n/q/Modality=MR and KVP=120"
+    with Mount({"n": thick.source}, "headers_max=30", faults=True) as m:
+        os.listdir(m / "n/q/Modality=MR")
+        with open(m / (query + "/.explain")) as f:
+            assert "more than headers_max= allows" in f.read()
+        with pytest.raises(OSError) as e:
+            os.listdir(m / query)
+        assert e.value.errno == errno.EIO
+        with open(m / (query + "/.error")) as f:
+            assert "the headers of 18 series, at least " in f.read()
+        assert "getSingleImage" not in counted(thick)
+        os.listdir(m / "n/q/PatientID=PAT0000 and Modality=MR and KVP=120")
+        assert counted(thick)["getSingleImage"] == 12
+
+
+def test_columns_are_shown_as_the_profile_has_them(thick, tmp_path):
+    with Mount({"n": thick.source}, deid="basic") as m:
+        assert m.files("n/q/PatientName=Doe*") == []
+        shown = [p for c in os.listdir(m / "n") for p in os.listdir(m / ("n/" + c))
+                 if not p.endswith(".txt")]
+        sizes = sorted(len(m.files(f"n/q/PatientName={p}")) for p in shown)
+        assert sizes == [1, 24, 24, 24]
+        assert len(m.files("n/q/" + FLAGSHIP)) == 12
+        assert counted(thick)["getSingleImage"] == 1  # of what has no thickness

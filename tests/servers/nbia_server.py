@@ -22,6 +22,7 @@ import signal
 import sys
 import tempfile
 import threading
+import urllib.parse
 import zipfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -44,6 +45,9 @@ base.DEFAULTS.update({
     "count_add": 0,         # added to ImageCount
     "duplicates": 0,        # every row twice
     "other_case": 0,        # rows of a collection whose name differs by case, too
+    "no_table": 0,          # getSeriesMetadata is this status
+    "table": "",            # exactly this instead of it
+    "table_null": "",       # these columns are null in it; the first shifts its row
     "odd_types": 0,         # numbers as text, "2.000000"
     "pad": "",              # white space around the JSON
     "slashes": 0,           # "\\/" for "/"
@@ -69,6 +73,16 @@ V4 = ("Site PatientSex PatientAge AdmittingDiagnosisDescription ReleasedStatus A
 COPIED = ("SeriesInstanceUID StudyInstanceUID Modality ProtocolName SeriesDescription "
           "BodyPartExamined PatientID Manufacturer ManufacturerModelName "
           "SoftwareVersions PatientSex PatientAge").split()
+TABLE = ("PatientID PatientName PatientSex EthnicGroup Phantom SpeciesCode "
+         "SpeciesDescription StudyInstanceUID StudyDate StudyDesc "
+         "AdmittingDiagnosisDescription StudyID PatientAge LongitudinalTemporalEventType "
+         "LongitudinalTemporalOffsetFromEvent SeriesInstanceUID Collection Site Modality "
+         "ProtocolName SeriesDate SeriesDescription BodyPartExamined SeriesNumber "
+         "AnnotationsFlag Manufacturer ManufacturerModelName PixelSpacing(mm)-Row "
+         "SliceThickness(mm) SoftwareVersions ImageCount MaxSubmissionTimestamp LicenseName "
+         "LicenseURI DataDescriptionURI FileSize ReleasedStatus DateReleased "
+         "ThirdPartyAnalysis Authorized").split()
+TABLE_MAX = 10000  # series that clients ask for at once
 # call: (parameters, required); v4 refuses others with 400.
 CALLS = {
     "getCollectionValues": ([], []),
@@ -83,6 +97,7 @@ CALLS = {
     "getSeriesSize": (["SeriesInstanceUID"], ["SeriesInstanceUID"]),
     "getSOPInstanceUIDs": (["SeriesInstanceUID"], ["SeriesInstanceUID"]),
     "getSeriesMetaData": (["SeriesInstanceUID"], ["SeriesInstanceUID"]),
+    "getSeriesMetadata": ([], []),
     "getSingleImage": (["SeriesInstanceUID", "SOPInstanceUID"],
                        ["SeriesInstanceUID", "SOPInstanceUID"]),
     "getImage": (["SeriesInstanceUID", "NewFileNames", "IncludeMD5"],
@@ -224,6 +239,8 @@ class Handler(base.Handler):
         query = dict(query)
         if version not in k["versions"].split(",") or call not in CALLS:
             return self.answer(404, "text/html", b"<html>404</html>")
+        if call == "getSeriesMetadata" and version != "v4":
+            return self.answer(404, "text/html", b"<html>404</html>")
         if call == "getSingleImage" and version in k["no_single"].split(","):
             return self.answer(404, "text/html", b"<html>404</html>")
         allowed, required = CALLS[call]
@@ -308,6 +325,40 @@ class Handler(base.Handler):
         members = self.server.members.get(query["SeriesInstanceUID"], [])
         return self.rows([{"SOPInstanceUID": str(i)}
                           for i in members[self.k["sop_drop"]:]])
+
+    def getSeriesMetadata(self, version, _query):
+        """A POST of list=UID,UID… answered in CSV: all quoted, LF, an attachment. Of null
+        in the first column only a stray quote is left, so that the row is one short."""
+        k, s = self.k, self.server
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        if self.command != "POST" or k["no_table"]:
+            return self.answer(k["no_table"] or 405, "text/html", b"<html>no</html>")
+        series = urllib.parse.parse_qs(body)["list"][0].split(",")
+        if len(series) > TABLE_MAX:
+            return self.answer(500, "text/plain", ERROR)
+        null = k["table_null"].split(",")
+        lines = []
+        for uid in series:
+            if uid not in s.members:
+                continue
+            ds = self.first(uid)
+            row = self.series_row(version, uid)
+            row.update({"PatientName": ds.get("PatientName"),
+                        "EthnicGroup": ds.get("EthnicGroup"), "StudyID": ds.get("StudyID"),
+                        "SliceThickness(mm)": ds.get("SliceThickness"),
+                        "PixelSpacing(mm)-Row": (ds.get("PixelSpacing") or [None])[0]})
+            values = [None if n in null else row.get(n) for n in TABLE]
+            fields = ['"%s"' % ("" if v is None else str(v).replace('"', '""'))
+                      for v in values]
+            if values[0] is None:
+                fields[:2] = ['"']
+            lines.append(",".join(fields))
+        if not lines:
+            return self.answer(200)
+        head = ",".join('"%s"' % n for n in TABLE)
+        text = k["table"] or "\n".join([head] + lines) + "\n"
+        return self.answer(200, "text/csv", text.encode(), [
+            ("Content-Disposition", "attachment; filename=SeriesMetaData.csv")])
 
     # ---- downloads
 

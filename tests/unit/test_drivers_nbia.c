@@ -16,7 +16,7 @@
 
 /* ---- rows ------------------------------------------------------------------- */
 
-static struct vivo_attrs attrs_of(const char *row, enum nbia_version v,
+static struct vivo_attrs attrs_of(const char *row, enum nbia_table v,
                                   struct vivo_buf *b)
 {
     struct vivo_err err = {0};
@@ -26,7 +26,7 @@ static struct vivo_attrs attrs_of(const char *row, enum nbia_version v,
 }
 
 /* The value of one column as attribute; "absent" when there is no element. */
-static const char *value_of(const char *row, enum nbia_version v, uint32_t tag)
+static const char *value_of(const char *row, enum nbia_table v, uint32_t tag)
 {
     static char text[200];
     struct vivo_buf b;
@@ -107,7 +107,7 @@ static void test_columns_become_attributes(void **state)
         {"{}", VIVO_TAG_PatientName, "absent"},
     };
     for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
-        const char *got = value_of(cases[i].row, NBIA_V4, cases[i].tag);
+        const char *got = value_of(cases[i].row, NBIA_SERIES, cases[i].tag);
         if (strcmp(got, cases[i].want) != 0)
             fail_msg("%s: '%s', not '%s'", cases[i].row, got, cases[i].want);
     }
@@ -117,11 +117,11 @@ static void test_columns_become_attributes(void **state)
 static void test_columns_that_a_version_lacks_are_unknown(void **state)
 {
     (void)state;
-    assert_string_equal(value_of("{}", NBIA_V1, VIVO_TAG_PatientSex), "absent");
-    assert_string_equal(value_of("{}", NBIA_V4, VIVO_TAG_PatientSex), "");
+    assert_string_equal(value_of("{}", NBIA_OLD_SERIES, VIVO_TAG_PatientSex), "absent");
+    assert_string_equal(value_of("{}", NBIA_SERIES, VIVO_TAG_PatientSex), "");
     assert_string_equal(
-        value_of("{\"PatientSex\":\"F\"}", NBIA_V1, VIVO_TAG_PatientSex), "F");
-    assert_string_equal(value_of("{}", NBIA_V1, VIVO_TAG_Modality), "");
+        value_of("{\"PatientSex\":\"F\"}", NBIA_OLD_SERIES, VIVO_TAG_PatientSex), "F");
+    assert_string_equal(value_of("{}", NBIA_OLD_SERIES, VIVO_TAG_Modality), "");
 }
 
 static void test_attributes_are_in_order(void **state)
@@ -134,7 +134,7 @@ static void test_attributes_are_in_order(void **state)
     vivo_buf_init(&b, VIVO_ATTRS_MAX);
     struct vivo_attrs it = attrs_of("{\"StudyInstanceUID\":\"1.2\","
                                     "\"SeriesInstanceUID\":\"1.2.3\"}",
-                                    NBIA_V4, &b);
+                                    NBIA_SERIES, &b);
     for (; vivo_attrs_next(&it, &a); n++) {
         assert_true(a.tag > last);
         last = a.tag;
@@ -156,7 +156,7 @@ static void test_rows_that_are_none_are_ebadmsg(void **state)
         struct nbia_place p;
         char text[10];
         size_t n = strlen(rows[i]);
-        assert_int_equal(vivo_nbia_attrs(rows[i], n, NBIA_V4, &b, &err), -EBADMSG);
+        assert_int_equal(vivo_nbia_attrs(rows[i], n, NBIA_SERIES, &b, &err), -EBADMSG);
         vivo_err_clear(&err);
         assert_int_equal(vivo_nbia_series(rows[i], n, &p, &err), -EBADMSG);
         assert_false(vivo_nbia_text(rows[i], n, "a", text, sizeof text));
