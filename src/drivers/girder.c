@@ -9,12 +9,13 @@
  * Source:   Girder's REST API, version 1, as in its source of 2026-08; girder.md. */
 #include "girder.h"
 
+#include "source_url.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#define SOURCE_MAX 2000
 #define PAGE_ROWS 1000
 
 /* ---- open, close ------------------------------------------------------------------
@@ -29,26 +30,6 @@ static void close_girder(struct vivo_archive *self)
     free(g->key);
     free(g->url);
     free(g);
-}
-
-static int check_url(const char *url, struct vivo_err *err)
-{
-    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
-        return vivo_fail(err, EINVAL, "expected girder+https://HOST[/api/v1]");
-    const char *host = strstr(url, "://") + 3;
-    size_t host_len = strcspn(host, "/?#");
-    if (memchr(host, '@', host_len))
-        return vivo_fail(err, EINVAL,
-                         "a user name or password inside a URL is refused: "
-                         "use netrc=FILE or bearer=FILE");
-    if (host_len == 0)
-        return vivo_fail(err, EINVAL, "the URL names no host");
-    if (strpbrk(url, "? \t\r\n\"") || strlen(url) > SOURCE_MAX)
-        return vivo_fail(err, EINVAL,
-                         "the URL of a Girder has no query and no spaces, and is not "
-                         "longer than %d bytes",
-                         SOURCE_MAX);
-    return 0;
 }
 
 /* "collection/ID" or "folder/ID", several of which may follow one another. */
@@ -90,12 +71,12 @@ static const char *split(const char *url, size_t *base_len)
 static int read_source(struct girder *g, const char *source, struct vivo_err *err)
 {
     static const char api[] = "/api/v1";
-    const char *url = source + (strncmp(source, "girder+", 7) == 0 ? 7 : 0);
+    const char *url =
+        vivo_source_url(source, "girder+", true, "girder+https://HOST[/api/v1]", err);
     size_t len;
-    int rc = check_url(url, err);
-    if (rc)
-        return rc;
-    rc = read_place(g, split(url, &len), err);
+    if (!url)
+        return -EINVAL;
+    int rc = read_place(g, split(url, &len), err);
     if (rc)
         return rc;
     while (url[len - 1] == '/')

@@ -9,13 +9,12 @@
 #include "midas.h"
 
 #include "multipart.h"
+#include "source_url.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#define SOURCE_MAX 2000
 
 /* ---- open, close ------------------------------------------------------------------
  */
@@ -33,28 +32,11 @@ static void close_midas(struct vivo_archive *self)
 
 static int read_source(struct midas *m, const char *source, struct vivo_err *err)
 {
-    static const char prefix[] = "midas+";
-    const char *url = source + sizeof prefix - 1;
-    if (strncmp(source, prefix, sizeof prefix - 1) != 0 ||
-        (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0))
-        return vivo_fail(err, EINVAL, "expected midas+https://HOST[:PORT][/PATH]");
-    const char *host = strstr(url, "://") + 3;
-    size_t host_len = strcspn(host, "/?#");
-    if (memchr(host, '@', host_len))
-        return vivo_fail(err, EINVAL,
-                         "a user name or password inside a URL is refused: "
-                         "use bearer=FILE");
-    if (host_len == 0)
-        return vivo_fail(err, EINVAL, "the URL names no host");
-    size_t len = strlen(url);
-    if (strpbrk(url, "?# \t\r\n\"") || len > SOURCE_MAX)
-        return vivo_fail(err, EINVAL,
-                         "the URL of a MIDAS has no query, fragment or spaces, and is "
-                         "not longer than %d bytes",
-                         SOURCE_MAX);
-    while (url[len - 1] == '/')
-        len--;
-    m->url = strndup(url, len);
+    const char *url = vivo_source_url(source, "midas+", false,
+                                      "midas+https://HOST[:PORT][/PATH]", err);
+    if (!url)
+        return -EINVAL;
+    m->url = vivo_source_base(url, strlen(url));
     return m->url ? 0 : vivo_fail(err, ENOMEM, "midas: out of memory");
 }
 

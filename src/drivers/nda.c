@@ -11,13 +11,12 @@
 
 #include "dicomjson_value.h"
 #include "shelf.h"
+#include "source_url.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#define SOURCE_MAX 2000
 
 /* ---- open, close ------------------------------------------------------------------
  */
@@ -40,26 +39,18 @@ static void close_nda(struct vivo_archive *self)
 
 static int read_source(struct nda *n, const char *source, struct vivo_err *err)
 {
-    static const char prefix[] = "nda+";
     static const char mark[] = "/package/";
-    const char *url = source + sizeof prefix - 1;
-    if (strncmp(source, prefix, sizeof prefix - 1) != 0 ||
-        (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0))
-        return vivo_fail(err, EINVAL, "expected nda+https://HOST/api/package/ID");
-    const char *host = strstr(url, "://") + 3;
-    if (memchr(host, '@', strcspn(host, "/?#")))
-        return vivo_fail(err, EINVAL,
-                         "a user name or password inside a URL is refused: "
-                         "use netrc=FILE or bearer=FILE");
-    const char *id = strstr(host, mark);
+    static const char form[] = "nda+https://HOST/api/package/ID, with the number of a "
+                               "package that you have made on the site";
+    const char *url = vivo_source_url(source, "nda+", false, form, err);
+    const char *id = url ? strstr(url, mark) : NULL;
+    if (!url)
+        return -EINVAL;
     size_t digits = id ? strspn(id + sizeof mark - 1, "0123456789") : 0;
-    const char *end = id ? id + sizeof mark - 1 + digits : host;
-    if (!id || host[0] == '/' || !vivo_nda_id_ok(id + sizeof mark - 1, digits) ||
-        (*end && strcmp(end, "/") != 0) || strpbrk(url, "?# \t\r\n\"") ||
-        strlen(url) > SOURCE_MAX)
-        return vivo_fail(err, EINVAL,
-                         "expected nda+https://HOST/api/package/ID, with the number of "
-                         "a package that you have made on the site");
+    const char *end = id ? id + sizeof mark - 1 + digits : url;
+    if (!id || !vivo_nda_id_ok(id + sizeof mark - 1, digits) ||
+        (*end && strcmp(end, "/") != 0))
+        return vivo_fail(err, EINVAL, "expected %s", form);
     snprintf(n->package, sizeof n->package, "%.*s", (int)digits, id + sizeof mark - 1);
     n->url = strndup(url, (size_t)(end - url));
     return n->url ? 0 : vivo_fail(err, ENOMEM, "nda: out of memory");
@@ -170,7 +161,7 @@ static int list_series(struct listing *l, const char *study)
 {
     struct nda_table *t = NULL;
     const struct nda_file *last = NULL;
-    int rc = vivo_nda_table(l->n, false, NULL, &t, l->op);
+    int rc = vivo_nda_table(l->n, false, l->in, &t, l->op);
     for (size_t i = 0; rc == 0 && i < t->n; i++) {
         const struct nda_file *f = &t->files[i];
         if (strcmp(f->study, study) != 0 || (last && !strcmp(last->series, f->series)))
@@ -186,8 +177,7 @@ static int list_series(struct listing *l, const char *study)
     return rc;
 }
 
-/* ---- files
- * --------------------------------------------------------------------------- */
+/* ---- files -------------------------------------------------------------------- */
 
 struct asking {
     struct nda *n;
@@ -268,7 +258,7 @@ static int list_files(struct listing *l, const char *series)
     struct nda_table *t = NULL;
     const struct nda_file *some[NDA_BATCH];
     size_t n = 0, all = 0;
-    int rc = vivo_nda_table(l->n, false, NULL, &t, l->op);
+    int rc = vivo_nda_table(l->n, false, l->in, &t, l->op);
     for (size_t i = 0; rc == 0 && i < t->n; i++) {
         const struct nda_file *f = &t->files[i];
         if (strcmp(f->series, series) != 0)

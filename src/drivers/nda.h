@@ -100,24 +100,22 @@ struct nda_table {
     struct nda_file *files; /* by study, series, id */
     size_t n, cap;
 };
-/* The table, read anew if `fresh` or there is none. in: told of what is no DICOM; or
- * NULL. */
+/* The table, read anew if `fresh` or there is none. in: hears of it, and when it is
+ * `fresh` of what is no DICOM. */
 int vivo_nda_table(struct nda *n, bool fresh, struct vivo_intake *in,
                    struct nda_table **out, struct vivo_op *op);
 void vivo_nda_table_unref(struct nda_table *t); /* NULL is fine */
 int vivo_nda_table_add(struct nda_table *t, const struct nda_file *f,
                        struct vivo_err *err);
 
-/* ---- image03 (nda_images.c)
- * ---------------------------------------------------------- */
+/* ---- image03 (nda_images.c) --------------------------------------------------- */
 
 /* Reads the text of an image03 structure and tells the files whose they are. */
 int vivo_nda_images(struct nda_table *t, char *text, size_t len, struct vivo_err *err);
 /* What the path of a file tells of its subject, when image03 does not. */
 bool vivo_nda_guid(const char *alias, char out[NDA_TEXT_MAX + 1]);
 
-/* ---- zips and tars (nda_pack.c)
- * -------------------------------------------------------- */
+/* ---- zips and tars (nda_pack.c) ----------------------------------------------- */
 
 /* all: also what is known. */
 int vivo_nda_list_pack(struct nda *n, const char *locator, bool all,

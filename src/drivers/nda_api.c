@@ -154,8 +154,7 @@ int vivo_nda_files(struct nda *n, nda_row_fn *fn, void *ctx, struct vivo_intake 
     /* A page may be shorter than asked for: only an empty one, or the word of the
      * server, is the end. */
     for (unsigned number = 1; rc == 0 && rows > 0; number++) {
-        if (in)
-            in->alive(in);
+        in->alive(in);
         rc = ask_page(n, &p, number, &rows, op);
         if (rc == 0 && rows < PAGE_ROWS && p.taken >= total && total > 0)
             break;
@@ -307,8 +306,7 @@ int vivo_nda_sign(struct nda *n, const char *const *ids, size_t count,
     return rc;
 }
 
-/* ---- files
- * ---------------------------------------------------------------------------- */
+/* ---- files -------------------------------------------------------------------- */
 
 /* Where the files lie a refusal means that the URL has expired. */
 static int explain(int rc, const struct vivo_net_reply *reply, struct vivo_op *op)

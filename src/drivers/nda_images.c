@@ -38,8 +38,7 @@ struct images {
     int where[COLUMNS]; /* column of each; -1 = there is none */
 };
 
-/* ---- the text
- * ------------------------------------------------------------------------ */
+/* ---- the text ----------------------------------------------------------------- */
 
 static bool read_head(struct images *x, const struct manifest_text *t)
 {
@@ -107,8 +106,7 @@ static int read_rows(struct images *x, struct manifest_text *t, struct vivo_err 
     return rc;
 }
 
-/* ---- joining
- * ------------------------------------------------------------------------- */
+/* ---- joining ------------------------------------------------------------------ */
 
 /* The row of this file; NULL = none, or several that disagree. */
 static const struct image *find(const struct images *x, const char *file)
@@ -221,8 +219,7 @@ int vivo_nda_images(struct nda_table *t, char *text, size_t len, struct vivo_err
     return rc;
 }
 
-/* ---- GUIDs
- * ---------------------------------------------------------------------------- */
+/* ---- GUIDs -------------------------------------------------------------------- */
 
 /* Bytes of a GUID that begins here: NDAR_INV and 8 letters or digits, or NDAR and 8. */
 static size_t guid_len(const char *s)

@@ -37,13 +37,26 @@ int vivo_nda_read_locator(const char *locator, char kind, char id[NDA_ID_MAX + 1
     return 0;
 }
 
-/* ---- fetching one
- * --------------------------------------------------------------------- */
+/* ---- fetching one ------------------------------------------------------------- */
+
+/* Who waits while something comes that is not for him yet: he is told that the archive
+ * is alive. One of them is NULL. */
+struct waiter {
+    struct vivo_intake *in;
+    struct vivo_delivery *to;
+};
+
+static int tell_alive(const struct waiter *w, struct vivo_err *err)
+{
+    if (w->in)
+        w->in->alive(w->in);
+    return w->to ? w->to->sink.write(&w->to->sink, "", 0, err) : 0;
+}
 
 struct download {
     struct vivo_sink sink; /* first member */
     struct nda *n;
-    struct vivo_intake *in; /* NULL: nobody waits for a listing */
+    const struct waiter *waiter;
     int fd;
     uint64_t size, came;
 };
@@ -56,9 +69,7 @@ static int take(struct vivo_sink *self, const void *data, size_t len,
         return vivo_fail(err, EIO, "the file is longer than its listing says");
     int rc = vivo_pwrite_full(d->fd, data, len, d->came, err);
     d->came += len;
-    if (d->in)
-        d->in->alive(d->in);
-    return rc;
+    return rc ? rc : tell_alive(d->waiter, err);
 }
 
 static int take_anew(struct vivo_sink *self, struct vivo_err *err)
@@ -86,11 +97,13 @@ static int ask_pack(void *ctx, const struct vivo_net_request *rq,
 }
 
 static int fetch_pack(struct nda *n, const char *id, uint64_t size,
-                      struct vivo_intake *in, struct pack_members **out,
+                      const struct waiter *waiter, struct pack_members **out,
                       struct vivo_op *op)
 {
-    struct download d = {
-        .sink = {.write = take, .restart = take_anew}, .n = n, .in = in, .size = size};
+    struct download d = {.sink = {.write = take, .restart = take_anew},
+                         .n = n,
+                         .waiter = waiter,
+                         .size = size};
     if (size > PACK_BYTES)
         return vivo_fail(&op->err, EIO, "a file of the package is too long");
     d.fd = pack_temporary(size, &op->err);
@@ -109,8 +122,7 @@ static int fetch_pack(struct nda *n, const char *id, uint64_t size,
     return rc;
 }
 
-/* ---- keeping a few
- * -------------------------------------------------------------------- */
+/* ---- keeping a few ------------------------------------------------------------ */
 
 /* The one of this file, or the free or least used one; NULL = all are being fetched. */
 static struct nda_pack *slot_locked(struct nda *n, const char *id)
@@ -127,8 +139,9 @@ static struct nda_pack *slot_locked(struct nda *n, const char *id)
 }
 
 /* *out, or the turn to fetch it into *slot (1). */
-static int take_turn(struct nda *n, const char *id, struct pack_members **out,
-                     struct nda_pack **slot, struct vivo_op *op)
+static int take_turn(struct nda *n, const char *id, const struct waiter *waiter,
+                     struct pack_members **out, struct nda_pack **slot,
+                     struct vivo_op *op)
 {
     struct pack_members *old = NULL;
     int rc = vivo_op_check(op);
@@ -136,7 +149,11 @@ static int take_turn(struct nda *n, const char *id, struct pack_members **out,
     struct nda_pack *p = slot_locked(n, id);
     while (rc == 0 && (!p || p->busy)) {
         vivo_wait_ms(&n->landed, &n->mutex, WATCH_MS);
+        pthread_mutex_unlock(&n->mutex);
         rc = vivo_op_check(op);
+        if (rc == 0)
+            rc = tell_alive(waiter, &op->err);
+        pthread_mutex_lock(&n->mutex);
         p = slot_locked(n, id);
     }
     if (rc == 0) {
@@ -157,14 +174,14 @@ static int take_turn(struct nda *n, const char *id, struct pack_members **out,
 }
 
 static int take_pack(struct nda *n, const char *id, uint64_t size,
-                     struct vivo_intake *in, struct pack_members **out,
+                     const struct waiter *waiter, struct pack_members **out,
                      struct vivo_op *op)
 {
     struct nda_pack *slot = NULL;
-    int rc = take_turn(n, id, out, &slot, op);
-    if (rc <= 0)
+    int rc = take_turn(n, id, waiter, out, &slot, op);
+    if (rc != 1 || !slot)
         return rc;
-    rc = fetch_pack(n, id, size, in, out, op);
+    rc = fetch_pack(n, id, size, waiter, out, op);
     pthread_mutex_lock(&n->mutex);
     slot->busy = false;
     if (rc == 0)
@@ -176,8 +193,7 @@ static int take_pack(struct nda *n, const char *id, uint64_t size,
     return rc;
 }
 
-/* ---- members
- * ---------------------------------------------------------------------------- */
+/* ---- members ------------------------------------------------------------------ */
 
 struct place_reader {
     struct vivo_reader base; /* first member */
@@ -261,7 +277,7 @@ int vivo_nda_list_pack(struct nda *n, const char *locator, bool all,
     int rc = vivo_nda_read_locator(locator, 'a', id, &size, NULL, &op->err);
     if (rc)
         return rc;
-    rc = take_pack(n, id, size, in, &e.members, op);
+    rc = take_pack(n, id, size, &(struct waiter){.in = in}, &e.members, op);
     if (rc == -ENOENT) {
         op->err.errnum = EIO;
         rc = -EIO;
@@ -289,7 +305,7 @@ int vivo_nda_fetch_member(struct nda *n, const char *locator, struct vivo_delive
     uint64_t size;
     int rc = vivo_nda_read_locator(locator, 'm', id, &size, &path, &op->err);
     if (rc == 0)
-        rc = take_pack(n, id, size, NULL, &members, op);
+        rc = take_pack(n, id, size, &(struct waiter){.to = to}, &members, op);
     if (rc == 0)
         rc = pack_members_find(members, path, &at, op);
     if (rc == 0)

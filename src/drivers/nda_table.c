@@ -161,8 +161,7 @@ static int take_row(void *ctx, const json_t *row, struct vivo_err *err)
     return 0;
 }
 
-/* ---- studies and series
- * -------------------------------------------------------------- */
+/* ---- studies and series ------------------------------------------------------- */
 
 static void digest(char out[NDA_DIGEST_LEN + 1], const char *a, const char *b,
                    const char *c)
@@ -234,8 +233,7 @@ static int order(struct nda_table *t, struct vivo_err *err)
     return 0;
 }
 
-/* ---- reading
- * -------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------ */
 
 struct into_memory {
     struct nda *n;
@@ -273,8 +271,8 @@ static int read_images(struct nda *n, struct reading *r, struct vivo_op *op)
     return rc;
 }
 
-static int read_table(struct nda *n, struct vivo_intake *in, struct nda_table **out,
-                      struct vivo_op *op)
+static int read_table(struct nda *n, bool fresh, struct vivo_intake *in,
+                      struct nda_table **out, struct vivo_op *op)
 {
     struct reading *r = calloc(1, sizeof *r);
     struct nda_table *t = calloc(1, sizeof *t);
@@ -285,7 +283,7 @@ static int read_table(struct nda *n, struct vivo_intake *in, struct nda_table **
         atomic_init(&t->refs, 1);
     if (rc == 0) {
         r->table = t;
-        r->in = in;
+        r->in = fresh ? in : NULL;
         rc = vivo_nda_files(n, take_row, r, in, op);
     }
     if (rc == 0)
@@ -317,13 +315,14 @@ void vivo_nda_table_unref(struct nda_table *t)
 }
 
 /* The table that is there, or the turn to read one (1). */
-static int take_turn(struct nda *n, bool fresh, struct nda_table **out,
-                     struct vivo_op *op)
+static int take_turn(struct nda *n, bool fresh, struct vivo_intake *in,
+                     struct nda_table **out, struct vivo_op *op)
 {
     int rc = vivo_op_check(op);
     pthread_mutex_lock(&n->mutex);
     while (rc == 0 && n->loading) {
         vivo_wait_ms(&n->landed, &n->mutex, WATCH_MS);
+        in->alive(in);
         rc = vivo_op_check(op);
     }
     if (rc == 0 && n->table && !fresh) {
@@ -341,10 +340,10 @@ int vivo_nda_table(struct nda *n, bool fresh, struct vivo_intake *in,
                    struct nda_table **out, struct vivo_op *op)
 {
     struct nda_table *old = NULL;
-    int rc = take_turn(n, fresh, out, op);
+    int rc = take_turn(n, fresh, in, out, op);
     if (rc <= 0)
         return rc;
-    rc = read_table(n, in, out, op);
+    rc = read_table(n, fresh, in, out, op);
     pthread_mutex_lock(&n->mutex);
     n->loading = false;
     if (rc == 0) {

@@ -42,7 +42,7 @@ struct vivo_shelf_node {
     struct vivo_crew *crew;
 };
 
-/* ---- what was seen --------------------------------------------------------------- */
+/* ---- what was seen ------------------------------------------------------------ */
 
 static bool put_digest(uint64_t *slots, uint64_t cap, uint64_t digest)
 {

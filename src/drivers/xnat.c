@@ -8,6 +8,8 @@
  * Source:   XNAT REST API (/data), as in the server's source of 2024-06; xnat.md. */
 #include "xnat.h"
 
+#include "source_url.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -27,28 +29,11 @@ static void close_xnat(struct vivo_archive *self)
 
 static int read_source(const char *source, struct xnat *x, struct vivo_err *err)
 {
-    static const char prefix[] = "xnat+";
-    size_t skip = sizeof prefix - 1;
-    if (strncmp(source, prefix, skip) != 0 ||
-        (strncmp(source + skip, "http://", 7) != 0 &&
-         strncmp(source + skip, "https://", 8) != 0))
-        return vivo_fail(err, EINVAL, "expected xnat+https://HOST[:PORT][/CONTEXT]");
-    const char *url = source + skip;
-    const char *host = strstr(url, "://") + 3;
-    size_t host_len = strcspn(host, "/?#");
-    if (memchr(host, '@', host_len))
-        return vivo_fail(err, EINVAL,
-                         "a user name or password inside a URL is refused: "
-                         "use netrc=FILE or bearer=FILE");
-    if (host_len == 0)
-        return vivo_fail(err, EINVAL, "the URL names no host");
-    if (strpbrk(url, "?# \t\r\n\""))
-        return vivo_fail(err, EINVAL,
-                         "the URL of an XNAT server has no query, fragment or spaces");
-    size_t len = strlen(url);
-    while (url[len - 1] == '/')
-        len--;
-    x->url = strndup(url, len);
+    const char *url = vivo_source_url(source, "xnat+", false,
+                                      "xnat+https://HOST[:PORT][/CONTEXT]", err);
+    if (!url)
+        return -EINVAL;
+    x->url = vivo_source_base(url, strlen(url));
     return x->url ? 0 : vivo_fail(err, ENOMEM, "xnat: out of memory");
 }
 
