@@ -62,18 +62,8 @@ static void test_listing_is_complete_whatever_the_server_does(void **state)
         "cut=10&cut_times=1",
         "latency=10",
     };
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
-        struct gathering g;
-        struct vivo_op op;
-        int rc = list_with(knobs[i], NULL, &g, &op);
-
-        if (rc != 0 || g.n_objects != OBJECTS || g.n_containers != COLLECTIONS ||
-            g.others != OTHERS)
-            fail_msg("%s: %d, %zu objects, %zu containers, %zu others: %s", knobs[i],
-                     rc, g.n_objects, g.n_containers, g.others, op.err.text);
-        gathering_free(&g);
-    }
-    control("/__reset");
+    check_listings(knobs, VIVO_ARRAY_LEN(knobs),
+                   (struct holding){OBJECTS, COLLECTIONS, OTHERS});
 }
 
 static void test_listing_fails_rather_than_being_short(void **state)
@@ -166,12 +156,7 @@ static void test_members_see_what_guests_do_not_see(void **state)
 static void test_wrong_logins_are_told(void **state)
 {
     (void)state;
-    struct gathering g;
-    struct vivo_op op;
-    assert_int_equal(list_with("numbers=1", "me@example.org:wr0ng", &g, &op), -EACCES);
-    assert_non_null(strstr(op.err.text, "needs a login"));
-    assert_null(strstr(op.err.text, "wr0ng"));
-    gathering_free(&g);
+    check_wrong_login("me@example.org:wr0ng", "wr0ng");
 }
 
 static void test_tokens_that_ran_out_are_renewed(void **state)

@@ -77,17 +77,8 @@ static void test_listing_is_complete_whatever_the_service_does(void **state)
         "match=bucket&cut=10&cut_times=1",
         "latency=5",
     };
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
-        struct gathering g;
-        struct vivo_op op;
-        int rc = list_with(knobs[i], NULL, &g, &op);
-        if (rc != 0 || g.n_objects != OBJECTS || g.n_containers != CONTAINERS ||
-            g.others != OTHERS)
-            fail_msg("%s: %d, %zu objects, %zu containers, %zu others: %s", knobs[i],
-                     rc, g.n_objects, g.n_containers, g.others, op.err.text);
-        gathering_free(&g);
-    }
-    control("/__reset");
+    check_listings(knobs, VIVO_ARRAY_LEN(knobs),
+                   (struct holding){OBJECTS, CONTAINERS, OTHERS});
 }
 
 static void test_listing_fails_rather_than_being_short(void **state)
@@ -233,12 +224,7 @@ static void test_sources_that_make_no_sense_are_refused(void **state)
 static void test_wrong_passwords_are_told(void **state)
 {
     (void)state;
-    struct gathering g;
-    struct vivo_op op;
-    assert_int_equal(list_with("ids=number", "user:wr0ng", &g, &op), -EACCES);
-    assert_non_null(strstr(op.err.text, "needs the login"));
-    assert_null(strstr(op.err.text, "wr0ng"));
-    gathering_free(&g);
+    check_wrong_login("user:wr0ng", "wr0ng");
 }
 
 static void test_a_file_is_whole_or_an_error(void **state)

@@ -171,6 +171,37 @@ struct failing { /* what comes of a fault, and words of the error */
     const char *words;
 };
 
+struct holding {
+    size_t objects, containers, others;
+};
+
+/* Each of the knobs leaves the listing whole. */
+static void check_listings(const char *const *knobs, size_t n, struct holding all)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct gathering g;
+        struct vivo_op op;
+        int rc = list_with(knobs[i], NULL, &g, &op);
+        if (rc != 0 || g.n_objects != all.objects || g.n_containers != all.containers ||
+            g.others != all.others)
+            fail_msg("%s: %d, %zu objects, %zu containers, %zu others: %s", knobs[i],
+                     rc, g.n_objects, g.n_containers, g.others, op.err.text);
+        gathering_free(&g);
+    }
+    control("/__reset");
+}
+
+/* A login that is wrong is told, and not shown. */
+static void check_wrong_login(const char *bearer, const char *secret)
+{
+    struct gathering g;
+    struct vivo_op op;
+    assert_int_equal(list_with("latency=0", bearer, &g, &op), -EACCES);
+    assert_non_null(strstr(op.err.text, "login"));
+    assert_null(strstr(op.err.text, secret));
+    gathering_free(&g);
+}
+
 static void check_failures(const struct failing *cases, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

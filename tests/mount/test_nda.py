@@ -2,14 +2,12 @@
 """Mounts over packages of the NIMH Data Archive: subjects and visits of image03, zips as
 series, presigned URLs, credentials, de-identification and hostile answers."""
 import errno
-import fnmatch
 import json
 import os
 
-import pydicom
 import pytest
 
-from shelfserver import ShelfServer, originals, read
+from shelfserver import ShelfServer, originals, originals_seen, read, three_conditions
 from vivomount import Mount
 
 
@@ -59,34 +57,28 @@ def test_subjects_visits_and_zips(server, folder, login, tmp_path):
     assert server.log() == []
 
 
+def test_a_slow_zip_is_waited_for(server, folder, login, tmp_path):
+    with Mount({"n": server.source}, login, home=str(tmp_path)) as m:
+        names = [n for n in m.files("n") if "/20110115_V1" in n and "/CT_" in n]
+    server.get("/__reset")
+    server(slow=1700)
+    with Mount({"n": server.source}, login + ",timeout=1,retries=0", home=str(tmp_path)) as m:
+        assert read(m / "n/" + names[0]) in originals(folder)
+        fetched = [e["path"] for e in server.log() if "bucket" in e["path"]]
+        assert len(fetched) == len(set(fetched))  # the zip once, and image03
+
+
 def test_three_conditions_are_as_brute_force(server, login):
     with Mount({"n": server.source}, login) as m:
-        got = m.files("n/q/Modality=CT and PatientID=PAT*1 and SliceThickness<1.1 "
-                      "and not InstanceNumber=2")
-        want = []
-        for name in m.files("n"):
-            ds = pydicom.dcmread(m / "n/" + name)
-            if (ds.Modality == "CT" and fnmatch.fnmatch(ds.PatientID, "PAT*1") and
-                    ds.SliceThickness < 1.1 and ds.InstanceNumber != 2):
-                want.append(name)
+        got, want = three_conditions(m, "n")
         assert got == want and len(got) == 4
 
 
 def test_no_original_is_seen_by_a_reader_of_a_profile(server, folder, login, tmp_path):
-    key = tmp_path / "key"
-    key.write_bytes(os.urandom(32))
-    key.chmod(0o600)
-    known = {"20200101", "20110115", "Series-0", "Study 0 of 0", "NDAR_INV", "Doe"}
-    for name in os.listdir(folder):
-        ds = pydicom.dcmread(os.path.join(folder, name))
-        known |= {ds.PatientID, ds.StudyInstanceUID, ds.SeriesInstanceUID,
-                  ds.SOPInstanceUID, str(ds.AccessionNumber)}
-    with Mount({"n": server.source}, f"{login},key={key}", deid="basic") as m:
-        names = m.files("n")
-        assert len(names) == 24 and len({n.split("/")[1] for n in names}) == 2
-        seen = "\n".join(names).encode() + b"".join(read(m / "n/" + n) for n in names)
-        seen += read(m / ".vivofs/status.json") + m.log().encode()
-        assert not [k for k in known if k.encode() in seen]
+    seen, names = originals_seen(server.source, "," + login, folder, {"20110115", "NDAR_INV", "Doe"},
+                                 tmp_path)
+    assert not seen
+    assert len(names) == 24 and len({n.split("/")[1] for n in names}) == 2
 
 
 @pytest.mark.parametrize("words", ["machine 127.0.0.1 login user password wr0ng\n",

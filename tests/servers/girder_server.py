@@ -51,7 +51,7 @@ base.DEFAULTS.update({
     "ignore_offset": 0,
     "total": 0,             # Girder-Total-Count
     "field": "", "value": "",  # this field of every row is this JSON
-    "pad": 0,               # bytes of a text in every row
+    "pad": 0,               # bytes of two texts in the first row
     "endless": 0,           # rows without end
     "empty_body": 0,        # 200 and nothing
     "many": 0,              # so many more collections, with nothing in them
@@ -279,7 +279,7 @@ class Handler(base.Handler):
         for row in rows:
             if k["field"]:
                 row[k["field"]] = json.loads(k["value"])
-            if k["pad"]:
+            if k["pad"] and row is rows[0]:
                 row["name"] = row["description"] = "x" * k["pad"]
         if k["duplicates"]:
             rows = [r for r in rows for _ in (0, 1)]

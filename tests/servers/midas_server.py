@@ -47,7 +47,7 @@ base.DEFAULTS.update({
     "code": 0,              # every call fails with this code ...
     "method": "",           # ... whose method holds this text; json, html too
     "field": "", "value": "",  # this field of every row is this JSON
-    "pad": 0,               # bytes of a text in every row
+    "pad": 0,               # bytes of two texts in the first row
     "endless": 0,           # the answer never ends
     "empty_body": 0,        # 200 and nothing
     "text": "",             # exactly this instead of an answer
@@ -237,7 +237,7 @@ class Handler(base.Handler):
             row.pop("data", None)
             if k["field"]:
                 row[k["field"]] = json.loads(k["value"])
-            if k["pad"]:
+            if k["pad"] and row is rows[0]:
                 row["name"] = row["description"] = "x" * k["pad"]
             for name in row:
                 if k["numbers"] and (name.endswith("_id") or name == "sizebytes"):

@@ -54,6 +54,7 @@ base.DEFAULTS.update({
     "grow": 0,              # bytes added to every file that is sent, or taken away
     "wrong": "",            # exactly this instead of a file
     "ranges": 1,
+    "slow": 0,              # ms that a whole file takes
     "field": "", "value": "",  # this field of every row is this JSON
     "pad": 0,               # bytes of a text in every row
     "empty_body": 0,        # 200 and nothing
@@ -270,12 +271,22 @@ class Handler(base.Handler):
         if not wanted:
             with s.lock:
                 s.retrieved += 1
+        if k["slow"] and not wanted:
+            return self.trickle(data)
         if not wanted or not k["ranges"]:
             return self.answer(200, kind, data, headers)
         first, last = (int(n) for n in wanted.removeprefix("bytes=").split("-"))
         last = min(last, len(data) - 1)
         headers.append(("Content-Range", "bytes %d-%d/%d" % (first, last, len(data))))
         return self.answer(206, kind, data[first:last + 1], headers)
+
+    def trickle(self, data):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        for i in range(20):
+            self.wfile.write(data[i * len(data) // 20:(i + 1) * len(data) // 20])
+            time.sleep(self.k["slow"] / 20000)
 
 
 def main():
