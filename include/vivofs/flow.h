@@ -85,6 +85,10 @@ bool vivo_flow_current(struct vivo_flow *f, int64_t since_ms);
 int vivo_flow_explain(struct vivo_flow *f, enum vivo_level level, vivo_row row,
                       struct vivo_query *q, struct vivo_buf *out, struct vivo_err *err);
 
+/* Bytes of an object that was opened lately; 0 = it was not. For sizes that the
+ * catalog could not keep, its disk being full. */
+uint64_t vivo_flow_size_now(struct vivo_flow *f, vivo_row instance);
+
 /* The whole object, de-identified. Its size is exact and in the catalog afterwards.
  * -EPERM policy; -EBADMSG; -ENOENT gone; -EIO …. Caller unrefs. */
 int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **out,

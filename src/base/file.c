@@ -36,8 +36,10 @@ int vivo_pwrite_full(int fd, const void *buf, size_t len, uint64_t off,
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return vivo_fail(err, errno == ENOSPC || errno == EDQUOT ? ENOSPC : EIO,
-                             "write: %s", strerror(errno));
+            return vivo_fail(
+                err,
+                errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? ENOSPC : EIO,
+                "write: %s", strerror(errno));
         done += (size_t)n;
     }
     return 0;

@@ -182,14 +182,51 @@ struct raw_delivery {
     struct vivo_delivery delivery; /* first: the sink is the first member of this */
     struct vivo_flight *flight;
     int fd;
+    bool memory; /* fd is one of memory, because the disk is full */
     uint64_t size;
 };
+#define RAW_MEMORY_MAX (UINT64_C(256) << 20)
+
+/* A full disk must not keep an object from being read: it goes on in memory. */
+static int raw_to_memory(struct raw_delivery *r, struct vivo_err *err)
+{
+    enum { CHUNK = 64 * 1024 };
+    VIVO_AUTO(vivo_free_p) char *chunk = malloc(CHUNK);
+    int rc = 0;
+    if (!chunk)
+        return vivo_fail(err, ENOMEM, "out of memory");
+    vivo_err_clear(err);
+    int fd = vivo_file_nameless(NULL, err);
+    if (fd < 0)
+        return fd;
+    for (uint64_t at = 0; at < r->size && !rc; at += CHUNK) {
+        size_t n = (size_t)VIVO_MIN(r->size - at, (uint64_t)CHUNK);
+        rc = vivo_pread_full(r->fd, chunk, n, at, err);
+        if (!rc)
+            rc = vivo_pwrite_full(fd, chunk, n, at, err);
+    }
+    if (rc) {
+        close(fd);
+        return rc;
+    }
+    close(r->fd);
+    r->fd = fd;
+    r->memory = true;
+    return 0;
+}
 
 static int raw_write(struct vivo_sink *self, const void *data, size_t len,
                      struct vivo_err *err)
 {
     struct raw_delivery *r = (struct raw_delivery *)self;
     int rc = vivo_pwrite_full(r->fd, data, len, r->size, err);
+    if (rc == -ENOSPC && !r->memory && r->size + len <= RAW_MEMORY_MAX) {
+        rc = raw_to_memory(r, err);
+        if (!rc)
+            rc = vivo_pwrite_full(r->fd, data, len, r->size, err);
+    } else if (!rc && r->memory && r->size + len > RAW_MEMORY_MAX) {
+        rc = vivo_fail(err, ENOSPC, "too large for memory, and the disk is full");
+    }
     r->size += rc ? 0 : len;
     flight_progress(r->flight, len);
     return rc;
@@ -247,7 +284,19 @@ static int learn(struct vivo_flow *f, vivo_row row, struct vivo_view *view,
                  struct vivo_err *err)
 {
     recent_set(f, row, view);
-    return vivo_catalog_set_size(f->catalog, row, vivo_view_size(view), err);
+    int rc = vivo_catalog_set_size(f->catalog, row, vivo_view_size(view), err);
+    /* On a full disk the view knows it as long as it is kept: vivo_flow_size_now(). */
+    if (rc == -ENOSPC) {
+        vivo_err_clear(err);
+        rc = 0;
+    }
+    return rc;
+}
+
+uint64_t vivo_flow_size_now(struct vivo_flow *f, vivo_row instance)
+{
+    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = recent_get(f, instance);
+    return view ? vivo_view_size(view) : 0;
 }
 
 /* De-identifies what came and puts it into the store; without room there, the view

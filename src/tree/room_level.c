@@ -196,7 +196,11 @@ static int learn_size(struct vivo_tree *t, const struct node *n, uint64_t size,
     rc = vivo_catalog_set_size(node_catalog(t, n), n->row, size, &op->err);
     st->size = size;
     st->size_exact = true;
-    st->attr_timeout = LONG_TIMEOUT;
+    st->attr_timeout = rc ? 0 : LONG_TIMEOUT;
+    if (rc == -ENOSPC) { /* the kernel asks again, and stat_object() knows it */
+        vivo_err_clear(&op->err);
+        rc = 0;
+    }
     return rc;
 }
 
@@ -235,8 +239,13 @@ static int stat_object(struct vivo_tree *t, const struct node *n,
     struct see s;
     int rc = see(t, n, &s, out, &op->err);
 
-    if (rc || out->size_exact || !t->cfg.size_exact || s.refusal)
+    if (rc || out->size_exact || s.refusal)
         return rc;
+    uint64_t size = vivo_flow_size_now(node_flow(t, n), n->row);
+    if (size)
+        out->size = size;
+    if (size || !t->cfg.size_exact)
+        return 0;
     return open_object(t, n, &view, out, op);
 }
 

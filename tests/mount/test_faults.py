@@ -408,3 +408,35 @@ def restart(o):
                                  stdin=subprocess.DEVNULL, stdout=o.log, stderr=o.log,
                                  cwd=o.folder)
     assert o.wait()
+
+
+# ---- a full disk
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a disk to fill")
+def test_a_full_disk_keeps_nothing_and_everything_is_read(server, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with remote(server, "cache=memory") as m:
+        want = {n: sha(m / n) for n in m.files()}
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "none", str(disk)],
+                   check=True)
+    try:
+        with remote(server, f"cache={disk},min_free=0") as m:
+            assert m.files() == sorted(want)
+            with open(disk / "fill", "wb", buffering=0) as f:
+                with pytest.raises(OSError):
+                    while True:
+                        f.write(bytes(4096))
+            for n in want:
+                fd = os.open(m / n, os.O_RDONLY)
+                size = os.fstat(fd).st_size
+                os.close(fd)
+                assert sha(m / n) == want[n]
+                assert size == os.stat(m / n).st_size == len(open(m / n, "rb").read())
+            os.unlink(disk / "fill")
+            assert {n: sha(m / n) for n in m.files()} == want
+        with remote(server, f"cache={disk},min_free=0") as m:
+            assert {n: sha(m / n) for n in m.files()} == want
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -299,7 +299,7 @@ def main():
         archive = base.Archive(synthetic.folder_of(args, temporary))
         server = Server(args.port, archive, dict(base.DEFAULTS))
         print("http://127.0.0.1:%d%s" % (server.server_address[1], PATH), flush=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         while sys.stdin.buffer.read(4096):
             pass
         server.shutdown()
