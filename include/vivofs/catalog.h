@@ -187,7 +187,7 @@ struct vivo_put { /* a record as shown */
     const char *patient;    /* as shown; NULL = PatientID of attrs */
     const char *key;        /* as shown; NULL = the UID of attrs */
     const char *license;    /* COLLECTION, SERIES: or NULL */
-    const char *citation;   /* COLLECTION: or NULL */
+    const char *citation;   /* COLLECTION, SERIES: or NULL */
     const char *label;      /* vivo_record; NULL under de-identification */
     const char *version;
     uint64_t size;

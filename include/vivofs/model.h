@@ -107,7 +107,8 @@ struct vivo_record {
                                it (never shown itself). NULL = the UID of attrs does */
     const char *license;    /* COLLECTION, SERIES: in the archive's words, of a series
                                several parted by a backslash; NULL = not told */
-    const char *citation;   /* COLLECTION: how to cite it; NULL = not told */
+    const char *citation;   /* COLLECTION, SERIES: how to cite it, or a URL (DOI) that
+                               tells; NULL = not told */
     const char *label;      /* STUDY, SERIES, INSTANCE: what the archive itself calls it
                                (session, scan, file); for names=idc and names=xnat, and
                                only where nothing is hidden. NULL = no name */

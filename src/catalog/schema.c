@@ -15,7 +15,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define SCHEMA_VERSION 6
+#define SCHEMA_VERSION 7
 
 /* What collections, patients, studies and series have in common. `key` tells the node
  * from others of its parent (label; issuer and ID; UID), as shown. lookup and sealed
@@ -46,7 +46,7 @@ static const char *const tables[] = {
     "members INTEGER NOT NULL DEFAULT 0, known INTEGER NOT NULL DEFAULT 0, "
     "open INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, "
     "risk INTEGER NOT NULL DEFAULT 0, varies INTEGER NOT NULL DEFAULT 0, hot BLOB, "
-    "license TEXT, packed INTEGER NOT NULL DEFAULT 0)",
+    "license TEXT, citation TEXT, packed INTEGER NOT NULL DEFAULT 0)",
     NODE_INDEXES("series"),
     "CREATE INDEX series_packed ON series(id) WHERE (packed & 1) = 0 AND members > 1"
     " AND (known = members OR known = 0)",
@@ -74,7 +74,7 @@ static int make_tables(struct vivo_catdb *d, struct vivo_err *err)
     for (size_t i = 0; rc == 0 && i < VIVO_ARRAY_LEN(tables); i++)
         rc = vivo_catdb_do(d, tables[i], err);
     if (rc == 0)
-        rc = vivo_catdb_do(d, "PRAGMA user_version = 6", err);
+        rc = vivo_catdb_do(d, "PRAGMA user_version = 7", err);
     return rc;
 }
 

@@ -16,15 +16,15 @@ static int add_line(struct vivo_buf *out, const char *license)
     return rc ? rc : vivo_buf_puts(out, "\n");
 }
 
-static int of_series(struct vivo_catdb *d, vivo_row collection, struct vivo_buf *out,
-                     struct vivo_err *err)
+#define OF_SERIES(column)                                                              \
+    "SELECT DISTINCT s." column " FROM patient p JOIN study t ON t.parent = p.id"      \
+    " JOIN series s ON s.parent = t.id WHERE p.parent = ?1 AND s." column " <> ''"     \
+    " ORDER BY 1"
+
+static int of_series(struct vivo_catdb *d, const char *sql, vivo_row collection,
+                     struct vivo_buf *out, struct vivo_err *err)
 {
-    sqlite3_stmt *st =
-        vivo_catdb_stmt(d,
-                        "SELECT DISTINCT s.license FROM patient p JOIN study t ON"
-                        " t.parent = p.id JOIN series s ON s.parent = t.id"
-                        " WHERE p.parent = ?1 AND s.license <> '' ORDER BY 1",
-                        err);
+    sqlite3_stmt *st = vivo_catdb_stmt(d, sql, err);
     int rc;
 
     if (!st)
@@ -66,14 +66,16 @@ int vivo_catalog_words(struct vivo_catalog *c, vivo_row collection,
                        struct vivo_err *err)
 {
     struct vivo_catdb *d = vivo_catalog_reader(c, err);
-    size_t before = license->len;
+    size_t had_license = license->len, had_citation = citation->len;
     int rc;
 
     if (!d)
         return -EIO;
     rc = of_collection(d, collection, license, citation, err);
-    if (rc == 0 && license->len == before)
-        rc = of_series(d, collection, license, err);
+    if (rc == 0 && license->len == had_license)
+        rc = of_series(d, OF_SERIES("license"), collection, license, err);
+    if (rc == 0 && citation->len == had_citation)
+        rc = of_series(d, OF_SERIES("citation"), collection, citation, err);
     vivo_catalog_reader_done(c, d);
     return rc;
 }
@@ -87,7 +89,8 @@ int vivo_catalog_write_words(struct vivo_writer *w, const struct vivo_put *put,
     bool series = put->level == VIVO_LEVEL_SERIES;
     sqlite3_stmt *st = vivo_catdb_stmt(
         &w->db,
-        series ? "UPDATE series SET license = ?2 WHERE id = ?1 AND license IS NOT ?2"
+        series ? "UPDATE series SET license = ?2, citation = ?3 WHERE id = ?1"
+                 " AND (license IS NOT ?2 OR citation IS NOT ?3)"
                : "UPDATE collection SET license = ?2, citation = ?3 WHERE id = ?1"
                  " AND (license IS NOT ?2 OR citation IS NOT ?3)",
         err);
@@ -97,8 +100,7 @@ int vivo_catalog_write_words(struct vivo_writer *w, const struct vivo_put *put,
         return -EIO;
     vivo_catdb_int(st, 1, id);
     vivo_catdb_text(st, 2, put->license);
-    if (!series)
-        vivo_catdb_text(st, 3, put->citation);
+    vivo_catdb_text(st, 3, put->citation);
     rc = vivo_catdb_run(&w->db, st, err);
     w->dirty = w->dirty || (rc == 0 && sqlite3_changes(w->db.db) > 0);
     return rc;

@@ -225,7 +225,7 @@ static int emit_series(void *ctx, const json_t *row, struct vivo_err *err)
     struct listing *l = ctx;
     struct idc_place p;
     char locator[IDC_LOCATOR_MAX];
-    char license[128];
+    char license[128], doi[256], citation[300] = "";
     if (!vivo_idc_row_place(row, &p)) {
         tell_bad(l, row);
         return 0;
@@ -238,10 +238,14 @@ static int emit_series(void *ctx, const json_t *row, struct vivo_err *err)
         return rc;
     vivo_idc_place_write(&p, VIVO_LEVEL_SERIES, locator);
     vivo_idc_text(row, "license_short_name", license, sizeof license);
+    vivo_idc_text(row, "source_DOI", doi, sizeof doi);
+    if (doi[0])
+        snprintf(citation, sizeof citation, "https://doi.org/%s", doi);
     const struct vivo_record rec = {.level = VIVO_LEVEL_SERIES,
                                     .locator = locator,
                                     .collection = p.collection,
                                     .license = license[0] ? license : NULL,
+                                    .citation = citation[0] ? citation : NULL,
                                     .version = p.uuid,
                                     .attrs = {l->attrs.data, l->attrs.len}};
     l->count++;

@@ -22,7 +22,7 @@ static const char columns[] =
     "collection_id, PatientID, StudyInstanceUID, SeriesInstanceUID, StudyDate,"
     " SeriesDate, StudyDescription, SeriesDescription, SeriesNumber, Modality,"
     " BodyPartExamined, Manufacturer, ManufacturerModelName, PatientSex, PatientAge,"
-    " instanceCount, license_short_name, aws_bucket, crdc_series_uuid,"
+    " instanceCount, license_short_name, source_DOI, aws_bucket, crdc_series_uuid,"
     " count(*) OVER () AS vivofs_left";
 
 /* ---- requests ---------------------------------------------------------------------

@@ -103,6 +103,8 @@ int vivo_nbia_attrs(const char *row, size_t len, enum nbia_table table,
                     struct vivo_buf *out, struct vivo_err *err);
 /* Name and address of the licence, parted by a backslash, or "". */
 void vivo_nbia_license(const char *row, size_t len, char *out, size_t cap);
+/* The page of the collection, a DOI. */
+void vivo_nbia_citation(const char *row, size_t len, char *out, size_t cap);
 /* "MM-DD-YYYY" (v4), "YYYY-MM-DD hh:mm:ss.0" (v1), YYYYMMDD → YYYYMMDD, or "". */
 void vivo_nbia_date(const char *text, char out[9]);
 

@@ -187,7 +187,7 @@ int vivo_nbia_emit_series(struct nbia *n, struct vivo_intake *in,
 {
     struct nbia_place s;
     char locator[NBIA_LOCATOR_MAX];
-    char license[NBIA_LICENSE_MAX];
+    char license[NBIA_LICENSE_MAX], citation[NBIA_LICENSE_MAX];
     bool v4 = atomic_load(&n->version) == NBIA_V4;
     int rc = vivo_nbia_series(row, len, &s, err);
     vivo_buf_clear(attrs);
@@ -198,10 +198,12 @@ int vivo_nbia_emit_series(struct nbia *n, struct vivo_intake *in,
     snprintf(s.collection, sizeof s.collection, "%s", collection);
     vivo_nbia_place_write(&s, VIVO_LEVEL_SERIES, locator);
     vivo_nbia_license(row, len, license, sizeof license);
+    vivo_nbia_citation(row, len, citation, sizeof citation);
     const struct vivo_record rec = {.level = VIVO_LEVEL_SERIES,
                                     .locator = locator,
                                     .collection = collection,
                                     .license = license[0] ? license : NULL,
+                                    .citation = citation[0] ? citation : NULL,
                                     .version = s.stamp[0] ? s.stamp : NULL,
                                     .attrs = {attrs->data, attrs->len}};
     return in->record(in, &rec, err);

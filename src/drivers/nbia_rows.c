@@ -250,6 +250,15 @@ void vivo_nbia_license(const char *row, size_t len, char *out, size_t cap)
     json_decref(root);
 }
 
+void vivo_nbia_citation(const char *row, size_t len, char *out, size_t cap)
+{
+    json_t *root = load(row, len);
+    const json_t *uri = json_object_get(root, "DataDescriptionURI");
+    out[0] = '\0';
+    add_words(uri ? uri : json_object_get(root, "CollectionURI"), out, 0, cap);
+    json_decref(root);
+}
+
 /* Text as attrs form wants it: NFC, without control characters. */
 static int add_text(const struct column *c, json_t *v, struct vivo_buf *out)
 {

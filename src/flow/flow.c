@@ -95,6 +95,24 @@ static void tell_policy(struct vivo_flow *f)
                  f->name, (unsigned long long)c.refused);
 }
 
+/* names=tcia: the names of files hang on numbers that some archives tell in headers
+ * only. Those are learned first, so that no name changes once it is shown. */
+static int learn_numbers(struct vivo_flight *flight)
+{
+    struct vivo_flow *f = flight->flow;
+    const struct vivo_driver *d = f->archive->driver;
+    struct vivo_entry e = {0};
+    if (f->names != VIVO_NAMES_TCIA || flight->key.level != VIVO_LEVEL_SERIES ||
+        !(d->caps & VIVO_CAP_HEADERS) || !d->listed)
+        return 0;
+    for (const uint32_t *tag = d->listed; *tag; tag++)
+        if (*tag == VIVO_TAG_InstanceNumber)
+            return 0;
+    int rc = vivo_catalog_get(f->catalog, VIVO_LEVEL_SERIES, flight->key.row,
+                              flow_copy_entry, &e, &flight->op.err);
+    return rc || e.headers ? rc : scan_run_headers(flight);
+}
+
 static int run_list(struct vivo_flight *flight)
 {
     struct vivo_flow *f = flight->flow;
@@ -103,7 +121,9 @@ static int run_list(struct vivo_flight *flight)
     if (top && f->status.health != VIVO_HEALTH_FAILING)
         f->status.health = VIVO_HEALTH_SCANNING;
     pthread_mutex_unlock(&f->mutex);
-    int rc;
+    int rc = learn_numbers(flight);
+    if (rc)
+        return rc;
     /* A change that comes while the folder is walked may lie behind the walk. */
     do {
         atomic_store(&f->stale, false);

@@ -11,6 +11,7 @@
  * xnat: session/scan/FILE
  *
  * Where an attribute that a layout needs is missing, the name is our own. */
+#include "vivofs/hash.h"
 #include "vivofs/model.h"
 
 #include "name.h"
@@ -109,10 +110,14 @@ static bool tcia_label(const char *label, char out[VIVO_NAME_MAX + 1])
                                   "0123456789._+=@- ";
     size_t n = label ? strlen(label) : 0;
     if (!n || n > VIVO_NAME_MAX || strspn(label, letters) != n ||
-        strchr(".- ", label[0]) || label[n - 1] == ' ' || vivo_name_reserved(label) ||
-        strcmp(label, "metadata.csv") == 0 || strcmp(label, "LICENSE") == 0)
+        strchr(".- ", label[0]) || label[n - 1] == ' ' || vivo_name_reserved(label))
         return false;
     memcpy(out, label, n + 1);
+    /* What the Data Retriever itself puts there. */
+    if (strcmp(label, "metadata.csv") == 0 || strcmp(label, "LICENSE") == 0) {
+        out[n++] = '_';
+        vivo_short_name(label, strlen(label), out + n, 6);
+    }
     return true;
 }
 

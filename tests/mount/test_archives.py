@@ -15,7 +15,7 @@ PRESETS = sorted(os.path.basename(p)[:-5] for p in glob.glob(os.path.join(
 # The archives of the survey, or what became of them, and what people use today.
 SURVEY = {"tcia", "nlst", "idc", "nitrc-ir", "oasis", "kitware", "ida", "fbirn", "nirl",
           "give-a-scan", "osa", "nhanes-spine", "nhanes3-hand-knee", "na-mic",
-          "nih-image-bank", "eortc", "orthanc", "dcm4chee", "google-healthcare", "pacs"}
+          "nih-image-bank", "eortc", "nda-pediatric-mri", "ndar", "oai", "orthanc", "dcm4chee", "google-healthcare", "pacs"}
 CELLS = ("content", "software", "login", "sharing", "terms", "grouping", "speaks",
          "queries", "does")
 

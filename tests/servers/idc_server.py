@@ -61,7 +61,7 @@ base.DEFAULTS.update({
 NAMES = ("collection_id PatientID StudyInstanceUID SeriesInstanceUID StudyDate SeriesDate "
          "StudyDescription SeriesDescription SeriesNumber Modality BodyPartExamined "
          "Manufacturer ManufacturerModelName PatientSex PatientAge instanceCount "
-         "license_short_name aws_bucket crdc_series_uuid").split()
+         "license_short_name source_DOI aws_bucket crdc_series_uuid").split()
 COPIED = NAMES[1:4] + NAMES[6:15]
 
 
@@ -105,6 +105,7 @@ class Server(base.Server):
                        instanceCount=len(a.tree[study][series]), aws_bucket=bucket,
                        crdc_series_uuid=folder,
                        license_short_name="CC BY-NC 4.0" if n % 3 == 2 else "CC BY 4.0")
+            row["source_DOI"] = "10.0000/demo"
             if ds.PatientID == "PAT0001":
                 row["collection_id"] = "demo_mr"
             else:

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/package.h"
+#include "drivers/package_map.h"
 
 #include "vivofs/base.h"
 
@@ -49,6 +49,58 @@ static void test_xnat_paths_name_project_and_subject(void **state)
         assert_string_equal(placed(cases[i].path), cases[i].want);
 }
 
+static void test_ida_paths_name_project_and_subject(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *want;
+    } cases[] = {
+        {"ADNI/002_S_0295/fMRI/2012-05-10_15_42_37.0/I303069/a.dcm", "ADNI 002_S_0295"},
+        {"x/y/P/S/D/2006-04-18_08_20_30.0/S13408/b_I45108.dcm", "P S"},
+        {"P/S/D/2006-04-18_08_20_30.12/I1/b", "P S"},
+        {"S/D/2006-04-18_08_20_30.0/I1/b", "none"},
+        {"P/S/D/2006-04-18 08:20:30.0/I1/b", "none"},
+        {"P/S/D/2006-04-18_08_20_30/I1/b", "none"},
+        {"P/S/D/2006-04-18_08_20_30.0/I/b", "none"},
+        {"P/S/D/2006-04-18_08_20_30.0/I1x/b", "none"},
+        {"P/S/D/2006-04-18_08_20_30.0/X12/b", "none"},
+        {"/S/D/2006-04-18_08_20_30.0/I12/b", "none"},
+        {"P/S/D/2006-04-18_08_20_30.0/I123456789012345678901/b", "none"},
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++)
+        assert_string_equal(placed(cases[i].path), cases[i].want);
+}
+
+static void test_references_stay_below_the_folder(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *folder, *reference, *want;
+    } cases[] = {
+        {"", "./a/b", "a/b"},
+        {"m/", ".\\a\\b", "m/a/b"},
+        {"m/n/", "../a", "m/a"},
+        {"m/", "file:a%20b/%2e/c", "m/a b/c"},
+        {"", "..", NULL},
+        {"m/", "../../a", NULL},
+        {"m/", "%2e%2e/%2e%2e/a", NULL},
+        {"", "/etc/passwd", NULL},
+        {"", "%2fetc/passwd", NULL},
+        {"", "file:///etc/passwd", NULL},
+        {"", "http://h/a", NULL},
+        {"", "a%00b", NULL},
+        {"", ".", NULL},
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
+        char out[64];
+        bool there =
+            vivo_package_path(cases[i].folder, cases[i].reference, out, sizeof out);
+        assert_int_equal(there, cases[i].want != NULL);
+        if (there)
+            assert_string_equal(out, cases[i].want);
+    }
+}
+
 static void test_nothing_is_guessed(void **state)
 {
     (void)state;
@@ -85,6 +137,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_xnat_paths_name_project_and_subject),
+        cmocka_unit_test(test_ida_paths_name_project_and_subject),
+        cmocka_unit_test(test_references_stay_below_the_folder),
         cmocka_unit_test(test_nothing_is_guessed),
         cmocka_unit_test(test_long_paths_are_borne),
     };
