@@ -105,7 +105,7 @@ def test_idc_tree_is_of_the_index_and_costs_one_request_a_level(server):
     before = server.content()
     with Mount({"idc": server.idc}) as m:
         assert sorted(os.listdir(m / "idc")) == ["demo_ct", "demo_mr"]
-        assert os.listdir(m / "idc/demo_ct") == ["LICENSE.txt", "PAT0000"]
+        assert os.listdir(m / "idc/demo_ct") == ["LICENSE.txt", "CITATION.txt", "PAT0000"]
         studies = os.listdir(m / "idc/demo_ct/PAT0000")
         assert sorted(s[:-7] for s in studies) == ["20200101_Study-0-of-0",
                                                    "20200102_Study-1-of-0"]

@@ -80,10 +80,10 @@ def test_tree_is_collection_patient_study_series_file(server):
         assert "DEMO-CT" in collections and len(collections) == 2
         other = next(c for c in collections if c != "DEMO-CT")
         assert other.startswith("Demo-MR-2.0-more_")
-        assert os.listdir(m / "tcia/DEMO-CT") == ["LICENSE.txt", "PAT0000"]
+        assert os.listdir(m / "tcia/DEMO-CT") == ["LICENSE.txt", "CITATION.txt", "PAT0000"]
         with open(m / "tcia/DEMO-CT/LICENSE.txt") as f:
             assert "Creative Commons" in f.read()
-        assert os.listdir(m / "tcia/" + other) == ["LICENSE.txt", "PAT0001"]
+        assert os.listdir(m / "tcia/" + other) == ["LICENSE.txt", "CITATION.txt", "PAT0001"]
         studies = os.listdir(m / "tcia/DEMO-CT/PAT0000")
         assert sorted(s[:-7] for s in studies) == ["20200101_Study-0-of-0",
                                                    "20200102_Study-1-of-0"]

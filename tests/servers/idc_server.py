@@ -114,7 +114,7 @@ class Server(base.Server):
         for i in range(self.extra):
             rows.append(["many", "P%05d" % (i // 8), "1.2.3.%d" % (i // 4), "1.2.4.%d" % i,
                          "2020-01-01", None, "Study", "Series of many", str(i % 4), "CT",
-                         "CHEST", "ACME", "X", "F", "060Y", 2, "CC BY 4.0",
+                         "CHEST", "ACME", "X", "F", "060Y", 2, "CC BY 4.0", None,
                          "idc-open-data", uuid_of("many", i)])
         db = sqlite3.connect(":memory:", check_same_thread=False)
         db.execute("PRAGMA case_sensitive_like = 1")
