@@ -7,6 +7,7 @@
 
 #include "vivofs/base.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -75,6 +76,11 @@ ssize_t vivo_view_pread(const struct vivo_view *v, void *buf, size_t len, uint64
 ssize_t vivo_view_pread_led(const struct vivo_view *v, const uint8_t *lead,
                             size_t nlead, void *buf, size_t len, uint64_t off,
                             struct vivo_err *err);
+/* The whole view into a file, from its beginning, the kernel copying the ranges where
+ * it can. stop: NULL, or ends it with -EINTR when it is not 0. -ENOSPC is kept; the
+ * source is compared at the end, so that nothing may be used of a copy that failed. */
+int vivo_view_copy(const struct vivo_view *v, int fd, const volatile sig_atomic_t *stop,
+                   struct vivo_err *err);
 /* -EIO when the source is no longer the one the view was made from. */
 int vivo_view_check(const struct vivo_view *v, struct vivo_err *err);
 

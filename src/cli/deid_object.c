@@ -25,23 +25,6 @@ void deid_made_free(struct deid_made *m)
     vivo_buf_free(&m->audit);
 }
 
-static int copy_view(const struct vivo_view *v, int fd, struct vivo_err *err)
-{
-    uint8_t buf[CHUNK];
-    for (uint64_t off = 0; off < vivo_view_size(v);) {
-        if (deid_stop)
-            return vivo_fail(err, EINTR, "stopped");
-        ssize_t n = vivo_view_pread(v, buf, CHUNK, off, err);
-        if (n < 0)
-            return (int)n;
-        int rc = vivo_pwrite_full(fd, buf, (size_t)n, off, err);
-        if (rc)
-            return rc;
-        off += (uint64_t)n;
-    }
-    return 0;
-}
-
 /* A full disk is told apart: nothing that follows will fit either. */
 static int cannot_write(const char *what, struct vivo_err *err)
 {
@@ -77,7 +60,7 @@ static int write_view(const struct vivo_view *v, const char *dir, const char *be
     VIVO_AUTO(vivo_close_p) int fd = make_temporary(tmp, dir, err);
     if (fd < 0)
         return fd;
-    int rc = copy_view(v, fd, err);
+    int rc = vivo_view_copy(v, fd, &deid_stop, err);
     if (!rc && fchmod(fd, mode))
         rc = cannot_write("the output", err);
     if (rc)

@@ -78,7 +78,8 @@ static const struct {
      "  pseudonym under the key: intervals and days of the week hold in all studies "
      "and "
      "archives. Times of day stay,\n"
-     "  those of VR TM to the second. What cannot be moved is treated as without the "
+     "  those of VR TM to the millisecond. What cannot be moved is treated as without "
+     "the "
      "option. The birth date is\n"
      "  removed.\n"},
     {VIVO_DEID_CLEAN_DESCRIPTORS,

@@ -131,13 +131,15 @@ static bool take_time(const char *s, size_t n, int64_t days, char *out)
     return true;
 }
 
-/* Whole weeks leave the time of day as it is, but for its fraction: that of a TM tells
- * one acquisition from all others in any list of them, and is dropped. */
+/* Whole weeks leave the time of day as it is, to the millisecond, which is what dynamic
+ * series need: microseconds of a TM are a serial number of the acquisition. */
 static bool cut_time(const char *s, size_t n, int64_t days, char *out)
 {
     if (!take_time(s, n, days, out))
         return false;
-    out[strcspn(out, ".")] = '\0';
+    size_t point = strcspn(out, ".");
+    if (strlen(out) > point + 4)
+        out[point + 4] = '\0';
     return true;
 }
 

@@ -10,7 +10,7 @@
 
 /* Part of every digest: raise it when the same source, profile and key give other
  * bytes than before. */
-#define VIVO_DEID_ENGINE "vivofs-deid-6"
+#define VIVO_DEID_ENGINE "vivofs-deid-7"
 
 /* ---- tables (table.c) ------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include "vivofs/view.h"
 
 #include "vivofs/error.h"
+#include "vivofs/file.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct segment {
     uint64_t start; /* first byte of it in the view */
@@ -450,4 +452,60 @@ ssize_t vivo_view_pread_led(const struct vivo_view *v, const uint8_t *lead,
     }
     int rc = vivo_view_check(v, err);
     return rc < 0 ? rc : (ssize_t)len;
+}
+
+/* ---- copying ----------------------------------------------------------------- */
+
+#define COPY_CHUNK (128u << 10) /* on the stack */
+#define COPY_MOST (8u << 20)    /* between two looks at `stop` */
+
+static int copy_read(const struct vivo_view *v, int fd, uint64_t off, size_t len,
+                     struct vivo_err *err)
+{
+    uint8_t buf[COPY_CHUNK];
+    while (len) {
+        ssize_t n = vivo_view_pread(v, buf, VIVO_MIN(len, sizeof buf), off, err);
+        if (n <= 0)
+            return n ? (int)n : vivo_fail(err, EIO, "view: ends before its size");
+        int rc = vivo_pwrite_full(fd, buf, (size_t)n, off, err);
+        if (rc)
+            return rc;
+        off += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* How many bytes at off the kernel copied: 0 = it cannot here, or not any more. */
+static size_t copy_in_kernel(const struct vivo_view *v, int fd, uint64_t off,
+                             size_t len)
+{
+    const struct segment *s = &v->segments[segment_at(v, off)];
+    if (s->memory || s->period)
+        return 0;
+    off_t from = (off_t)(s->off + (off - s->start)), to = (off_t)off;
+    len = (size_t)VIVO_MIN((uint64_t)len, s->start + s->len - off);
+    ssize_t n = copy_file_range(v->fd, &from, fd, &to, len, 0);
+    return n > 0 ? (size_t)n : 0;
+}
+
+int vivo_view_copy(const struct vivo_view *v, int fd, const volatile sig_atomic_t *stop,
+                   struct vivo_err *err)
+{
+    struct vivo_err why = {0};
+    const struct vivo_view *made = made_of(v, &why);
+    if (!made)
+        return vivo_fail(err, why.errnum ? why.errnum : EIO, "%s", why.text);
+    for (uint64_t off = 0; off < made->size;) {
+        if (stop && *stop)
+            return vivo_fail(err, EINTR, "stopped");
+        const struct segment *s = &made->segments[segment_at(made, off)];
+        size_t len = (size_t)VIVO_MIN(s->start + s->len - off, (uint64_t)COPY_MOST);
+        size_t n = copy_in_kernel(made, fd, off, len);
+        int rc = n ? 0 : copy_read(made, fd, off, len, err);
+        if (rc)
+            return rc;
+        off += n ? n : len;
+    }
+    return vivo_view_check(made, err);
 }

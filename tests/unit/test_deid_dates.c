@@ -71,10 +71,11 @@ static void test_date_times_keep_precision_fraction_and_zone(void **state)
 }
 
 /* 45 */
-static void test_times_stay_to_the_second(void **state)
+static void test_times_stay_to_the_millisecond(void **state)
 {
     (void)state;
-    shifts_to("TM", "072730.123456", -7, "072730");
+    shifts_to("TM", "072730.123456", -7, "072730.123");
+    shifts_to("TM", "072730.5", -7, "072730.5");
     shifts_to("TM", "0727", -7, "0727");
     shifts_to("TM", "07:27:30", -7, "072730");
     shifts_to("TM", "0727-0900", -7, "0727-0900");
@@ -251,7 +252,7 @@ int main(void)
         cmocka_unit_test(test_bad_value_of_several_is_left_out),
         cmocka_unit_test(test_old_forms_and_ranges_shift),
         cmocka_unit_test(test_date_times_keep_precision_fraction_and_zone),
-        cmocka_unit_test(test_times_stay_to_the_second),
+        cmocka_unit_test(test_times_stay_to_the_millisecond),
         cmocka_unit_test(test_impossible_dates_are_left_out),
         cmocka_unit_test(test_offset_is_whole_weeks_of_years),
         cmocka_unit_test(test_one_offset_for_all_studies_of_a_patient),

@@ -264,6 +264,35 @@ static void *read_all(void *arg)
     return NULL;
 }
 
+static void test_a_copy_is_the_whole_or_an_error(void **state)
+{
+    char path[32], to[32];
+    uint8_t whole[2 * SIZE], got[2 * SIZE];
+    struct vivo_err err = {0};
+    volatile sig_atomic_t stop = 0;
+    (void)state;
+    int source = make_file(path), out = make_file(to);
+    assert_int_equal(ftruncate(out, 0), 0);
+    struct vivo_view *v = view_of(source);
+    assert_int_equal(vivo_view_add_memory(v, "head", 4), 0);
+    assert_int_equal(vivo_view_add_range(v, 100, 4000), 0);
+    assert_int_equal(vivo_view_add_repeat(v, "ab", 2, 9), 0);
+    assert_int_equal(vivo_view_add_range(v, 7, 1), 0);
+    assert_int_equal(vivo_view_copy(v, out, &stop, &err), 0);
+    ssize_t n = vivo_view_pread(v, whole, sizeof whole, 0, &err);
+    assert_int_equal(n, 4 + 4000 + 9 + 1);
+    assert_int_equal(pread(out, got, sizeof got, 0), n);
+    assert_memory_equal(got, whole, (size_t)n);
+    stop = 1;
+    assert_int_equal(vivo_view_copy(v, out, &stop, &err), -EINTR);
+    assert_int_equal(pwrite(source, "changed", 7, 0), 7);
+    assert_int_equal(vivo_view_copy(v, out, NULL, &err), -EIO);
+    vivo_view_unref(v);
+    close(out);
+    unlink(path);
+    unlink(to);
+}
+
 static void test_threads_read_one_view(void **state)
 {
     (void)state;
@@ -296,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_view_of_memory_needs_no_descriptor),
         cmocka_unit_test(test_patterns_repeat_without_their_memory),
         cmocka_unit_test(test_ranges_that_overflow_are_einval),
+        cmocka_unit_test(test_a_copy_is_the_whole_or_an_error),
         cmocka_unit_test(test_threads_read_one_view),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
