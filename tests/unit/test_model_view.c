@@ -285,6 +285,7 @@ static void test_a_copy_is_the_whole_or_an_error(void **state)
     assert_memory_equal(got, whole, (size_t)n);
     stop = 1;
     assert_int_equal(vivo_view_copy(v, out, &stop, &err), -EINTR);
+    err = (struct vivo_err){0};
     assert_int_equal(pwrite(source, "changed", 7, 0), 7);
     assert_int_equal(vivo_view_copy(v, out, NULL, &err), -EIO);
     vivo_view_unref(v);
