@@ -178,10 +178,14 @@ static int begin(void *ctx, char out[VIVO_TOKEN_MAX + 1], int64_t *until_ms,
         out[0] = '\0';
         *until_ms = INT64_MAX;
         rc = 0;
-    } else if (rc == -ENOENT || (rc == -EIO && reply.status == 400)) {
+    } else if (rc == -ENOENT) {
+        op->err.errnum = EIO;
+        vivo_fail_in(&op->err, "no Girder answers at this address");
+        rc = -EIO;
+    } else if (rc == -EIO && reply.status == 400 && g->key) {
         /* An API key that is not known is "Invalid API key", 400. */
-        op->err.errnum = reply.status == 400 && g->key ? EACCES : EIO;
-        rc = -op->err.errnum;
+        op->err.errnum = EACCES;
+        rc = -EACCES;
     }
     explicit_bzero(url, sizeof url);
     explicit_bzero(header, sizeof header);

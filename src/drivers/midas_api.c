@@ -109,6 +109,7 @@ static int call_once(struct midas *m, const char *query, const char *form,
     atomic_fetch_add(&m->base.bytes, reply.received);
     if (rc == -ENOENT) { /* of the API as a whole */
         op->err.errnum = EIO;
+        vivo_fail_in(&op->err, "no MIDAS of version 3 answers at this address");
         rc = -EIO;
     }
     if (rc == 0)

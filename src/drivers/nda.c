@@ -83,10 +83,6 @@ static int emit_top(struct listing *l)
     char name[NDA_ID_MAX + 16];
     uint64_t files;
     int rc = vivo_nda_package(l->n, &files, l->op);
-    if (rc == -ENOENT) {
-        l->op->err.errnum = EIO;
-        rc = -EIO;
-    }
     if (rc)
         return rc;
     snprintf(name, sizeof name, "package-%s", l->n->package);
@@ -330,12 +326,7 @@ static int fetch(struct vivo_archive *self, const char *locator,
 static int probe(struct vivo_archive *self, struct vivo_op *op)
 {
     uint64_t files;
-    int rc = vivo_nda_package(nda_of(self), &files, op);
-    if (rc == -ENOENT) {
-        op->err.errnum = EIO;
-        rc = -EIO;
-    }
-    return rc;
+    return vivo_nda_package(nda_of(self), &files, op);
 }
 
 static int open_nda(const struct vivo_archive_config *cfg, struct vivo_archive **out,

@@ -82,6 +82,11 @@ int vivo_nda_package(struct nda *n, uint64_t *files, struct vivo_op *op)
                  ? (uint64_t)json_integer_value(count)
                  : 0;
     json_decref(package);
+    if (rc == -ENOENT) {
+        op->err.errnum = EIO;
+        vivo_fail_in(&op->err, "no such package (they expire after some months)");
+        rc = -EIO;
+    }
     return rc ? vivo_fail_in(&op->err, "the package") : 0;
 }
 

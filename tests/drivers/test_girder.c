@@ -102,6 +102,7 @@ static void test_listing_fails_rather_than_being_short(void **state)
         {"match=item&length=5", -EIO, "items of a folder"},
         {"fail=503", -EIO, "503"},
         {"match=files&fail=404", -EIO, "404"},
+        {"match=user&fail=404", -EIO, "no Girder"},
         {"match=item&fail=403", -EACCES, "login"},
         {"match=item&fail=401", -EACCES, "login"},
         {"match=download&fail=500", -EIO, "a file"},

@@ -94,7 +94,7 @@ static void test_listing_fails_rather_than_being_short(void **state)
         {"match=api&cut=20&close=1", -EBADMSG, "Web API"},
         {"match=api&length=5", -EIO, "communities"},
         {"fail=503", -EIO, "503"},
-        {"fail=404", -EIO, "404"},
+        {"fail=404", -EIO, "no MIDAS"},
         {"fail=403", -EACCES, "communities"},
         {"match=download&fail=500", -EIO, "a file"},
         {"match=download&fail=401", -EACCES, "login"},

@@ -9,6 +9,8 @@
 
 #include "shelf_run.h"
 
+#include <pthread.h>
+
 #define OBJECTS 24
 #define LOGIN "user:secret"
 /* The package; two visits of the first subject, two of the other and what image03 does
@@ -107,6 +109,7 @@ static void test_listing_fails_rather_than_being_short(void **state)
         {"match=files&fail=401", -EACCES, "login"},
         {"match=api&fail=403", -EACCES, "login"},
         {"match=files&fail=404", -EIO, "404"},
+        {"fail=404", -EIO, "they expire"},
         {"match=files&cut=20", -EIO, "files of a package"},
         {"match=bucket&cut=20", -EIO, "image03"},
         {"fail=503", -EIO, "503"},
@@ -131,7 +134,32 @@ static void test_listing_asks_for_many_at_once(void **state)
     assert_int_equal(asked("dots/"), 1 + 4 + 12);
 }
 
-/* A zip is fetched once for all who read it, and for its listing. */
+struct reader {
+    pthread_t thread;
+    struct vivo_archive *a;
+    const struct gathering *g;
+    size_t first;
+    int rc;
+};
+
+/* Members of zips, every second one. */
+static void *read_members(void *ctx)
+{
+    struct reader *r = ctx;
+    for (size_t i = r->first; r->rc == 0 && i < r->g->n_objects; i += 2) {
+        struct receipt to;
+        struct vivo_op op;
+        if (r->g->objects[i].locator[0] != 'm')
+            continue;
+        vivo_op_init(&op, 0);
+        receipt_init(&to, false, &op);
+        r->rc = vivo_archive_fetch(r->a, r->g->objects[i].locator, &to.base, &op);
+        receipt_free(&to);
+    }
+    return NULL;
+}
+
+/* A zip is fetched once for its listing and all who read it, also at the same time. */
 static void test_a_zip_is_fetched_once(void **state)
 {
     (void)state;
@@ -140,13 +168,24 @@ static void test_a_zip_is_fetched_once(void **state)
     control("/__reset");
     struct vivo_archive *a = open_with(NULL);
     assert_int_equal(list_all(a, &g, &op), 0);
-    uint64_t before = count_retrieved(NULL);
-    for (size_t i = 0; i < g.n_objects; i++)
-        if (g.objects[i].locator[0] == 'm')
-            assert_int_equal(fetch_one(a, g.objects[i].locator, &op), 0);
-    assert_int_equal(count_retrieved(NULL), before);
-    gathering_free(&g);
+    for (int cold = 0; cold < 2; cold++) {
+        struct reader readers[2];
+        uint64_t before = count_retrieved(NULL);
+        for (size_t i = 0; i < 2; i++) {
+            readers[i] = (struct reader){.a = a, .g = &g, .first = i};
+            assert_int_equal(
+                pthread_create(&readers[i].thread, NULL, read_members, &readers[i]), 0);
+        }
+        for (size_t i = 0; i < 2; i++) {
+            pthread_join(readers[i].thread, NULL);
+            assert_int_equal(readers[i].rc, 0);
+        }
+        assert_int_equal(count_retrieved(NULL), before + (cold ? 4 : 0));
+        vivo_archive_close(a);
+        a = open_with(NULL);
+    }
     vivo_archive_close(a);
+    gathering_free(&g);
 }
 
 static void test_urls_that_expired_are_signed_anew(void **state)
