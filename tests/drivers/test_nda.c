@@ -220,6 +220,34 @@ static void test_what_image03_does_not_know_is_listed_all_the_same(void **state)
     gathering_free(&g);
 }
 
+static void test_tables_of_any_kind_are_borne_or_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int rc;
+    } cases[] = {
+        {"subjectkey%09image_file", 0},
+        {"SUBJECTKEY,IMAGE_FILE%0A,,,,,,", 0},
+        {"subjectkey,image_file%0A%22NDAR%22%22,%0A%0A,%22x", 0},
+        {"subjectkey,image_file%0Ax,%22y%0A,z", -EBADMSG},
+        {"subjectkey,image_file%0ANDAR%00,x", -EBADMSG},
+        {"image,03%0Asubject,file%0Ax,y%0A1,2", -EBADMSG},
+        {"%0A%0A%0A", -EBADMSG},
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
+        char knobs[200];
+        struct gathering g;
+        struct vivo_op op;
+        snprintf(knobs, sizeof knobs, "match=dots/9020&wrong=%s", cases[i].text);
+        int rc = list_with(knobs, NULL, &g, &op);
+        if (rc != cases[i].rc || (rc == 0 && g.n_objects != OBJECTS))
+            fail_msg("%s: %d, %zu objects: %s", knobs, rc, g.n_objects, op.err.text);
+        gathering_free(&g);
+    }
+    control("/__reset");
+}
+
 static void test_names_and_sizes_of_any_kind_are_borne(void **state)
 {
     (void)state;
@@ -293,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_a_zip_is_fetched_once),
         cmocka_unit_test(test_urls_that_expired_are_signed_anew),
         cmocka_unit_test(test_what_image03_does_not_know_is_listed_all_the_same),
+        cmocka_unit_test(test_tables_of_any_kind_are_borne_or_told),
         cmocka_unit_test(test_names_and_sizes_of_any_kind_are_borne),
         cmocka_unit_test(test_sources_that_make_no_sense_are_refused),
         cmocka_unit_test(test_wrong_passwords_are_told),
