@@ -80,6 +80,15 @@ struct vivo_delivery {
     int (*descriptor)(struct vivo_delivery *self, int fd, struct vivo_err *err);
 };
 
+/* Receives the objects of a series that come together; called by one thread. */
+struct vivo_bundle {
+    struct vivo_sink sink; /* bytes of the object under way, in order; no restart */
+    /* Those were all bytes of one object, exactly; locator: as fetch() takes it. */
+    int (*whole)(struct vivo_bundle *self, const char *locator, struct vivo_err *err);
+    /* Bytes came from the archive; who waits waits on. */
+    void (*alive)(struct vivo_bundle *self, uint64_t bytes);
+};
+
 enum vivo_driver_cap {
     VIVO_CAP_LOCAL =
         1 << 0, /* no network: fetch may run on any thread, sizes are free */
@@ -125,6 +134,12 @@ struct vivo_driver {
     /* Delivers all bytes of the object, exactly, or an error: never a short file. */
     int (*fetch)(struct vivo_archive *self, const char *locator,
                  struct vivo_delivery *to, struct vivo_op *op);
+
+    /* Optional: all objects below a series in one request, each the same as by fetch(),
+     * in any order. What is passed on before a failure counts. Asked when somebody
+     * reads the series in order; a failure means that fetch() is asked instead. */
+    int (*bundle)(struct vivo_archive *self, const char *series_locator,
+                  struct vivo_bundle *to, struct vivo_op *op);
 
     /* Optional: whole headers of all instances below a series, as records at
      * VIVO_LEVEL_INSTANCE with .headers set, without their pixels. Of a series that
@@ -178,6 +193,8 @@ int vivo_archive_list(struct vivo_archive *a, enum vivo_level level, const char 
                       struct vivo_intake *in, struct vivo_op *op);
 int vivo_archive_fetch(struct vivo_archive *a, const char *locator,
                        struct vivo_delivery *to, struct vivo_op *op);
+int vivo_archive_bundle(struct vivo_archive *a, const char *series_locator,
+                        struct vivo_bundle *to, struct vivo_op *op);
 int vivo_archive_headers(struct vivo_archive *a, const char *series_locator,
                          struct vivo_intake *in, struct vivo_op *op);
 /* -ENOENT, without a request, when the driver cannot search by any of them. */

@@ -373,6 +373,23 @@ int vivo_archive_fetch(struct vivo_archive *a, const char *locator,
     return rc;
 }
 
+int vivo_archive_bundle(struct vivo_archive *a, const char *series_locator,
+                        struct vivo_bundle *to, struct vivo_op *op)
+{
+    int rc = begin(a, "bundle", op);
+
+    if (rc < 0)
+        return rc;
+    if (!a->driver->bundle)
+        return vivo_fail(&op->err, EINVAL, "%s gives objects one by one",
+                         a->driver->name);
+    int64_t began = vivo_now_ms();
+    rc = verdict(a->driver, "bundle", a->driver->bundle(a, series_locator, to, op),
+                 &op->err);
+    trace(a, "bundle", op->id, began, rc, 0);
+    return rc;
+}
+
 int vivo_archive_headers(struct vivo_archive *a, const char *series_locator,
                          struct vivo_intake *in, struct vivo_op *op)
 {

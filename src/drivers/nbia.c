@@ -128,6 +128,7 @@ const struct vivo_driver vivo_driver_nbia = {
     .probe = probe,
     .list = vivo_nbia_list,
     .fetch = vivo_nbia_fetch,
+    .bundle = vivo_nbia_bundle,
     .headers = vivo_nbia_headers,
     .searches = vivo_nbia_searches,
     .search = vivo_nbia_search,

@@ -110,8 +110,9 @@ void vivo_nbia_date(const char *text, char out[9]);
 
 /* ---- zips of series (nbia_bundle.c) ------------------------------------------- */
 
-/* The images of a series out of its zip, in a nameless file; for series whose images
- * the server neither lists nor gives one by one. The last two are kept. */
+/* The images of a series out of its zip, in a nameless file; for series that are read
+ * in order, or whose images the server neither lists nor gives one by one. The last two
+ * are kept. */
 struct nbia_bundle;
 struct nbia_bundles *vivo_nbia_bundles_new(void);
 void vivo_nbia_bundles_free(struct nbia_bundles *b); /* NULL is fine */
@@ -144,6 +145,9 @@ int vivo_nbia_describe(struct vivo_archive *self, const char *const *series, siz
                        struct vivo_intake *in, struct vivo_op *op);
 int vivo_nbia_fetch(struct vivo_archive *self, const char *locator,
                     struct vivo_delivery *to, struct vivo_op *op);
+/* All images of a series, out of its zip (nbia_bundle.c). */
+int vivo_nbia_bundle(struct vivo_archive *self, const char *series,
+                     struct vivo_bundle *to, struct vivo_op *op);
 int vivo_nbia_headers(struct vivo_archive *self, const char *series,
                       struct vivo_intake *in, struct vivo_op *op);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/drivers/nbia_bundle.c -- the zip of a series (getImage), taken apart.
  *
- * Only for series whose images the server fails to list or to give one by one. Its
- * entries do not say which image they are, so their headers are read. A failure in the
- * middle ends in a zip that looks whole: number and bytes must be those of the series.
+ * For series that are read in order, and for those whose images the server fails to
+ * list or to give one by one. Its entries do not say which image they are, so their
+ * headers are read. A failure in the middle ends in a zip that looks whole: number and
+ * bytes must be those of the series.
  */
 #include "dicomjson.h"
 #include "multipart.h"
@@ -137,6 +138,7 @@ void vivo_nbia_bundle_put(struct nbia *n, struct nbia_bundle *b)
 
 struct file_sink {
     struct vivo_sink base;
+    struct vivo_bundle *to; /* who wants to hear of it; or NULL */
     int fd;
     uint64_t len;
 };
@@ -147,6 +149,8 @@ static int write_file(struct vivo_sink *self, const void *data, size_t len,
     struct file_sink *s = (struct file_sink *)self; /* first member */
     int rc = vivo_pwrite_full(s->fd, data, len, s->len, err);
     s->len += len;
+    if (s->to)
+        s->to->alive(s->to, len);
     return rc;
 }
 
@@ -159,11 +163,11 @@ static int restart_file(struct vivo_sink *self, struct vivo_err *err)
 }
 
 static int get_zip(struct nbia *n, const struct nbia_place *p, int fd, uint64_t *len,
-                   struct vivo_op *op)
+                   struct vivo_bundle *to, struct vivo_op *op)
 {
     enum nbia_version v = (enum nbia_version)atomic_load(&n->version);
     struct vivo_net_reply reply = {0};
-    struct file_sink sink = {.base = {write_file, restart_file}, .fd = fd};
+    struct file_sink sink = {.base = {write_file, restart_file}, .to = to, .fd = fd};
     char url[URL_MAX];
     if (snprintf(url, sizeof url, "%s/services/%s/getImage?SeriesInstanceUID=%s",
                  n->url, vivo_nbia_version_name(v), p->series) >= URL_MAX)
@@ -341,7 +345,8 @@ static int ask_series(struct nbia *n, const char *series, struct nbia_place *out
               : vivo_fail(&op->err, ENOENT, "the archive does not list the series");
 }
 
-static int load(struct nbia *n, struct nbia_bundle *b, struct vivo_op *op)
+static int load(struct nbia *n, struct nbia_bundle *b, struct vivo_bundle *to,
+                struct vivo_op *op)
 {
     struct nbia_place p;
     uint64_t len = 0;
@@ -357,7 +362,7 @@ static int load(struct nbia *n, struct nbia_bundle *b, struct vivo_op *op)
     b->fd = pack_temporary(room, &op->err);
     if (b->fd < 0)
         return b->fd;
-    rc = get_zip(n, &p, zip, &len, op);
+    rc = get_zip(n, &p, zip, &len, to, op);
     if (rc == 0)
         rc = unpack(b, zip, len, op);
     if (rc == 0)
@@ -387,8 +392,8 @@ static int find_or_begin(struct nbia_bundles *all, const char *series,
     return rc;
 }
 
-int vivo_nbia_bundle_get(struct nbia *n, const char *series, struct nbia_bundle **out,
-                         struct vivo_op *op)
+static int get_or_load(struct nbia *n, const char *series, struct vivo_bundle *to,
+                       struct nbia_bundle **out, struct vivo_op *op)
 {
     struct nbia_bundles *all = n->bundles;
     int rc = find_or_begin(all, series, out, op);
@@ -399,7 +404,7 @@ int vivo_nbia_bundle_get(struct nbia *n, const char *series, struct nbia_bundle 
         b->fd = -1;
         b->refs = 1;
         snprintf(b->series, sizeof b->series, "%s", series);
-        rc = load(n, b, op);
+        rc = load(n, b, to, op);
     } else {
         rc = vivo_fail(&op->err, ENOMEM, "nbia: out of memory");
     }
@@ -413,6 +418,12 @@ int vivo_nbia_bundle_get(struct nbia *n, const char *series, struct nbia_bundle 
     pthread_mutex_unlock(&all->mutex);
     *out = rc ? NULL : b;
     return rc;
+}
+
+int vivo_nbia_bundle_get(struct nbia *n, const char *series, struct nbia_bundle **out,
+                         struct vivo_op *op)
+{
+    return get_or_load(n, series, NULL, out, op);
 }
 
 size_t vivo_nbia_bundle_count(const struct nbia_bundle *b)
@@ -446,5 +457,32 @@ int vivo_nbia_bundle_send(const struct nbia_bundle *b, const char *uid,
             rc = to->write(to, block, len, &op->err);
         off += len;
     }
+    return rc;
+}
+
+/* ---- a series that somebody reads in order ------------------------------------ */
+
+int vivo_nbia_bundle(struct vivo_archive *self, const char *series,
+                     struct vivo_bundle *to, struct vivo_op *op)
+{
+    struct nbia *n = nbia_of(self);
+    struct nbia_bundle *b = NULL;
+    struct nbia_place p;
+    char locator[NBIA_LOCATOR_MAX];
+    int rc = vivo_nbia_place_read(series, VIVO_LEVEL_SERIES, &p, &op->err);
+    if (rc == 0 && !atomic_load(&n->version))
+        rc = vivo_nbia_settle(n, op);
+    if (rc == 0)
+        rc = get_or_load(n, p.series, to, &b, op);
+    if (rc)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < b->n; i++) {
+        memcpy(p.instance, b->images[i].uid, sizeof p.instance);
+        vivo_nbia_place_write(&p, VIVO_LEVEL_INSTANCE, locator);
+        rc = vivo_nbia_bundle_send(b, p.instance, &to->sink, op);
+        if (rc == 0)
+            rc = to->whole(to, locator, &op->err);
+    }
+    vivo_nbia_bundle_put(n, b);
     return rc;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/drivers/nbia_fetch.c -- the bytes of one image, by getSingleImage.
  *
- * getImage, the zip of a series, is faster for whole series but brings more objects
- * than one fetch can deliver, so it is the last resort, for a series whose images the
- * server does not give one by one. getSingleImage says 500 for an image that is not
- * there; what the server lists tells that from a server in trouble. */
+ * getImage, the zip of a series, brings more objects than one fetch can deliver: it is
+ * for who reads in order (nbia_bundle.c), and here the last resort, for a series whose
+ * images the server does not give one by one. getSingleImage says 500 for an image that
+ * is not there; what the server lists tells that from a server in trouble. */
 #include "dicomjson.h"
 #include "http_object.h"
 #include "nbia.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { SERIES_MAX = 8, RUN = 3, WINDOW = 64, NEAR = 24 };
+enum { BUNDLE_NEAR = 8, BUNDLE_LEAST = 4 }; /* worth a bundle: so many left */
 
 struct walk { /* somebody going through a series */
     vivo_row series;
@@ -14,6 +15,7 @@ struct walk { /* somebody going through a series */
     size_t n, last; /* last: where he is */
     size_t ahead;   /* before this one all are fetched or being so */
     unsigned run;   /* how many opens in order */
+    unsigned near;  /* how many close to each other, by several readers perhaps */
     uint64_t used;
 };
 
@@ -106,6 +108,19 @@ static size_t position(const struct walk *w, vivo_row row)
     return i;
 }
 
+/* A few that lie close together are read in order, by one or by several at a time. */
+static bool bundle_due_locked(struct walk *w, vivo_row row)
+{
+    size_t at = position(w, row);
+    if (at == w->n || at == w->last)
+        return false;
+    size_t far = w->last == SIZE_MAX ? SIZE_MAX
+                 : at > w->last      ? at - w->last
+                                     : w->last - at;
+    w->near = far <= BUNDLE_NEAR ? w->near + 1 : 1;
+    return w->near >= RUN && w->n >= w->near + BUNDLE_LEAST && w->ahead < w->n;
+}
+
 /* Steps the walk to the row; those of the next `window` rows that are to be had now go
  * to `out`. */
 static size_t step_locked(struct ahead *a, struct walk *w, vivo_row row, size_t window,
@@ -131,7 +146,7 @@ static size_t step_locked(struct ahead *a, struct walk *w, vivo_row row, size_t 
 }
 
 static size_t step(struct vivo_flow *f, vivo_row series, vivo_row row, size_t window,
-                   vivo_row out[WINDOW])
+                   vivo_row out[WINDOW], bool *due)
 {
     struct ahead *a = f->ahead;
     pthread_mutex_lock(&a->mutex);
@@ -141,15 +156,37 @@ static size_t step(struct vivo_flow *f, vivo_row series, vivo_row row, size_t wi
         learn_series(f, series);
     pthread_mutex_lock(&a->mutex);
     struct walk *w = find_locked(a, series);
+    *due = w && f->bundles && bundle_due_locked(w, row);
     size_t n = w ? step_locked(a, w, row, window, out) : 0;
     pthread_mutex_unlock(&a->mutex);
     return n;
 }
 
+/* All of the series is on its way, or nothing. */
+static void set_ahead(struct ahead *a, vivo_row series, bool all)
+{
+    pthread_mutex_lock(&a->mutex);
+    struct walk *w = find_locked(a, series);
+    if (w)
+        w->ahead = all ? w->n : 0;
+    pthread_mutex_unlock(&a->mutex);
+}
+
+void ahead_again(struct vivo_flow *f, vivo_row series)
+{
+    if (f->ahead)
+        set_ahead(f->ahead, series, false);
+}
+
 void ahead_opened(struct vivo_flow *f, vivo_row series, vivo_row row)
 {
     vivo_row fetch[WINDOW];
-    size_t n = step(f, series, row, WINDOW, fetch);
+    bool due;
+    size_t n = step(f, series, row, WINDOW, fetch, &due);
+    if (due && bundle_begin(f, series)) {
+        set_ahead(f->ahead, series, true);
+        return;
+    }
     for (size_t i = 0; i < n; i++)
         fetch_in_background(f, fetch[i], false);
 }
@@ -174,7 +211,8 @@ void ahead_read(struct vivo_flow *f, vivo_row series, vivo_row row)
     if (!p)
         return;
     p->flow = f;
-    p->n = step(f, series, row, NEAR, p->rows);
+    bool due;
+    p->n = step(f, series, row, NEAR, p->rows, &due);
     if (!p->n || vivo_pool_run(f->pool, prepare, p))
         free(p);
 }

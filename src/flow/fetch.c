@@ -299,35 +299,32 @@ uint64_t vivo_flow_size_now(struct vivo_flow *f, vivo_row instance)
     return view ? vivo_view_size(view) : 0;
 }
 
-/* De-identifies what came and puts it into the store; without room there, the view
- * over the nameless file serves as well. */
-static int finish_raw(struct vivo_flight *flight, struct raw_delivery *raw,
-                      const struct vivo_store_key *key)
+/* Without room in the store the view over the nameless file serves as well. */
+int fetch_keep(struct vivo_flow *f, vivo_row row, int *fd, uint64_t size,
+               const struct vivo_store_key *key, bool pin, struct vivo_err *err)
 {
-    struct vivo_flow *f = flight->flow;
-    struct vivo_op *op = &flight->op;
     struct vivo_deid_report report = {0};
     VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = NULL;
-    int rc = vivo_deid_object(f->deid, raw->fd, NULL, raw->size, &view, NULL, &report,
-                              &op->err);
+    int rc = vivo_deid_object(f->deid, *fd, NULL, size, &view, NULL, &report, err);
     if (rc == -EPERM)
-        vivo_catalog_set_refusal(f->catalog, flight->key.row, (int)report.refusal,
-                                 NULL);
+        vivo_catalog_set_refusal(f->catalog, row, (int)report.refusal, NULL);
     if (rc)
         return rc;
-    raw->fd = -1;
+    *fd = -1;
     if (f->store) {
         struct vivo_view *stored = NULL;
         struct vivo_err why = {0};
         if (vivo_store_put(f->store, key, view, &stored, &why)) {
             vivo_log(VIVO_LOG_WARN, "flow.fetch", "%s #%lld: not kept: %s", f->name,
-                     (long long)flight->key.row, why.text);
+                     (long long)row, why.text);
         } else {
             vivo_view_unref(view);
             view = stored;
         }
     }
-    return learn(f, flight->key.row, view, &op->err);
+    if (f->store && pin)
+        vivo_store_pin(f->store, key, true);
+    return learn(f, row, view, err);
 }
 
 static int fetch_remote(struct vivo_flight *flight, const char *locator,
@@ -345,7 +342,8 @@ static int fetch_remote(struct vivo_flight *flight, const char *locator,
         return raw.fd;
     int rc = vivo_archive_fetch(f->archive, locator, &raw.delivery, op);
     if (!rc)
-        rc = finish_raw(flight, &raw, key);
+        rc = fetch_keep(f, flight->key.row, &raw.fd, raw.size, key,
+                        atomic_load(&flight->pin), &op->err);
     if (raw.fd >= 0)
         close(raw.fd);
     return rc;
@@ -394,14 +392,14 @@ static int store_or_fetch(struct vivo_flight *flight)
         vivo_store_pin(f->store, &key, true);
     if (rc != -ENOENT || err->errnum)
         return rc;
+    if (bundle_ride(f, flight))
+        return FLIGHT_ALOFT;
     rc = fetch_remote(flight, (char *)locator.data, &key);
     pthread_mutex_lock(&f->mutex);
     f->status.fetches++;
     pthread_mutex_unlock(&f->mutex);
     if (!rc)
         flow_recovered(f);
-    if (!rc && f->store && atomic_load(&flight->pin))
-        vivo_store_pin(f->store, &key, true);
     return rc;
 }
 
@@ -409,8 +407,8 @@ static int run_fetch(struct vivo_flight *flight)
 {
     struct vivo_flow *f = flight->flow;
     int rc = store_or_fetch(flight);
-    if (!rc)
-        return 0;
+    if (rc >= 0)
+        return rc;
     vivo_fail_in(&flight->op.err, "%s #%lld", f->name, (long long)flight->key.row);
     if (rc == -EIO || rc == -ETIMEDOUT || rc == -EACCES)
         flow_failed(f, &flight->op.err);

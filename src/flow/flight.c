@@ -135,6 +135,7 @@ static struct vivo_flight *make(struct vivo_flow *f, const struct flight_plan *p
     flight->key = plan->key;
     flight->keep = plan->keep;
     atomic_init(&flight->pin, plan->pin);
+    atomic_init(&flight->rides, false);
     flight->run = plan->run;
     flight->cancel = plan->cancel;
     flight->drop = plan->drop;
@@ -218,6 +219,11 @@ static void give_to_pool(struct vivo_flight *flight)
     flight_land(flight, &flight->op.err);
 }
 
+void flight_again(struct vivo_flight *flight)
+{
+    give_to_pool(flight);
+}
+
 static int join_blocking(struct vivo_flow *f, const struct flight_plan *plan,
                          struct vivo_op *op)
 {
@@ -298,9 +304,10 @@ static struct vivo_op *late_locked(struct vivo_flow *f, int64_t now,
 {
     int64_t latest = latest_locked(f);
     for (struct vivo_flight *fl = f->flights; fl; fl = fl->next) {
-        /* A query hears of the archive through the flights that it waits for. */
-        int64_t heard =
-            fl->key.kind == FLIGHT_SELECT ? latest : atomic_load(&fl->progress_ms);
+        /* Queries, and who rides with a bundle, hear of the archive through other
+         * flights. */
+        bool others = fl->key.kind == FLIGHT_SELECT || atomic_load(&fl->rides);
+        int64_t heard = others ? latest : atomic_load(&fl->progress_ms);
         bool silent = fl->key.kind != FLIGHT_WORK && now > heard + f->timeout_ms;
         for (struct vivo_op *op = fl->waiters; op; op = op->next) {
             if (!silent && !(op->deadline_ms && now > op->deadline_ms))
@@ -355,8 +362,12 @@ void flight_status(struct vivo_flow *f, struct vivo_flow_status *out)
 
 static const char *kind_word(enum flight_kind kind)
 {
-    static const char *const words[] = {"",       "list", "headers", "fetch",
-                                        "search", "work", "query"};
+    static const char *const words[] = {
+        [FLIGHT_NONE] = "",           [FLIGHT_LIST] = "list",
+        [FLIGHT_HEADERS] = "headers", [FLIGHT_OBJECT] = "fetch",
+        [FLIGHT_SEARCH] = "search",   [FLIGHT_DESCRIBE] = "describe",
+        [FLIGHT_BUNDLE] = "bundle",   [FLIGHT_WORK] = "work",
+        [FLIGHT_SELECT] = "query"};
     return words[kind];
 }
 

@@ -389,7 +389,11 @@ int vivo_flow_open(const struct vivo_flow_config *cfg, struct vivo_flow **out,
     bool ahead = f->local ? !vivo_deid_is_none(f->deid) : f->store != NULL;
     if (!rc && ahead && !(f->ahead = ahead_new()))
         rc = vivo_fail(err, ENOMEM, "out of memory");
+    bool bundles = f->archive->driver->bundle && f->store;
+    if (!rc && bundles && !(f->bundles = bundles_new()))
+        rc = vivo_fail(err, ENOMEM, "out of memory");
     if (rc) {
+        ahead_free(f->ahead);
         searches_free(f->searches);
         vivo_pool_free(f->pool);
         vivo_catalog_close(f->catalog);
@@ -429,6 +433,7 @@ void vivo_flow_close(struct vivo_flow *f)
     pthread_cond_destroy(&f->tick);
     pthread_mutex_destroy(&f->mutex);
     ahead_free(f->ahead);
+    bundles_free(f->bundles);
     searches_free(f->searches);
     free(f->checked);
     free(f);

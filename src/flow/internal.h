@@ -17,6 +17,7 @@ enum flight_kind {
     FLIGHT_OBJECT,   /* bytes of an instance */
     FLIGHT_SEARCH,   /* what meets some conditions; extra = digest of them */
     FLIGHT_DESCRIBE, /* columns of series, in a table; extra = digest of which */
+    FLIGHT_BUNDLE,   /* bytes of a whole series */
     FLIGHT_WORK,     /* something that needs no archive; extra = what */
     FLIGHT_SELECT,   /* whatever a query needs to know; extra = digest of it */
 };
@@ -35,8 +36,9 @@ struct vivo_flight {
     struct vivo_op op;       /* of the job; cancelled when nobody waits any more */
     struct vivo_op *waiters; /* parked ops */
     unsigned refs;
-    bool keep;       /* runs on without waiters (background) */
-    atomic_bool pin; /* what it brings shall stay in the store */
+    bool keep;         /* runs on without waiters (background) */
+    atomic_bool pin;   /* what it brings shall stay in the store */
+    atomic_bool rides; /* it waits for what a bundle brings */
     int64_t began_ms;
     atomic_int_least64_t progress_ms; /* last sign of life of the archive */
     /* Progress, for status.json: `seen` things of a listing, `things` of them read. */
@@ -65,6 +67,8 @@ int flight_join(struct vivo_flow *f, const struct flight_plan *plan,
                 struct vivo_op *op);
 /* Ends a flight that is aloft. err->errnum 0 = well. */
 void flight_land(struct vivo_flight *flight, const struct vivo_err *err);
+/* A flight that is aloft runs again. */
+void flight_again(struct vivo_flight *flight);
 /* The archive gave a sign of life. */
 void flight_progress(struct vivo_flight *flight, uint64_t bytes);
 /* Times out waiters whose archive has been silent; called by the flow's ticker. */
@@ -106,6 +110,7 @@ struct vivo_flow {
 
     struct vivo_flight *flights; /* guarded by the parking mutex of flight.c */
     struct searches *searches;   /* push.c; NULL when there is no pushdown */
+    struct bundles *bundles;     /* NULL: the archive has none, or nothing is kept */
     struct ahead *ahead;         /* NULL when nothing is kept, or local and as it is */
     atomic_bool stale; /* the source changed since the listing under way began */
 
@@ -200,8 +205,21 @@ struct ahead *ahead_new(void); /* NULL = ENOMEM */
 void ahead_free(struct ahead *a);
 /* An object was opened: fetches what a reader in order will want next. */
 void ahead_opened(struct vivo_flow *f, vivo_row series, vivo_row row);
+/* What was to come in one go does not. */
+void ahead_again(struct vivo_flow *f, vivo_row series);
 /* A local object was read that was not prepared: prepares what will be next. */
 void ahead_read(struct vivo_flow *f, vivo_row series, vivo_row row);
+/* bundle.c */
+struct bundles *bundles_new(void); /* NULL = ENOMEM */
+void bundles_free(struct bundles *b);
+/* Is the series on its way in one go, perhaps from now on? */
+bool bundle_begin(struct vivo_flow *f, vivo_row series);
+/* At the start of an object's flight: true = it is aloft, a bundle lands it. */
+bool bundle_ride(struct vivo_flow *f, struct vivo_flight *flight);
+/* fetch.c: de-identifies what came and keeps it. *fd: the raw bytes; -1 once they are a
+ * view's. */
+int fetch_keep(struct vivo_flow *f, vivo_row row, int *fd, uint64_t size,
+               const struct vivo_store_key *key, bool pin, struct vivo_err *err);
 /* fetch.c: makes the view of a local object, for whoever opens it soon. */
 void prepare_local(struct vivo_flow *f, vivo_row row);
 /* fetch.c: fetches an object into the store though nobody waits for it; pin: to stay.

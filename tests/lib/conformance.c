@@ -429,6 +429,80 @@ static void check_watch(struct suite *s)
         failed(s, "watch: cancelled, returned %d", w.rc);
 }
 
+/* ---- bundles --------------------------------------------------------------------- */
+
+struct parcel { /* what a bundle brings, compared one by one */
+    struct vivo_bundle base;
+    struct suite *s;
+    struct vivo_buf bytes;
+    bool *came; /* of each object */
+    size_t n;
+};
+
+static int parcel_bytes(struct vivo_sink *self, const void *data, size_t len,
+                        struct vivo_err *err)
+{
+    struct parcel *p = (struct parcel *)self; /* first of its first member */
+
+    return vivo_buf_add(&p->bytes, data, len) ? vivo_fail(err, ENOSPC, "too long") : 0;
+}
+
+static int parcel_whole(struct vivo_bundle *self, const char *locator,
+                        struct vivo_err *err)
+{
+    struct parcel *p = (struct parcel *)self; /* first member */
+    struct suite *s = p->s;
+    struct vivo_buf want;
+    size_t i = 0;
+
+    (void)err;
+    while (i < s->all.n_objects && strcmp(s->all.objects[i].locator, locator) != 0)
+        i++;
+    if (i == s->all.n_objects || p->came[i]) {
+        failed(s, "bundle: an object that is not listed, or twice");
+        return 0;
+    }
+    vivo_buf_init(&want, OBJECT_MAX);
+    s->c->expect(s->c->ctx, locator, s->all.objects[i].uid, &want);
+    if (want.len != p->bytes.len || memcmp(want.data, p->bytes.data, want.len) != 0)
+        failed(s, "bundle: an object is not what fetch gives");
+    vivo_buf_free(&want);
+    vivo_buf_clear(&p->bytes);
+    p->came[i] = true;
+    p->n++;
+    return 0;
+}
+
+static void parcel_alive(struct vivo_bundle *self, uint64_t bytes)
+{
+    (void)self;
+    (void)bytes;
+}
+
+static void check_bundles(struct suite *s)
+{
+    struct parcel p = {.base = {.sink = {.write = parcel_bytes},
+                                .whole = parcel_whole,
+                                .alive = parcel_alive},
+                       .s = s,
+                       .came = calloc(s->all.n_objects, sizeof(bool))};
+
+    vivo_buf_init(&p.bytes, OBJECT_MAX);
+    for (size_t i = 0; p.came && i < s->all.n_containers; i++) {
+        struct vivo_op op;
+        if (s->all.containers[i].level != VIVO_LEVEL_SERIES)
+            continue;
+        vivo_op_init(&op, 0);
+        int rc = vivo_archive_bundle(s->a, s->all.containers[i].locator, &p.base, &op);
+        if (rc != 0)
+            failed(s, "bundle: %d, %s", rc, op.err.text);
+    }
+    if (p.n != s->all.n_objects)
+        failed(s, "bundle: of %zu objects instead of %zu", p.n, s->all.n_objects);
+    vivo_buf_free(&p.bytes);
+    free(p.came);
+}
+
 static void check_everything(struct suite *s)
 {
     check_driver(s);
@@ -453,6 +527,8 @@ static void check_everything(struct suite *s)
     check_cancelled_on_the_way(s);
     if (s->a->driver->headers)
         check_headers(s);
+    if (s->a->driver->bundle)
+        check_bundles(s);
     if (s->a->driver->watch)
         check_watch(s);
 }
