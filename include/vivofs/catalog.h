@@ -48,7 +48,9 @@ struct vivo_entry { /* borrowed for the callback unless copied; no pointers but 
     int refusal;      /* INSTANCE: enum vivo_refusal, 0 = released */
     int64_t mtime;    /* Unix seconds: the study's date as shown, else 2000-01-01 */
     bool listed;      /* its children are known */
-    bool headers;     /* SERIES, INSTANCE: whole headers are known */
+    int64_t
+        listed_ms; /* when, in Unix milliseconds; 1 = with something above; 0 = not */
+    bool headers;  /* SERIES, INSTANCE: whole headers are known */
 };
 /* Non-zero ends the iteration and is returned. */
 typedef int vivo_entry_fn(void *ctx, const struct vivo_entry *e);

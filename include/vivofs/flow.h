@@ -61,6 +61,10 @@ const char *vivo_flow_source(const struct vivo_flow *f);
 int vivo_flow_url(struct vivo_flow *f, vivo_row instance, struct vivo_buf *url,
                   struct vivo_buf *version, struct vivo_err *err);
 
+/* Was the archive's top listed, in this session or another, as lately as refresh=
+ * wants? Never of a local one. */
+bool vivo_flow_recent(struct vivo_flow *f);
+
 /* The children of (level, row) are in the catalog, complete as of the last check. */
 int vivo_flow_list(struct vivo_flow *f, enum vivo_level level, vivo_row row,
                    struct vivo_op *op);

@@ -82,7 +82,7 @@ int vivo_catalog_common_load(struct vivo_common *c, struct vivo_catdb *d,
     c->members = (size_t)sqlite3_column_int64(row, COL_MEMBERS);
     c->packed = sqlite3_column_int(row, COL_PACKED);
     c->listed = !sqlite3_column_int(row, COL_DIRECT) ||
-                sqlite3_column_int(row, COL_LISTED) != 0;
+                sqlite3_column_int64(row, COL_LISTED) != 0;
     c->src.headers = c->listed && c->members > 0 &&
                      (size_t)sqlite3_column_int64(row, COL_KNOWN) == c->members;
     c->src.attrs = (struct vivo_attrs){NULL, 0};

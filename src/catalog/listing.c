@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #define PAGE_BITS 65536 /* rows per page of the bitmap */
 
@@ -305,6 +306,7 @@ static int unseen_sources(struct vivo_listing *l, const char *sql, int64_t a,
     " WHERE ?1 = 0 AND via = ?2 AND lookup IS NULL AND listed = 0"
 #define SHOW_PARENT(t)                                                                 \
     "UPDATE " t " SET listed = 1 WHERE id = ?1 AND ?2 >= 0 AND listed = 0"
+#define STAMP(t) "UPDATE " t " SET listed = ?2 WHERE id = ?1"
 #define BY_LEVEL(sql)                                                                  \
     {                                                                                  \
         [VIVO_LEVEL_COLLECTION] = sql("collection"),                                   \
@@ -430,6 +432,29 @@ static int remove_unseen(struct vivo_listing *l, struct vivo_err *err)
     return rc;
 }
 
+/* When it was: no change of what is shown. */
+static int stamp(struct vivo_listing *l, struct vivo_err *err)
+{
+    static const char *const sql[] = {
+        [VIVO_LEVEL_NONE] = "UPDATE meta SET value = ?2 WHERE id = 3 AND ?1 = 0",
+        [VIVO_LEVEL_COLLECTION] = STAMP("collection"),
+        [VIVO_LEVEL_PATIENT] = STAMP("patient"),
+        [VIVO_LEVEL_STUDY] = STAMP("study"),
+        [VIVO_LEVEL_SERIES] = STAMP("series"),
+    };
+    struct vivo_writer *w = &l->c->w;
+    sqlite3_stmt *st = vivo_catdb_stmt(&w->db, sql[l->level], err);
+    struct timespec now;
+
+    if (!st)
+        return -EIO;
+    clock_gettime(CLOCK_REALTIME, &now);
+    vivo_catdb_int(st, 1, l->row);
+    vivo_catdb_int(st, 2,
+                   VIVO_MAX((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, 2));
+    return vivo_catdb_run(&w->db, st, err);
+}
+
 static int show_all(struct vivo_listing *l, struct vivo_err *err)
 {
     static const char *const all_sql[] = BY_LEVEL(SHOW_ALL);
@@ -461,6 +486,8 @@ static int finish(struct vivo_listing *l, bool complete, struct vivo_err *err)
         rc = vivo_catalog_number(w, l->level, l->row, err);
     if (rc == 0 && complete)
         rc = show_all(l, err);
+    if (rc == 0 && complete)
+        rc = stamp(l, err);
     vivo_catalog_forget(w);
     return rc;
 }

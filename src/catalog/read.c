@@ -75,7 +75,8 @@ static void read_entry(sqlite3_stmt *st, enum vivo_level level, struct slot *s)
         .version = (uint32_t)sqlite3_column_int64(st, E_VERSION),
         .refusal = sqlite3_column_int(st, E_REFUSAL),
         .mtime = sqlite3_column_int64(st, E_MTIME),
-        .listed = sqlite3_column_int(st, E_LISTED) != 0,
+        .listed = sqlite3_column_int64(st, E_LISTED) != 0,
+        .listed_ms = sqlite3_column_int64(st, E_LISTED),
         .headers = sqlite3_column_int(st, E_HEADERS) != 0,
     };
     snprintf(s->name, sizeof s->name, "%s", vivo_catdb_column_text(st, E_NAME));
@@ -266,9 +267,11 @@ int vivo_catalog_get(struct vivo_catalog *c, enum vivo_level level, vivo_row row
     if (st)
         vivo_catdb_int(st, 1, row);
     rc = st ? vivo_catdb_step(d, st, err) : -EIO;
-    if (rc == 1 && level == VIVO_LEVEL_NONE)
-        s.e.listed = sqlite3_column_int(st, 0) != 0;
-    else if (rc == 1)
+    if (rc == 1 && level == VIVO_LEVEL_NONE) {
+        s.e.listed_ms = sqlite3_column_int64(st, 0);
+        s.e.listed = s.e.listed_ms != 0;
+    }
+    if (rc == 1 && level != VIVO_LEVEL_NONE)
         read_entry(st, level, &s);
     if (st)
         sqlite3_reset(st);

@@ -123,8 +123,10 @@ struct house;
 struct house_hooks {
     void (*changed)(void *ctx);
     void *ctx;
-    bool lazy;  /* remote archives are listed when that is wanted */
-    bool probe; /* ask remote archives whether they are what their URL says */
+    bool lazy;   /* remote archives are listed when that is wanted */
+    bool probe;  /* ask remote archives whether they are what their URL says, but for
+                   those listed lately */
+    bool insist; /* those, too */
 };
 int house_build(const struct source *sources, size_t n, const struct house_hooks *hooks,
                 struct house **out, struct vivo_err *err);

@@ -223,7 +223,7 @@ static void check_source(const char *text)
     struct vivo_err err = {0};
     struct source s;
     struct house *h = NULL;
-    struct house_hooks hooks = {.probe = true};
+    struct house_hooks hooks = {.probe = true, .insist = true};
     /* Nothing of this is kept, no key is made for it, and nothing of it is shown. */
     const char *const options[] = {"cache=memory,deid=none,retries=0"};
     if (source_parse(text, options, VIVO_ARRAY_LEN(options), &s, &err)) {

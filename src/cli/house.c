@@ -293,7 +293,8 @@ static int start_flow(struct house *h, size_t i, const struct house_hooks *hooks
         return rc;
     w->archive = NULL;
     h->started++;
-    if (hooks->probe && !o->offline)
+    if (hooks->probe && !o->offline &&
+        (hooks->insist || !vivo_flow_recent(h->flows[i])))
         rc = probe(a, h->flows[i], w->source, err);
     return rc ? rc : vivo_flow_start(h->flows[i], err);
 }

@@ -17,7 +17,7 @@ enum {
     TICK_MS = 250
 };
 
-struct checked_node { /* when the children of a node were last listed */
+struct checked_node { /* when the children of a node were last asked for anew */
     enum vivo_level level;
     vivo_row row;
     int64_t at_ms;
@@ -54,7 +54,8 @@ void flow_changed(struct vivo_flow *f)
 /* ---- when was it listed ------------------------------------------------------------
  */
 
-/* The time of the last listing in this session, or 0; sets it to `now` when given. */
+/* When a listing again was last begun in this session, or 0; sets it to `now` when
+ * given. */
 static int64_t checked_at(struct vivo_flow *f, enum vivo_level level, vivo_row row,
                           int64_t now)
 {
@@ -133,7 +134,6 @@ static int run_list(struct vivo_flight *flight)
         atomic_store(&f->stale, false);
         return rc;
     }
-    checked_at(f, flight->key.level, flight->key.row, vivo_now_ms());
     if (top) {
         pthread_mutex_lock(&f->mutex);
         bool first = !f->status.last_check;
@@ -210,11 +210,29 @@ static bool has_record(struct vivo_flow *f, enum vivo_level level, vivo_row row)
            vivo_catalog_locator(f->catalog, level, row, &locator, NULL, NULL) == 0;
 }
 
-/* A remote level that was listed long ago, or in another session, is listed again while
- * what is known is shown. */
-static void refresh_if_old(struct vivo_flow *f, enum vivo_level level, vivo_row row)
+static int64_t wall_ms(void)
 {
-    if (f->local || f->offline)
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Was it listed, in this session or another one, as lately as refresh= wants? */
+static bool is_recent(struct vivo_flow *f, int64_t listed_ms)
+{
+    int64_t now = wall_ms();
+    pthread_mutex_lock(&f->mutex);
+    bool forced = listed_ms <= f->forced_ms;
+    pthread_mutex_unlock(&f->mutex);
+    return !forced && listed_ms <= now && now - listed_ms < f->refresh_s * 1000;
+}
+
+/* A remote level that was listed long ago is listed again while what is known is
+ * shown; once in that time, also where it fails. */
+static void refresh_if_old(struct vivo_flow *f, enum vivo_level level, vivo_row row,
+                           int64_t listed_ms)
+{
+    if (f->local || f->offline || is_recent(f, listed_ms))
         return;
     int64_t now = vivo_now_ms();
     int64_t was = checked_at(f, level, row, 0);
@@ -240,13 +258,22 @@ int vivo_flow_list(struct vivo_flow *f, enum vivo_level level, vivo_row row,
     if (rc)
         return rc;
     if (e.listed) {
-        refresh_if_old(f, level, row);
+        refresh_if_old(f, level, row, e.listed_ms);
         return 0;
     }
     if (f->offline)
         return vivo_fail(&op->err, EIO, "%s: not listed before, and offline", f->name);
     struct flight_plan plan = list_plan(level, row, f->local);
     return flight_join(f, &plan, op);
+}
+
+bool vivo_flow_recent(struct vivo_flow *f)
+{
+    struct vivo_entry e = {0};
+    return !f->local &&
+           !vivo_catalog_get(f->catalog, VIVO_LEVEL_NONE, 0, flow_copy_entry, &e,
+                             NULL) &&
+           e.listed && is_recent(f, e.listed_ms);
 }
 
 bool vivo_flow_current(struct vivo_flow *f, int64_t since_ms)
@@ -256,7 +283,7 @@ bool vivo_flow_current(struct vivo_flow *f, int64_t since_ms)
         return true;
     if (!vivo_catalog_get(f->catalog, VIVO_LEVEL_NONE, 0, flow_copy_entry, &e, NULL) &&
         e.listed && driver_lists(f, VIVO_LEVEL_NONE))
-        refresh_if_old(f, VIVO_LEVEL_NONE, 0);
+        refresh_if_old(f, VIVO_LEVEL_NONE, 0, e.listed_ms);
     return !f->searches || vivo_now_ms() - since_ms < f->refresh_s * 1000;
 }
 
@@ -264,6 +291,7 @@ void vivo_flow_refresh(struct vivo_flow *f)
 {
     pthread_mutex_lock(&f->mutex);
     f->nchecked = 0;
+    f->forced_ms = wall_ms();
     pthread_mutex_unlock(&f->mutex);
     searches_forget(f->searches);
     if (f->offline)
@@ -312,6 +340,18 @@ static void *watch(void *arg)
     }
 }
 
+/* Listed lately in another session: it is told as if it had been in this one. */
+static void note_earlier(struct vivo_flow *f)
+{
+    struct vivo_entry e = {0};
+    if (vivo_catalog_get(f->catalog, VIVO_LEVEL_NONE, 0, flow_copy_entry, &e, NULL))
+        return;
+    pthread_mutex_lock(&f->mutex);
+    f->status.last_check = (time_t)(e.listed_ms / 1000);
+    pthread_mutex_unlock(&f->mutex);
+    tell_policy(f);
+}
+
 int vivo_flow_start(struct vivo_flow *f, struct vivo_err *err)
 {
     if (pthread_create(&f->ticker, NULL, tick, f))
@@ -322,7 +362,9 @@ int vivo_flow_start(struct vivo_flow *f, struct vivo_err *err)
     if ((f->archive->driver->caps & VIVO_CAP_WATCH) &&
         !pthread_create(&f->watcher, NULL, watch, f))
         f->watching = true;
-    if (!f->lazy || f->local)
+    if (vivo_flow_recent(f))
+        note_earlier(f);
+    else if (!f->lazy || f->local)
         flow_list_in_background(f, VIVO_LEVEL_NONE, 0);
     return 0;
 }

@@ -104,6 +104,7 @@ struct vivo_flow {
     bool local, offline, lazy, closed;
     enum vivo_names names;
     int64_t timeout_ms, refresh_s;
+    int64_t forced_ms;    /* guarded by mutex: listed before is old; Unix time */
     uint64_t headers_max; /* objects whose headers one query may read one by one */
     void (*changed)(void *ctx);
     void *changed_ctx;
