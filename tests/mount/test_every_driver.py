@@ -148,6 +148,36 @@ def test_failing_object_is_eio_never_short_and_heals(servers, faulty, ward, kind
     assert read(m / files[kind][which]) in originals(ward)
 
 
+@pytest.mark.parametrize("kind", KNOBS)
+def test_object_that_wants_a_login_is_eacces(servers, faulty, kind):
+    m, files = faulty
+    servers[kind].reset()
+    servers[kind](auth="somebody:secret")
+    with pytest.raises(OSError) as e:
+        read(m / files[kind][2])
+    assert e.value.errno == errno.EACCES
+    servers[kind].reset()
+
+
+@pytest.mark.parametrize("kind", ["dicomweb", "nbia"])
+def test_token_does_not_follow_a_redirect(servers, ward, tmp_path, kind):
+    token = tmp_path / "token"
+    token.write_text("open-sesame\n")
+    token.chmod(0o600)
+    s = servers[kind]
+    s.reset()
+    with ArchiveServer(kind, ward) as other:
+        s(redirect="http://" + other.url.split("/")[2])
+        with Mount({"a": s.source}, f"bearer={token},retries=0") as m:
+            files = objects(m, "a")
+            assert len(files) == 12 and read(m / files[0]) in originals(ward)
+        asked = [e["authorization"] for e in s.log()]
+        assert asked and set(asked) == {"Bearer open-sesame"}
+        followed = [e["authorization"] for e in other.log()]
+        assert followed and set(followed) == {None}
+    s.reset()
+
+
 # ---- de-identification
 
 
