@@ -124,12 +124,74 @@ static void test_label_of_a_local_file_is_its_patient(void **state)
     vivo_catalog_close(c);
 }
 
+static int64_t listed_ms(struct vivo_catalog *c, enum vivo_level level, vivo_row row)
+{
+    return get_row(c, level, row).e.listed_ms;
+}
+
+/* Columns of a series that came later decide it, and go with the next listing. */
+static void test_columns_that_come_later_are_the_series_own(void **state)
+{
+    (void)state;
+    struct vivo_catalog *c = catalog_at(NULL, true);
+    vivo_row series = list_sessions(c);
+    struct vivo_buf more, attrs;
+    struct vivo_err err = {0};
+    char text[32];
+    vivo_buf_init(&more, 1000);
+    vivo_buf_init(&attrs, VIVO_ATTRS_MAX);
+    add_attr(&more, VIVO_TAG_SliceThickness, "DS", "1.25");
+    const struct vivo_described d[] = {{series, {more.data, more.len}},
+                                       {series + 1000, {more.data, more.len}}};
+    uint64_t before = vivo_catalog_generation(c);
+    assert_int_equal(vivo_catalog_describe(c, d, 2, &err), 0);
+    assert_true(vivo_catalog_generation(c) > before);
+    assert_int_equal(vivo_catalog_attrs(c, VIVO_LEVEL_SERIES, series, &attrs, &err), 0);
+    vivo_attrs_text((struct vivo_attrs){attrs.data, attrs.len}, VIVO_TAG_SliceThickness,
+                    text, sizeof text);
+    assert_string_equal(text, "1.25");
+    vivo_attrs_text((struct vivo_attrs){attrs.data, attrs.len}, VIVO_TAG_Modality, text,
+                    sizeof text);
+    assert_string_equal(text, "MR");
+    before = vivo_catalog_generation(c);
+    assert_int_equal(vivo_catalog_describe(c, d, 2, &err), 0);
+    assert_int_equal(vivo_catalog_generation(c), before);
+    vivo_buf_free(&more);
+    vivo_buf_free(&attrs);
+    vivo_catalog_close(c);
+}
+
+/* Of what was listed by itself it is known when; after a failure, when before. */
+static void test_time_of_a_listing_is_kept(void **state)
+{
+    (void)state;
+    struct dir dir;
+    dir_make(&dir);
+    struct vivo_catalog *c = catalog_at(dir.db, true);
+    assert_int_equal(listed_ms(c, VIVO_LEVEL_NONE, 0), 0);
+    vivo_row series = list_sessions(c);
+    int64_t top = listed_ms(c, VIVO_LEVEL_NONE, 0);
+    int64_t at = listed_ms(c, VIVO_LEVEL_SERIES, series);
+    assert_true(top > 1577836800000); /* 2020-01-01 */
+    assert_true(at >= top);
+    list_end(list_begin(c, VIVO_LEVEL_NONE, 0), false);
+    assert_int_equal(listed_ms(c, VIVO_LEVEL_NONE, 0), top);
+    vivo_catalog_close(c);
+    c = catalog_at(dir.db, true);
+    assert_int_equal(listed_ms(c, VIVO_LEVEL_NONE, 0), top);
+    assert_int_equal(listed_ms(c, VIVO_LEVEL_SERIES, series), at);
+    vivo_catalog_close(c);
+    dir_remove(&dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_labels_and_keys_name_what_has_no_identifiers),
         cmocka_unit_test(test_headers_move_and_rename_nothing),
         cmocka_unit_test(test_label_of_a_local_file_is_its_patient),
+        cmocka_unit_test(test_columns_that_come_later_are_the_series_own),
+        cmocka_unit_test(test_time_of_a_listing_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
