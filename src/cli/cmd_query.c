@@ -107,6 +107,12 @@ static void print_json(struct printer *p, struct vivo_attrs a, const char *path,
     vivo_buf_init(&line, 64 * 1024);
     vivo_buf_printf(&line, "%s  {\"Path\": ", p->first ? "" : ",\n");
     vivo_buf_json(&line, path, strlen(path));
+    size_t archive = strcspn(path, "/");
+    const char *collection = path + archive + (path[archive] != '\0');
+    vivo_buf_puts(&line, ", \"Archive\": ");
+    vivo_buf_json(&line, path, archive);
+    vivo_buf_puts(&line, ", \"Collection\": ");
+    vivo_buf_json(&line, collection, strcspn(collection, "/"));
     size_t n;
     const uint32_t *columns = vivo_tree_series_columns(&n);
     for (size_t i = 0; i < n; i++) {

@@ -10,6 +10,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define REQUEST_BYTES 16384 /* before it is known */
+
 struct telling {
     struct vivo_flow *f;
     const struct plan *plan; /* or NULL */
@@ -115,6 +117,15 @@ static int tell_searches(struct telling *t, const struct plan_search *const *tod
     return rc || n <= 8 ? rc : vivo_buf_printf(t->out, "  and %zu more\n", n - 8);
 }
 
+/* By what requests of queries brought until now; by a guess before the first. */
+static uint64_t likely_bytes(struct vivo_flow *f, uint64_t requests)
+{
+    pthread_mutex_lock(&f->mutex);
+    uint64_t each = f->asked ? f->brought / f->asked : REQUEST_BYTES;
+    pthread_mutex_unlock(&f->mutex);
+    return requests * each;
+}
+
 static int tell_missing(struct telling *t, const struct vivo_selection *sel,
                         size_t searches)
 {
@@ -136,14 +147,16 @@ static int tell_missing(struct telling *t, const struct vivo_selection *sel,
             t->out,
             "%s: the archive is searched instead of listed, searches: %zu;"
             " series whose headers are needed: %zu so far; estimated requests: "
-            "at least %zu\n",
-            name, searches, headers, searches + asked);
+            "at least %zu, bytes: about %" PRIu64 "\n",
+            name, searches, headers, searches + asked,
+            likely_bytes(t->f, searches + asked));
     return vivo_buf_printf(
         t->out,
         "%s: the catalog narrows; to be listed by the archive: %zu; series whose "
-        "headers are needed: %zu%s; estimated requests: at least %zu\n",
+        "headers are needed: %zu%s; estimated requests: at least %zu, bytes: about "
+        "%" PRIu64 "\n",
         name, n - headers, headers, n > headers && t->headers ? " so far" : "",
-        n - headers + asked);
+        n - headers + asked, likely_bytes(t->f, n - headers + asked));
 }
 
 /* Before anybody asks: headers that come one by one, and whether they would. */

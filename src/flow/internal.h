@@ -124,6 +124,7 @@ struct vivo_flow {
     struct checked_node *checked;            /* guarded by mutex: listed this session */
     size_t nchecked, checked_cap;            /* guarded by mutex */
     struct query_cost costs[COSTS];          /* guarded by mutex; by digest */
+    uint64_t asked, brought; /* guarded by mutex: requests and bytes of all queries */
     pthread_t ticker, watcher;
     bool ticking, watching;
     struct vivo_op watch_op; /* cancelled when the flow closes */

@@ -113,6 +113,8 @@ static void remember_cost(const struct gather *g)
     };
     pthread_mutex_lock(&f->mutex);
     f->costs[cost.digest % COSTS] = cost;
+    f->asked += cost.requests;
+    f->brought += cost.bytes;
     pthread_mutex_unlock(&f->mutex);
 }
 

@@ -504,6 +504,7 @@ def test_query_csv(cli, folder):
 def test_query_json(cli, folder):
     got = json.loads("\n".join(query(cli, folder, "--format", "json", "Modality=MR")))
     assert len(got) == 4 and all(g["Modality"] == "MR" for g in got)
+    assert all([g["Archive"], g["Collection"]] == g["Path"].split("/")[:2] for g in got)
     assert json.loads("\n".join(query(cli, folder, "--format", "json", "Rows=9"))) == []
 
 
