@@ -2,6 +2,7 @@
 /* tests/fuzz/fuzz_drivers_xnat.c -- tables of an XNAT server, the addresses in them and
  * locators from disk: what is accepted must come back as it was and lead nowhere else.
  */
+#include "drivers/dicomjson_value.h"
 #include "drivers/xnat.h"
 
 #include "vivofs/dcm.h"
@@ -50,7 +51,7 @@ static int take_row(void *ctx, json_t *row, struct vivo_err *err)
         try_place(&p);
     vivo_buf_init(&b, VIVO_ATTRS_MAX);
     vivo_xnat_text(row, "series_description", text, sizeof text);
-    check(vivo_xnat_put_text(&b, VIVO_TAG_SeriesDescription, text) == 0);
+    check(vivo_dicomjson_put_text(&b, VIVO_TAG_SeriesDescription, text) == 0);
     vivo_buf_free(&b);
     return 0;
 }
