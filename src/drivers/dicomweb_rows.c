@@ -123,6 +123,7 @@ static int cut(struct paging *p, const char *why)
     if (p->q->cut)
         *p->q->cut = (struct dicomweb_cut){
             true, number ? strtoull(number + strlen(before), NULL, 10) : 0};
+    vivo_err_clear(&p->op->err); /* of the request: this says why it matters */
     return vivo_fail(&p->op->err, EIO, "%s", why);
 }
 
