@@ -24,7 +24,7 @@
 #include <sys/sysmacros.h>
 
 /* Bytes of folder names waiting to be walked: a million folders. */
-#define TODO_MAX (256u << 20)
+#define PENDING_MAX (256u << 20)
 #define COPY_BYTES (128u << 10)
 #define VERSION_MAX 96
 
@@ -363,7 +363,7 @@ static int list(struct vivo_archive *self, enum vivo_level level VIVO_UNUSED,
     w->d = dir_of(self);
     w->in = in;
     w->op = op;
-    vivo_buf_init(&w->todo, TODO_MAX);
+    vivo_buf_init(&w->todo, PENDING_MAX);
     vivo_follow_restart(w->d->follow);
     int rc = vivo_package_look(w->d->rootfd, &w->package, &op->err);
     if (rc == 0 && vivo_buf_add(&w->todo, "", 1) < 0)

@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { WINDOW = 16, ROUNDS_MAX = 64, TODO_MAX = 2 * PLAN_SEARCHES_MAX };
+enum { WINDOW = 16, ROUNDS_MAX = 64, PENDING_MAX = 2 * PLAN_SEARCHES_MAX };
 
 struct gather;
 
@@ -247,7 +247,7 @@ static bool plan_round_locked(struct gather *g, struct vivo_err *err)
     g->next = 0;
     g->ntodo = g->round ? 0
                         : push_todo(g->flight->flow, g->plan, g->sel, g->todo,
-                                    g->todo ? TODO_MAX : 0);
+                                    g->todo ? PENDING_MAX : 0);
     plan_describing_locked(g);
     /* What is asked for now are headers, and all that were needed before are known. */
     if (!g->ntodo && g->ntold == g->round_told &&
@@ -370,7 +370,7 @@ static struct gather *new_gather(const struct vivo_flow *f, enum vivo_level leve
     g->members = members;
     g->plan = plan;
     /* Without memory for it nothing is searched, and all is listed. */
-    g->todo = plan ? calloc(TODO_MAX, sizeof(struct plan_search *)) : NULL;
+    g->todo = plan ? calloc(PENDING_MAX, sizeof(struct plan_search *)) : NULL;
     pthread_mutex_init(&g->mutex, NULL);
     return g;
 }
