@@ -16,19 +16,11 @@ typedef int key_fn(struct vivo_store_disk *d, const struct vivo_store_key *key,
  * the names are what counts. */
 static int each_in(struct vivo_store_disk *d, unsigned prefix, key_fn *fn, void *ctx)
 {
-    struct vivo_store_key first = {.digest = {(uint8_t)prefix}};
-    char name[STORE_NAME_MAX];
+    DIR *dp = vivo_store_disk_opendir(d, (uint8_t)prefix);
     int rc = 0;
 
-    vivo_store_disk_name(&first, name);
-    name[strlen("objects/ab")] = '\0';
-    int fd = openat(d->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dp = fd < 0 ? NULL : fdopendir(fd);
-    if (!dp) {
-        if (fd >= 0)
-            close(fd);
+    if (!dp)
         return 0;
-    }
     for (const struct dirent *e; !rc && (e = readdir(dp)) != NULL;) {
         struct vivo_store_key key;
         if (vivo_store_disk_parse(e->d_name, &key))

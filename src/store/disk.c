@@ -37,6 +37,20 @@ void vivo_store_disk_name(const struct vivo_store_key *key, char out[STORE_NAME_
     snprintf(out, STORE_NAME_MAX, "objects/%.2s/%s", hex, hex);
 }
 
+DIR *vivo_store_disk_opendir(const struct vivo_store_disk *d, uint8_t prefix)
+{
+    struct vivo_store_key first = {.digest = {prefix}};
+    char name[STORE_NAME_MAX];
+
+    vivo_store_disk_name(&first, name);
+    name[strlen("objects/ab")] = '\0';
+    int fd = openat(d->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dp = fd < 0 ? NULL : fdopendir(fd);
+    if (fd >= 0 && !dp)
+        close(fd);
+    return dp;
+}
+
 static int nibble(char c)
 {
     if (c >= '0' && c <= '9')

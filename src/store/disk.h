@@ -15,6 +15,7 @@
 #include "store/index.h"
 #include "store/seen.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -63,6 +64,8 @@ int vivo_store_disk_put(struct vivo_store_disk *d, const struct vivo_store_key *
 int vivo_store_disk_forget(struct vivo_store_disk *d, const struct vivo_store_key *key);
 /* "objects/ab/<key>" */
 void vivo_store_disk_name(const struct vivo_store_key *key, char out[STORE_NAME_MAX]);
+/* The directory of the keys that begin with this byte; NULL = not there, or errno. */
+DIR *vivo_store_disk_opendir(const struct vivo_store_disk *d, uint8_t prefix);
 /* The key whose file has this name. */
 bool vivo_store_disk_parse(const char *hex, struct vivo_store_key *out);
 

@@ -183,25 +183,18 @@ static void drop_rows(struct vivo_store_disk *d, const struct vivo_store_key *ro
 
 static void find_strays(struct vivo_store_disk *d, uint8_t prefix)
 {
-    struct vivo_store_key first = {.digest = {prefix}};
     struct vivo_store_key *rows = NULL;
-    char name[STORE_NAME_MAX];
     size_t n = 0;
 
     /* One process looks; the others need not. */
     if (flock(d->lockfd, LOCK_EX | LOCK_NB) < 0)
         return;
     if (vivo_store_index_keys(d->index, prefix, &rows, &n, NULL) == 0) {
-        vivo_store_disk_name(&first, name);
-        name[strlen("objects/ab")] = '\0';
-        int fd = openat(d->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dp = fd < 0 ? NULL : fdopendir(fd);
-        if (dp)
+        DIR *dp = vivo_store_disk_opendir(d, prefix);
+        if (dp) {
             adopt_files(d, dp, rows, n);
-        else if (fd >= 0)
-            close(fd);
-        if (dp)
             closedir(dp);
+        }
         drop_rows(d, rows, n);
     }
     free(rows);

@@ -29,19 +29,11 @@ static void remove_object(void *ctx, const struct vivo_store_key *key)
 static uint64_t empty_directory(struct vivo_store_disk *d, uint8_t prefix,
                                 uint64_t bytes)
 {
-    struct vivo_store_key first = {.digest = {prefix}};
-    char name[STORE_NAME_MAX];
+    DIR *dp = vivo_store_disk_opendir(d, prefix);
     uint64_t freed = 0;
 
-    vivo_store_disk_name(&first, name);
-    name[strlen("objects/ab")] = '\0';
-    int fd = openat(d->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dp = fd < 0 ? NULL : fdopendir(fd);
-    if (!dp) {
-        if (fd >= 0)
-            close(fd);
+    if (!dp)
         return 0;
-    }
     for (const struct dirent *e; freed < bytes && (e = readdir(dp)) != NULL;) {
         struct vivo_store_key key;
         struct stat st;
