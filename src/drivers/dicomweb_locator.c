@@ -3,6 +3,8 @@
  * others: they come from an archive, or from a catalog on disk. */
 #include "dicomweb.h"
 
+#include "drivers/locator.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -24,23 +26,9 @@ bool vivo_dicomweb_orthanc_id_ok(const char *id)
     return id[ORTHANC_ID_LEN] == '\0';
 }
 
-/* The part up to the next '/'; *s moves behind it, to NULL after the last one. */
-static bool take_part(const char **s, char *out, size_t cap)
-{
-    if (!*s)
-        return false;
-    size_t n = strcspn(*s, "/");
-    if (n >= cap)
-        return false;
-    memcpy(out, *s, n);
-    out[n] = '\0';
-    *s = (*s)[n] == '/' ? *s + n + 1 : NULL;
-    return true;
-}
-
 static bool take_uid(const char **s, char out[VIVO_UID_MAX + 1])
 {
-    return take_part(s, out, VIVO_UID_MAX + 1) && vivo_dicomweb_uid_ok(out);
+    return vivo_locator_part(s, out, VIVO_UID_MAX + 1) && vivo_dicomweb_uid_ok(out);
 }
 
 int vivo_dicomweb_place_read(const char *locator, enum vivo_level level,
@@ -54,7 +42,7 @@ int vivo_dicomweb_place_read(const char *locator, enum vivo_level level,
     if (level >= VIVO_LEVEL_INSTANCE) {
         ok = ok && take_uid(&s, out->instance);
         if (ok && s)
-            ok = take_part(&s, out->orthanc, sizeof out->orthanc) &&
+            ok = vivo_locator_part(&s, out->orthanc, sizeof out->orthanc) &&
                  vivo_dicomweb_orthanc_id_ok(out->orthanc);
     }
     if (!ok || s)

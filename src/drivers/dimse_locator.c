@@ -2,6 +2,8 @@
 /* src/drivers/dimse_locator.c -- UIDs as a path, and what kind of object to expect. */
 #include "dimse.h"
 
+#include "drivers/locator.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -12,34 +14,22 @@ bool vivo_dimse_kind_ok(const char *kind)
     return (n > 0 && n <= 16 && kind[n] == '\0') || vivo_dicomweb_uid_ok(kind);
 }
 
-static bool take(const char **s, char *out, size_t cap)
-{
-    if (!*s)
-        return false;
-    size_t n = strcspn(*s, "/");
-    if (n >= cap)
-        return false;
-    memcpy(out, *s, n);
-    out[n] = '\0';
-    *s = (*s)[n] == '/' ? *s + n + 1 : NULL;
-    return true;
-}
-
 int vivo_dimse_place_read(const char *locator, enum vivo_level level,
                           struct dimse_place *out, struct vivo_err *err)
 {
     const char *s = locator;
     *out = (struct dimse_place){0};
-    bool ok =
-        take(&s, out->study, sizeof out->study) && vivo_dicomweb_uid_ok(out->study);
+    bool ok = vivo_locator_part(&s, out->study, sizeof out->study) &&
+              vivo_dicomweb_uid_ok(out->study);
     if (ok && level >= VIVO_LEVEL_SERIES)
-        ok = take(&s, out->series, sizeof out->series) &&
+        ok = vivo_locator_part(&s, out->series, sizeof out->series) &&
              vivo_dicomweb_uid_ok(out->series);
     if (ok && level >= VIVO_LEVEL_INSTANCE)
-        ok = take(&s, out->instance, sizeof out->instance) &&
+        ok = vivo_locator_part(&s, out->instance, sizeof out->instance) &&
              vivo_dicomweb_uid_ok(out->instance);
     if (ok && s && level >= VIVO_LEVEL_INSTANCE)
-        ok = take(&s, out->kind, sizeof out->kind) && vivo_dimse_kind_ok(out->kind);
+        ok = vivo_locator_part(&s, out->kind, sizeof out->kind) &&
+             vivo_dimse_kind_ok(out->kind);
     if (!ok || s)
         return vivo_fail(err, ENOENT, "not a locator of a PACS's %s",
                          vivo_level_name(level));

@@ -11,6 +11,7 @@
 #include "idc.h"
 
 #include "drivers/crew.h"
+#include "drivers/locator.h"
 #include "vivofs/hash.h"
 
 #include <errno.h>
@@ -25,23 +26,11 @@
 
 /* ---- locators ------------------------------------------------------------------- */
 
-static bool take_part(const char **s, char *out, size_t cap)
-{
-    if (!*s)
-        return false;
-    size_t n = strcspn(*s, "/");
-    if (n >= cap)
-        return false;
-    memcpy(out, *s, n);
-    out[n] = '\0';
-    *s = (*s)[n] ? *s + n + 1 : NULL;
-    return true;
-}
-
 static bool take_number(const char **s, uint64_t *out)
 {
     char text[16];
-    if (!take_part(s, text, sizeof text) || strspn(text, "0123456789") != strlen(text))
+    if (!vivo_locator_part(s, text, sizeof text) ||
+        strspn(text, "0123456789") != strlen(text))
         return false;
     *out = strtoull(text, NULL, 10);
     return text[0] != '\0';
@@ -54,22 +43,23 @@ int vivo_idc_place_read(const char *locator, enum vivo_level level,
     *out = (struct idc_place){0};
     bool ok = true;
     if (level != VIVO_LEVEL_INSTANCE)
-        ok = take_part(&s, out->collection, sizeof out->collection) &&
+        ok = vivo_locator_part(&s, out->collection, sizeof out->collection) &&
              vivo_idc_collection_ok(out->collection);
     if (level != VIVO_LEVEL_COLLECTION)
-        ok = ok && take_part(&s, out->bucket, sizeof out->bucket) &&
+        ok = ok && vivo_locator_part(&s, out->bucket, sizeof out->bucket) &&
              vivo_s3_bucket_ok(out->bucket, strlen(out->bucket)) &&
-             take_part(&s, out->uuid, sizeof out->uuid) && vivo_idc_uuid_ok(out->uuid);
+             vivo_locator_part(&s, out->uuid, sizeof out->uuid) &&
+             vivo_idc_uuid_ok(out->uuid);
     if (level == VIVO_LEVEL_SERIES)
         ok = ok && take_number(&s, &out->count) &&
-             take_part(&s, out->study, sizeof out->study) &&
+             vivo_locator_part(&s, out->study, sizeof out->study) &&
              vivo_idc_uid_ok(out->study) &&
-             take_part(&s, out->series, sizeof out->series) &&
+             vivo_locator_part(&s, out->series, sizeof out->series) &&
              vivo_idc_uid_ok(out->series);
     if (level == VIVO_LEVEL_INSTANCE)
-        ok = ok && take_part(&s, out->instance, sizeof out->instance) &&
+        ok = ok && vivo_locator_part(&s, out->instance, sizeof out->instance) &&
              vivo_idc_uuid_ok(out->instance) && take_number(&s, &out->size) &&
-             out->size && take_part(&s, out->tag, sizeof out->tag);
+             out->size && vivo_locator_part(&s, out->tag, sizeof out->tag);
     if (!ok || s)
         return vivo_fail(err, ENOENT, "not a locator of an IDC %s",
                          vivo_level_name(level));
