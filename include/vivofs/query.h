@@ -217,15 +217,4 @@ struct vivo_query_source {
 enum vivo_truth vivo_query_eval(const struct vivo_query_node *n,
                                 const struct vivo_query_source *src);
 
-/* The plain reference semantics over complete objects, used as oracle: does member
- * `self` of `all` match? group[level](i) gives the patient, study, series number of
- * object i. Slow on purpose and written without vivo_query_eval's shortcuts. What an
- * object's own source tells (COLLECTION, LICENSE, SERIES_BYTES) it takes as missing. */
-struct vivo_query_object {
-    struct vivo_attrs attrs;
-    int64_t patient, study, series;
-};
-bool vivo_query_matches(const struct vivo_query *q, const struct vivo_query_object *all,
-                        size_t n, size_t self);
-
 #endif

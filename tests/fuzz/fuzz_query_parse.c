@@ -2,6 +2,7 @@
 /* tests/fuzz/fuzz_query_parse.c -- any name is parsed, refused or no expression; what
  * parses prints to a text that parses to itself and can be evaluated over any bytes,
  * where reference and evaluator agree on well-formed ones. */
+#include "oracle/oracle.h"
 #include "vivofs/query.h"
 
 #include <stdint.h>

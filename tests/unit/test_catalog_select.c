@@ -2,6 +2,7 @@
 /* tests/unit/test_catalog_select.c -- selections against the reference semantics, what
  * is pending on archives that are not listed, counts and facets. */
 #include "catalog_fixture.h"
+#include "oracle/oracle.h"
 
 #include "vivofs/dcm.h"
 #include "vivofs/query.h"

@@ -5,7 +5,7 @@
  * of the searches derived, each of them written as a query again and put to the same
  * reference. Then the shape of the plans of queries that people ask. */
 #include "flow/plan.h"
-#include "query/oracle.h"
+#include "oracle/oracle.h"
 #include "query_random.h"
 
 #define ROUNDS 4000

@@ -2,6 +2,7 @@
 /* tests/unit/test_query_eval.c -- what a condition means for one object, by VR, and
  * what a series' common attributes decide. Every row is asked of the evaluator and
  * of the reference. */
+#include "oracle/oracle.h"
 #include "query_make.h"
 
 #include <errno.h>

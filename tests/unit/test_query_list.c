@@ -2,6 +2,7 @@
 /* tests/unit/test_query_list.c -- `in @NAME` means what the same values in parentheses
  * mean, in evaluator and reference, whatever the class of the attribute; files that are
  * no lists. */
+#include "oracle/oracle.h"
 #include "query_random.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
  * parse to the same tree, which prints and parses back to itself. Then evaluator
  * and reference must agree on every object, whole or as a difference, and what a
  * series' common attributes decide must hold for all its members. */
-#include "query/oracle.h"
+#include "oracle/oracle.h"
 #include "query_random.h"
 
 #define ROUNDS 1500

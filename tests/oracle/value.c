@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/query/oracle_value.c -- the reference's own idea of values and conditions.
+/* tests/oracle/value.c -- the reference's own idea of values and conditions.
  *
  * Slow, plain and on its own feet: it shares no conversion with match.c and scalar.c
  * (dates are padded digits through timegm, numbers strtod, wildcards a recursion), so

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/query/oracle_virtual.c -- the reference's virtual attributes: counted and sorted
+/* tests/oracle/virtual.c -- the reference's virtual attributes: counted and sorted
  * anew over all objects whenever one is asked. Shares nothing with eval.c. */
 #include "oracle.h"
 

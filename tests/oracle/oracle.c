@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/query/oracle.c -- the reference: what a query means, over whole objects.
+/* tests/oracle/oracle.c -- the reference: what a query means, over whole objects.
  *
  * Written without eval.c: every value is looked at, nothing is skipped. */
 #include "oracle.h"
