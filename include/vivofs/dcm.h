@@ -55,11 +55,9 @@ const char *vivo_dcm_vr_of(uint32_t tag);
 const char *vivo_dcm_uid_keyword(const char *s, size_t len);
 bool vivo_dcm_uid_registered(const char *uid, size_t len);
 
-/* Type of a top-level attribute in objects of a SOP class, from PS3.3's tables as
- * GDCM ships them (Part3.xml): '1', '2', '3' (1C counts as 1, 2C as 2), or 0 when
- * the class or its place is unknown. Thread-safe. */
-char vivo_dcm_type(const char *sop_class, uint32_t tag);
-/* The same in two steps, for many tags of one class; NULL = an unknown class. */
+/* A SOP class, and the type of a top-level attribute in its objects, from PS3.3's
+ * tables as GDCM ships them (Part3.xml): '1', '2', '3' (1C counts as 1, 2C as 2), or 0
+ * when the class (NULL) or the attribute's place in it is unknown. Thread-safe. */
 struct vivo_sop_class;
 const struct vivo_sop_class *vivo_dcm_class(const char *sop_class);
 char vivo_dcm_class_type(const struct vivo_sop_class *c, uint32_t tag);

@@ -34,8 +34,3 @@ char vivo_dcm_class_type(const struct vivo_sop_class *c, uint32_t tag)
         bsearch(&row->tag, vivo_gdcm_types(c), c->n, sizeof *found, compare_type);
     return found ? found->type : 0;
 }
-
-char vivo_dcm_type(const char *sop_class, uint32_t tag)
-{
-    return vivo_dcm_class_type(vivo_dcm_class(sop_class), tag);
-}
