@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* include/vivofs/buf.h -- growable bytes with a maximum, and arenas.
+/* include/vivofs/buf.h -- growable bytes and arrays with a maximum, and arenas.
  *
  * Every growable buffer is made with its maximum (curl's dynbuf rule): what
  * comes from outside can never take all memory. */
@@ -35,6 +35,12 @@ uint8_t *vivo_buf_reserve(struct vivo_buf *b, size_t len);
 int vivo_buf_json(struct vivo_buf *b, const char *s, size_t len);
 /* One RFC 4180 field, quoted when needed. */
 int vivo_buf_csv(struct vivo_buf *b, const char *s, size_t len);
+
+/* Room for one more than the n members that a growable array has: the array, perhaps
+ * moved, and *cap (members) larger. NULL: n is max already, or there is no memory; then
+ * the array is as it was. The caller owns it and frees it with free(). */
+#define VIVO_ARRAY_MAX ((size_t)1 << 30) /* members, where nothing says less */
+void *vivo_array_grow(void *array, size_t n, size_t *cap, size_t size, size_t max);
 
 /* Memory that is freed all at once. Not thread-safe. */
 struct vivo_arena;

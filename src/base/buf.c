@@ -117,3 +117,17 @@ int vivo_buf_csv(struct vivo_buf *b, const char *s, size_t len)
         rc = s[i] == '"' ? vivo_buf_add(b, "\"\"", 2) : vivo_buf_add(b, s + i, 1);
     return rc ? rc : vivo_buf_add(b, "\"", 1);
 }
+
+void *vivo_array_grow(void *array, size_t n, size_t *cap, size_t size, size_t max)
+{
+    if (n < *cap)
+        return array;
+    if (n >= max)
+        return NULL;
+    size_t more = *cap ? *cap : 32;
+    more = VIVO_MIN(more, max - *cap);
+    void *p = reallocarray(array, *cap + more, size);
+    if (p)
+        *cap += more;
+    return p;
+}

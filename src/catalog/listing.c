@@ -263,14 +263,11 @@ struct gone { /* sources that go, with their instances */
 
 static int add_gone(struct gone *g, int64_t source, int64_t instance)
 {
-    if (g->sources.n == g->cap) {
-        size_t cap = g->cap ? 2 * g->cap : 64;
-        int64_t *p = realloc(g->instances, cap * sizeof *p);
-        if (!p)
-            return -ENOMEM;
-        g->instances = p;
-        g->cap = cap;
-    }
+    int64_t *p =
+        vivo_array_grow(g->instances, g->sources.n, &g->cap, sizeof *p, VIVO_ARRAY_MAX);
+    if (!p)
+        return -ENOMEM;
+    g->instances = p;
     g->instances[g->sources.n] = instance;
     return vivo_catalog_rowset_add(&g->sources, source);
 }

@@ -48,14 +48,11 @@ static int add_member(struct members *m, sqlite3_stmt *st, struct vivo_attrs bas
     struct vivo_attrs diff = vivo_catdb_column_attrs(st, 5);
     struct member *to;
 
-    if (m->n == m->cap) {
-        size_t cap = m->cap ? 2 * m->cap : 256;
-        struct member *list = realloc(m->list, cap * sizeof *list);
-        if (!list)
-            return -ENOMEM;
-        m->list = list;
-        m->cap = cap;
-    }
+    struct member *list =
+        vivo_array_grow(m->list, m->n, &m->cap, sizeof *list, VIVO_ARRAY_MAX);
+    if (!list)
+        return -ENOMEM;
+    m->list = list;
     to = &m->list[m->n++];
     *to = (struct member){.row = sqlite3_column_int64(st, 0)};
     snprintf(to->uid, sizeof to->uid, "%s", vivo_catdb_column_text(st, 1));

@@ -8,14 +8,10 @@ int vivo_catalog_rowset_add(struct vivo_rowset *s, vivo_row row)
 {
     if (s->n && s->rows[s->n - 1] == row)
         return 0;
-    if (s->n == s->cap) {
-        size_t cap = s->cap ? 2 * s->cap : 64;
-        vivo_row *p = realloc(s->rows, cap * sizeof *p);
-        if (!p)
-            return -ENOMEM;
-        s->rows = p;
-        s->cap = cap;
-    }
+    vivo_row *p = vivo_array_grow(s->rows, s->n, &s->cap, sizeof *p, VIVO_ARRAY_MAX);
+    if (!p)
+        return -ENOMEM;
+    s->rows = p;
     s->rows[s->n++] = row;
     return 0;
 }

@@ -37,14 +37,11 @@ static int no_memory(struct run *r)
 
 static int add_pending(struct run *r, struct vivo_found *f, struct vivo_pending p)
 {
-    if (f->npending == f->cap_pending) {
-        size_t cap = f->cap_pending ? 2 * f->cap_pending : 16;
-        struct vivo_pending *q = realloc(f->pending, cap * sizeof *q);
-        if (!q)
-            return no_memory(r);
-        f->pending = q;
-        f->cap_pending = cap;
-    }
+    struct vivo_pending *q = vivo_array_grow(f->pending, f->npending, &f->cap_pending,
+                                             sizeof *q, VIVO_ARRAY_MAX);
+    if (!q)
+        return no_memory(r);
+    f->pending = q;
     f->pending[f->npending++] = p;
     return 0;
 }

@@ -214,14 +214,11 @@ static int insert_tag(struct vivo_sstate *ss, uint32_t tag)
 {
     size_t at = ss->nvarying;
 
-    if (ss->nvarying == ss->cap_varying) {
-        size_t cap = ss->cap_varying ? 2 * ss->cap_varying : 32;
-        uint32_t *p = realloc(ss->varying, cap * sizeof *p);
-        if (!p)
-            return -ENOMEM;
-        ss->varying = p;
-        ss->cap_varying = cap;
-    }
+    uint32_t *p = vivo_array_grow(ss->varying, ss->nvarying, &ss->cap_varying,
+                                  sizeof *p, VIVO_ARRAY_MAX);
+    if (!p)
+        return -ENOMEM;
+    ss->varying = p;
     while (at > 0 && ss->varying[at - 1] > tag) {
         ss->varying[at] = ss->varying[at - 1];
         at--;

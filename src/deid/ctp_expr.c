@@ -66,7 +66,8 @@ struct node {
 
 struct vivo_ctp_expr {
     struct node *nodes;
-    uint32_t n, cap;
+    uint32_t n;
+    size_t cap;
 };
 
 struct parser {
@@ -110,19 +111,15 @@ static int add(struct parser *p, enum op op, uint32_t left, uint32_t right,
                struct test *test, uint32_t *out)
 {
     struct vivo_ctp_expr *e = p->e;
-    if (e->n == e->cap) {
-        uint32_t cap = e->cap ? 2 * e->cap : 16;
-        struct node *nodes =
-            cap > NODES_MAX ? NULL : realloc(e->nodes, cap * sizeof *nodes);
-        if (!nodes) {
-            free_test(test);
-            return cap > NODES_MAX ? vivo_ctp_fail(p->s, p->at, p->err,
-                                                   "an expression of too many terms")
-                                   : no_memory(p);
-        }
-        e->nodes = nodes;
-        e->cap = cap;
+    struct node *nodes =
+        vivo_array_grow(e->nodes, e->n, &e->cap, sizeof *nodes, NODES_MAX);
+    if (!nodes) {
+        free_test(test);
+        return e->n >= NODES_MAX ? vivo_ctp_fail(p->s, p->at, p->err,
+                                                 "an expression of too many terms")
+                                 : no_memory(p);
     }
+    e->nodes = nodes;
     e->nodes[e->n] = (struct node){op, left, right, test};
     *out = e->n++;
     return 0;

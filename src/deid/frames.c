@@ -20,16 +20,12 @@ void vivo_frames_free(struct vivo_frames *f)
 static int add_piece(struct vivo_frames *f, uint64_t off, uint32_t len,
                      struct vivo_err *err)
 {
-    if (f->n == f->cap) {
-        uint32_t cap = f->cap ? 2 * f->cap : 16;
-        struct vivo_pixels_piece *grown =
-            cap > PIECES_MAX ? NULL : realloc(f->pieces, cap * sizeof *grown);
-        if (!grown)
-            return vivo_fail(err, cap > PIECES_MAX ? EBADMSG : ENOMEM,
-                             "pixels: too many fragments");
-        f->pieces = grown;
-        f->cap = cap;
-    }
+    struct vivo_pixels_piece *grown =
+        vivo_array_grow(f->pieces, f->n, &f->cap, sizeof *grown, PIECES_MAX);
+    if (!grown)
+        return vivo_fail(err, f->n >= PIECES_MAX ? EBADMSG : ENOMEM,
+                         "pixels: too many fragments");
+    f->pieces = grown;
     f->pieces[f->n++] = (struct vivo_pixels_piece){off, len, 0};
     return 0;
 }

@@ -54,16 +54,12 @@ int vivo_patches_add(struct vivo_patches *p, uint64_t off, uint64_t len,
         p->p[p->n - 1].len += len;
         return 0;
     }
-    if (p->n == p->cap) {
-        uint32_t cap = p->cap ? 2 * p->cap : 16;
-        struct vivo_patch *grown =
-            cap > PATCHES_MAX ? NULL : realloc(p->p, cap * sizeof *grown);
-        if (!grown)
-            return vivo_fail(err, cap > PATCHES_MAX ? EBADMSG : ENOMEM,
-                             "pixels: too much to be covered");
-        p->p = grown;
-        p->cap = cap;
-    }
+    struct vivo_patch *grown =
+        vivo_array_grow(p->p, p->n, &p->cap, sizeof *grown, PATCHES_MAX);
+    if (!grown)
+        return vivo_fail(err, p->n >= PATCHES_MAX ? EBADMSG : ENOMEM,
+                         "pixels: too much to be covered");
+    p->p = grown;
     if (find_pattern(p, pattern, period, &patch.at))
         return vivo_fail(err, EBADMSG, "pixels: too much to be covered");
     p->p[p->n++] = patch;

@@ -49,7 +49,8 @@ struct vivo_patch {
 };
 struct vivo_patches {
     struct vivo_patch *p;
-    uint32_t n, cap;
+    uint32_t n;
+    size_t cap;
     struct vivo_buf bytes;
 };
 void vivo_patches_init(struct vivo_patches *p);
@@ -65,7 +66,8 @@ int vivo_patches_view(const struct vivo_patches *p, struct vivo_view *v, uint64_
 
 struct vivo_frames {                  /* of encapsulated pixel data */
     struct vivo_pixels_piece *pieces; /* fragments without their headers */
-    uint32_t n, cap, frames;
+    uint32_t n, frames;
+    size_t cap;
     uint64_t table, table_len; /* the basic offset table */
 };
 /* Finds the fragments of [off, off+len) and whose they are; wanted: NumberOfFrames. */

@@ -220,14 +220,11 @@ static int add_uid(struct uids *u, const char *text)
     if (u->n == UIDS_MAX)
         return vivo_fail(&u->op->err, EBADMSG, "the manifest has more than %u series",
                          UIDS_MAX);
-    if (u->n == u->cap) {
-        size_t cap = u->cap ? 2 * u->cap : 256;
-        struct uid *list = realloc(u->list, cap * sizeof *list);
-        if (!list)
-            return vivo_fail(&u->op->err, ENOMEM, "no memory for a manifest");
-        u->list = list;
-        u->cap = cap;
-    }
+    struct uid *list =
+        vivo_array_grow(u->list, u->n, &u->cap, sizeof *list, VIVO_ARRAY_MAX);
+    if (!list)
+        return vivo_fail(&u->op->err, ENOMEM, "no memory for a manifest");
+    u->list = list;
     u->list[u->n] = (struct uid){vivo_arena_strndup(u->arena, text, strlen(text)), 0};
     if (!u->list[u->n].text)
         return vivo_fail(&u->op->err, ENOMEM, "no memory for a manifest");

@@ -46,14 +46,11 @@ int vivo_manifest_spans_add(struct manifest_spans *s, const char *series, off_t 
         s->list[s->n - 1].end = end;
         return 0;
     }
-    if (s->n == s->cap) {
-        size_t cap = s->cap ? 2 * s->cap : 64;
-        struct span *list = realloc(s->list, cap * sizeof *list);
-        if (!list)
-            return -ENOMEM;
-        s->list = list;
-        s->cap = cap;
-    }
+    struct span *list =
+        vivo_array_grow(s->list, s->n, &s->cap, sizeof *list, VIVO_ARRAY_MAX);
+    if (!list)
+        return -ENOMEM;
+    s->list = list;
     s->list[s->n++] = (struct span){key, first, end};
     return 0;
 }

@@ -243,14 +243,11 @@ static int read_uid(int fd, const struct image *at, char uid[VIVO_UID_MAX + 1],
 static int add_image(struct nbia_bundle *b, const struct image *image,
                      struct vivo_err *err)
 {
-    if (b->n == b->cap) {
-        size_t cap = b->cap ? 2 * b->cap : 64;
-        struct image *images = realloc(b->images, cap * sizeof *images);
-        if (!images)
-            return vivo_fail(err, ENOMEM, "nbia: out of memory");
-        b->images = images;
-        b->cap = cap;
-    }
+    struct image *images =
+        vivo_array_grow(b->images, b->n, &b->cap, sizeof *images, VIVO_ARRAY_MAX);
+    if (!images)
+        return vivo_fail(err, ENOMEM, "nbia: out of memory");
+    b->images = images;
     b->images[b->n++] = *image;
     return 0;
 }

@@ -68,14 +68,11 @@ static int add_row(struct listing *l, const char *key, const char *object, size_
 {
     if (l->count == ROWS_MAX)
         return vivo_fail(&l->op->err, EIO, "more than %u rows", ROWS_MAX);
-    if (l->count == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 256;
-        struct row *rows = realloc(l->rows, cap * sizeof *rows);
-        if (!rows)
-            return vivo_fail(&l->op->err, ENOMEM, "nbia: out of memory");
-        l->rows = rows;
-        l->cap = cap;
-    }
+    struct row *rows =
+        vivo_array_grow(l->rows, l->count, &l->cap, sizeof *rows, VIVO_ARRAY_MAX);
+    if (!rows)
+        return vivo_fail(&l->op->err, ENOMEM, "nbia: out of memory");
+    l->rows = rows;
     struct row *r = &l->rows[l->count];
     r->key = vivo_arena_strndup(l->keys, key, strlen(key));
     r->object = object;

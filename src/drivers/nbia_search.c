@@ -280,12 +280,10 @@ static int choose(struct search *s, const struct vivo_match *matches, size_t n,
 
 static int grow(struct search *s)
 {
-    size_t cap = s->cap ? 2 * s->cap : 256;
     struct row *rows =
-        s->count < s->cap ? s->rows : realloc(s->rows, cap * sizeof *rows);
+        vivo_array_grow(s->rows, s->count, &s->cap, sizeof *rows, VIVO_ARRAY_MAX);
     if (!rows)
         return vivo_fail(&s->op->err, ENOMEM, "nbia: out of memory");
-    s->cap = s->count < s->cap ? s->cap : cap;
     s->rows = rows;
     return 0;
 }

@@ -55,15 +55,11 @@ static int keep_row(struct images *x, const struct manifest_text *t,
                     struct vivo_err *err)
 {
     struct image row;
-    if (x->n == x->cap) {
-        size_t cap = x->cap ? 2 * x->cap : 256;
-        struct image *rows =
-            cap > ROWS_MAX ? NULL : realloc(x->rows, cap * sizeof *rows);
-        if (!rows)
-            return vivo_fail(err, cap > ROWS_MAX ? EIO : ENOMEM, "too many images");
-        x->rows = rows;
-        x->cap = cap;
-    }
+    struct image *rows =
+        vivo_array_grow(x->rows, x->n, &x->cap, sizeof *rows, ROWS_MAX);
+    if (!rows)
+        return vivo_fail(err, x->n >= ROWS_MAX ? EIO : ENOMEM, "too many images");
+    x->rows = rows;
     for (int c = 0; c < COLUMNS; c++) {
         int at = x->where[c];
         const char *s = at >= 0 && (size_t)at < t->nfields ? t->fields[at] : "";

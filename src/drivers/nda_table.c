@@ -86,16 +86,12 @@ static const char *copy(struct nda_table *t, const char *s, size_t max)
 int vivo_nda_table_add(struct nda_table *t, const struct nda_file *f,
                        struct vivo_err *err)
 {
-    if (t->n == t->cap) {
-        size_t cap = t->cap ? 2 * t->cap : 256;
-        struct nda_file *files =
-            cap > FILES_MAX ? NULL : realloc(t->files, cap * sizeof *files);
-        if (!files)
-            return vivo_fail(err, cap > FILES_MAX ? EIO : ENOMEM,
-                             "too many files in one package");
-        t->files = files;
-        t->cap = cap;
-    }
+    struct nda_file *files =
+        vivo_array_grow(t->files, t->n, &t->cap, sizeof *files, FILES_MAX);
+    if (!files)
+        return vivo_fail(err, t->n >= FILES_MAX ? EIO : ENOMEM,
+                         "too many files in one package");
+    t->files = files;
     t->files[t->n++] = *f;
     return 0;
 }

@@ -54,16 +54,11 @@ struct pack_row *pack_table_find(const struct pack_table *t, const char *locator
 
 static int grow(struct pack_table *t)
 {
-    if (t->n >= ROWS_MAX)
+    struct pack_row *rows =
+        vivo_array_grow(t->rows, t->n, &t->cap, sizeof *rows, ROWS_MAX);
+    if (!rows)
         return -ENOMEM;
-    if (t->n == t->cap) {
-        size_t cap = t->cap ? 2 * t->cap : 64;
-        struct pack_row *p = realloc(t->rows, cap * sizeof *p);
-        if (!p)
-            return -ENOMEM;
-        t->rows = p;
-        t->cap = cap;
-    }
+    t->rows = rows;
     if (2 * (t->n + 1) <= t->nslots)
         return 0;
     size_t n = t->nslots ? 2 * t->nslots : 256;

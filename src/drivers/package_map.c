@@ -46,16 +46,11 @@ int vivo_package_map_add(struct vivo_package_map *m, const char *key,
         m->bad++;
         return 0;
     }
-    if (m->n == m->cap) {
-        size_t cap = m->cap ? 2 * m->cap : 1024;
-        struct vivo_package_row *rows = realloc(m->rows, cap * sizeof *rows);
-        if (!rows || cap > 2 * VIVO_PACKAGE_ROWS_MAX) {
-            m->rows = rows ? rows : m->rows;
-            return vivo_fail(err, ENOMEM, "a package has too long lists");
-        }
-        m->rows = rows;
-        m->cap = cap;
-    }
+    struct vivo_package_row *rows =
+        vivo_array_grow(m->rows, m->n, &m->cap, sizeof *rows, VIVO_PACKAGE_ROWS_MAX);
+    if (!rows)
+        return vivo_fail(err, ENOMEM, "a package has too long lists");
+    m->rows = rows;
     struct vivo_package_row row = {keep(m, key), keep(m, collection), keep(m, patient)};
     if (!row.key || !row.collection || !row.patient)
         return vivo_fail(err, ENOMEM, "a package has too long lists");

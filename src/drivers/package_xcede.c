@@ -85,14 +85,11 @@ static int take_uri(struct catalogue *c, int depth, const char *text)
         c->xcede->bad++;
         return 0;
     }
-    if (c->n == c->cap) {
-        size_t cap = c->cap ? 2 * c->cap : 64;
-        struct uri *uris = realloc(c->uris, cap * sizeof *uris);
-        if (!uris)
-            return vivo_fail(c->err, ENOMEM, "no memory for a package");
-        c->uris = uris;
-        c->cap = cap;
-    }
+    struct uri *uris =
+        vivo_array_grow(c->uris, c->n, &c->cap, sizeof *uris, VIVO_ARRAY_MAX);
+    if (!uris)
+        return vivo_fail(c->err, ENOMEM, "no memory for a package");
+    c->uris = uris;
     struct vivo_arena *arena = c->owners.arena;
     const char *resource = c->resource[depth];
     const char *acquisition = c->acquisition[depth];

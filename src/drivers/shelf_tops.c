@@ -20,16 +20,11 @@ int vivo_shelf_tops_add(struct vivo_shelf_tops *t, const char *id, const char *n
 {
     if (!t->arena)
         t->arena = vivo_arena_new(ARENA_BYTES);
-    if (t->n == t->cap) {
-        size_t cap = t->cap ? 2 * t->cap : 64;
-        struct vivo_shelf_top *rows =
-            cap > ROWS_MAX ? NULL : realloc(t->rows, cap * sizeof *rows);
-        if (!rows)
-            return vivo_fail(err, cap > ROWS_MAX ? EIO : ENOMEM,
-                             "too many collections");
-        t->rows = rows;
-        t->cap = cap;
-    }
+    struct vivo_shelf_top *rows =
+        vivo_array_grow(t->rows, t->n, &t->cap, sizeof *rows, ROWS_MAX);
+    if (!rows)
+        return vivo_fail(err, t->n >= ROWS_MAX ? EIO : ENOMEM, "too many collections");
+    t->rows = rows;
     struct vivo_shelf_top *r = &t->rows[t->n];
     snprintf(r->id, sizeof r->id, "%s", id);
     r->name = t->arena ? vivo_arena_strndup(t->arena, name, strlen(name)) : NULL;

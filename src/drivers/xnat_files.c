@@ -38,16 +38,12 @@ static const char *copy(struct files *f, const char *s)
 
 static int keep(struct files *f, struct vivo_err *err)
 {
-    if (f->count == f->cap) {
-        size_t cap = f->cap ? 2 * f->cap : 256;
-        struct row *rows =
-            cap > FILES_MAX ? NULL : realloc(f->rows, cap * sizeof *rows);
-        if (!rows)
-            return vivo_fail(err, cap > FILES_MAX ? EIO : ENOMEM,
-                             "too many files in one scan");
-        f->rows = rows;
-        f->cap = cap;
-    }
+    struct row *rows =
+        vivo_array_grow(f->rows, f->count, &f->cap, sizeof *rows, FILES_MAX);
+    if (!rows)
+        return vivo_fail(err, f->count >= FILES_MAX ? EIO : ENOMEM,
+                         "too many files in one scan");
+    f->rows = rows;
     const struct row r = {.key = copy(f, f->one.key),
                           .resource = copy(f, f->one.place.resource),
                           .file = copy(f, f->one.place.file),

@@ -49,14 +49,11 @@ static const char *take(struct listing *l, const json_t *row, const char *column
 
 static int add_row(struct listing *l, const struct row *r, struct vivo_err *err)
 {
-    if (l->count == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 256;
-        struct row *rows = cap > ROWS_MAX ? NULL : realloc(l->rows, cap * sizeof *rows);
-        if (!rows)
-            return vivo_fail(err, cap > ROWS_MAX ? EIO : ENOMEM, "too many rows");
-        l->rows = rows;
-        l->cap = cap;
-    }
+    struct row *rows =
+        vivo_array_grow(l->rows, l->count, &l->cap, sizeof *rows, ROWS_MAX);
+    if (!rows)
+        return vivo_fail(err, l->count >= ROWS_MAX ? EIO : ENOMEM, "too many rows");
+    l->rows = rows;
     l->rows[l->count++] = *r;
     return 0;
 }

@@ -51,14 +51,10 @@ struct rows {
 static int add_row(void *ctx, const struct vivo_entry *e)
 {
     struct rows *r = ctx;
-    if (r->n == r->cap) {
-        size_t cap = r->cap ? 2 * r->cap : 256;
-        vivo_row *p = realloc(r->rows, cap * sizeof *p);
-        if (!p)
-            return -1;
-        r->rows = p;
-        r->cap = cap;
-    }
+    vivo_row *p = vivo_array_grow(r->rows, r->n, &r->cap, sizeof *p, VIVO_ARRAY_MAX);
+    if (!p)
+        return -1;
+    r->rows = p;
     if (!e->refusal)
         r->rows[r->n++] = e->row;
     return 0;

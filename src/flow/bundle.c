@@ -158,15 +158,12 @@ struct loading {
 static int add_member(void *ctx, const struct vivo_entry *e)
 {
     struct loading *l = ctx;
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 256;
-        struct member *m = realloc(l->members, cap * sizeof *m);
-        l->nomem = !m;
-        if (!m)
-            return 1;
-        l->members = m;
-        l->cap = cap;
-    }
+    struct member *m =
+        vivo_array_grow(l->members, l->n, &l->cap, sizeof *m, VIVO_ARRAY_MAX);
+    l->nomem = !m;
+    if (!m)
+        return 1;
+    l->members = m;
     if (!e->refusal)
         l->members[l->n++] = (struct member){NULL, e->row};
     return 0;

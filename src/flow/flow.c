@@ -65,13 +65,10 @@ static int64_t checked_at(struct vivo_flow *f, enum vivo_level level, vivo_row r
            (f->checked[i].level != level || f->checked[i].row != row))
         i++;
     int64_t was = i < f->nchecked ? f->checked[i].at_ms : 0;
-    if (now && i == f->nchecked && i == f->checked_cap) {
-        size_t cap = f->checked_cap ? 2 * f->checked_cap : 64;
-        struct checked_node *p = realloc(f->checked, cap * sizeof *p);
-        if (p) {
-            f->checked = p;
-            f->checked_cap = cap;
-        }
+    if (now && i == f->nchecked) {
+        struct checked_node *p =
+            vivo_array_grow(f->checked, i, &f->checked_cap, sizeof *p, VIVO_ARRAY_MAX);
+        f->checked = p ? p : f->checked;
     }
     if (now && i < f->checked_cap) {
         f->checked[i] = (struct checked_node){level, row, now};

@@ -140,14 +140,11 @@ static int note_found(struct search_rows *to, enum vivo_level level, vivo_row ro
 {
     if (level != VIVO_LEVEL_STUDY && level != VIVO_LEVEL_SERIES)
         return vivo_fail(err, EIO, "a search brings studies and series only");
-    if (to->n == to->cap) {
-        size_t cap = to->cap ? 2 * to->cap : 64;
-        struct search_row *p = realloc(to->items, cap * sizeof *p);
-        if (!p)
-            return vivo_fail(err, ENOMEM, "out of memory");
-        to->items = p;
-        to->cap = cap;
-    }
+    struct search_row *p =
+        vivo_array_grow(to->items, to->n, &to->cap, sizeof *p, VIVO_ARRAY_MAX);
+    if (!p)
+        return vivo_fail(err, ENOMEM, "out of memory");
+    to->items = p;
     to->items[to->n++] = (struct search_row){level, row};
     return 0;
 }

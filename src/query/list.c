@@ -348,14 +348,11 @@ struct maker {
 static int add_value(struct maker *m, const char *s, size_t len)
 {
     struct vivo_query_set *set = m->set;
-    if (set->n == m->cap) {
-        size_t cap = m->cap ? 2 * m->cap : 256;
-        struct vivo_query_value *more = realloc(set->values, cap * sizeof *more);
-        if (!more)
-            return -ENOMEM;
-        set->values = more;
-        m->cap = cap;
-    }
+    struct vivo_query_value *more =
+        vivo_array_grow(set->values, set->n, &m->cap, sizeof *more, VIVO_ARRAY_MAX);
+    if (!more)
+        return -ENOMEM;
+    set->values = more;
     const char *raw = vivo_query_dup(&m->parser, s, len);
     if (!raw || !vivo_query_fit(&m->parser, &m->node, raw, 0, &set->values[set->n]))
         return m->parser.rc;

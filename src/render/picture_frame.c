@@ -134,15 +134,12 @@ struct items { /* of encapsulated pixel data, the offset table first */
 static int add_item(struct items *items, uint64_t at, uint32_t len,
                     struct vivo_err *err)
 {
-    if (items->n == items->cap) {
-        size_t cap = items->cap ? 2 * items->cap : 64;
-        struct item *p = cap > ITEMS_MAX ? NULL : realloc(items->p, cap * sizeof *p);
-        if (!p)
-            return vivo_fail(err, cap > ITEMS_MAX ? EBADMSG : ENOMEM,
-                             "pixels: too many fragments");
-        items->p = p;
-        items->cap = cap;
-    }
+    struct item *p =
+        vivo_array_grow(items->p, items->n, &items->cap, sizeof *p, ITEMS_MAX);
+    if (!p)
+        return vivo_fail(err, items->n >= ITEMS_MAX ? EBADMSG : ENOMEM,
+                         "pixels: too many fragments");
+    items->p = p;
     items->p[items->n++] = (struct item){at, len};
     return 0;
 }

@@ -330,13 +330,11 @@ static int collect_keys_locked(struct vivo_store_index *x, struct vivo_store_key
     while ((rc = sqlite3_step(x->keys)) == SQLITE_ROW) {
         if (sqlite3_column_bytes(x->keys, 0) != VIVO_DIGEST_LEN)
             continue;
-        if (*n == cap) {
-            cap = cap ? cap * 2 : 256;
-            struct vivo_store_key *p = realloc(*out, cap * sizeof **out);
-            if (!p)
-                return SQLITE_NOMEM;
-            *out = p;
-        }
+        struct vivo_store_key *p =
+            vivo_array_grow(*out, *n, &cap, sizeof *p, VIVO_ARRAY_MAX);
+        if (!p)
+            return SQLITE_NOMEM;
+        *out = p;
         memcpy((*out)[(*n)++].digest, sqlite3_column_blob(x->keys, 0), VIVO_DIGEST_LEN);
     }
     return rc == SQLITE_DONE ? SQLITE_OK : rc;

@@ -25,23 +25,11 @@
 
 /* ---- notes ----------------------------------------------------------------------- */
 
-/* The array with room for one more than n members, or NULL. */
-static void *grow(void *array, size_t n, size_t *cap, size_t max, size_t size)
-{
-    if (n < *cap)
-        return array;
-    size_t bigger = *cap ? *cap * 2 : 64;
-    void *p = bigger > max ? NULL : realloc(array, bigger * size);
-    if (p)
-        *cap = bigger;
-    return p;
-}
-
 static void remember_unsynced_locked(struct vivo_store_disk *d,
                                      const struct vivo_store_key *key)
 {
-    struct vivo_store_key *p = grow(d->unsynced, d->n_unsynced, &d->cap_unsynced,
-                                    UNSYNCED_MAX, sizeof *d->unsynced);
+    struct vivo_store_key *p = vivo_array_grow(
+        d->unsynced, d->n_unsynced, &d->cap_unsynced, sizeof *p, UNSYNCED_MAX);
 
     if (!p) {
         d->sync_all = true;
@@ -57,8 +45,8 @@ void vivo_store_keeper_note(struct vivo_store_disk *d, const struct vivo_store_k
     pthread_mutex_lock(&d->mutex);
     /* A note that finds no room is lost: the entry then looks unused, or is a stray
      * that will be found. */
-    struct vivo_store_note *p =
-        grow(d->notes, d->n_notes, &d->cap_notes, NOTES_MAX, sizeof *d->notes);
+    struct vivo_store_note *p = vivo_array_grow(d->notes, d->n_notes, &d->cap_notes,
+                                                sizeof *d->notes, NOTES_MAX);
     if (p) {
         d->notes = p;
         d->notes[d->n_notes++] =

@@ -45,15 +45,10 @@ struct choosing {
 static int add_thing(struct things *t, uint32_t archive, vivo_row row,
                      struct vivo_err *err)
 {
-    if (t->n == t->cap) {
-        size_t cap = t->cap ? 2 * t->cap : 64;
-        struct thing *p = realloc(t->p, cap * sizeof *p);
-
-        if (!p)
-            return vivo_fail(err, ENOMEM, "no memory for a preview");
-        t->p = p;
-        t->cap = cap;
-    }
+    struct thing *p = vivo_array_grow(t->p, t->n, &t->cap, sizeof *p, VIVO_ARRAY_MAX);
+    if (!p)
+        return vivo_fail(err, ENOMEM, "no memory for a preview");
+    t->p = p;
     t->p[t->n++] = (struct thing){archive, row};
     return 0;
 }

@@ -106,14 +106,11 @@ int ranges_add(struct ranges *r, const char *text)
 
     if (!fits)
         return 0;
-    if (r->n == r->cap) {
-        size_t cap = r->cap ? 2 * r->cap : 64;
-        struct item *items = realloc(r->items, cap * sizeof *items);
-        if (!items)
-            return -ENOMEM;
-        r->items = items;
-        r->cap = cap;
-    }
+    struct item *items =
+        vivo_array_grow(r->items, r->n, &r->cap, sizeof *items, VIVO_ARRAY_MAX);
+    if (!items)
+        return -ENOMEM;
+    r->items = items;
     it.text = vivo_arena_strndup(r->arena, text, strlen(text));
     if (!it.text)
         return -ENOMEM;

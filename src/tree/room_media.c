@@ -82,15 +82,11 @@ static int add_object(void *ctx, const struct walk_item *w)
 
     if (w->e.refusal || strlen(w->path) >= sizeof p->last)
         return 0;
-    if (m->n == m->cap) {
-        size_t cap = m->cap ? 2 * m->cap : 64;
-        struct media_item *items = realloc(m->items, cap * sizeof *items);
-
-        if (!items)
-            return vivo_fail(p->err, ENOMEM, "no memory for .media");
-        m->items = items;
-        m->cap = cap;
-    }
+    struct media_item *items =
+        vivo_array_grow(m->items, m->n, &m->cap, sizeof *items, VIVO_ARRAY_MAX);
+    if (!items)
+        return vivo_fail(p->err, ENOMEM, "no memory for .media");
+    m->items = items;
     rc = place(p, w->path, &item);
     if (rc)
         return rc;
