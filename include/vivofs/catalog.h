@@ -164,6 +164,12 @@ typedef int vivo_value_fn(void *ctx, const char *value, uint64_t instances);
 int vivo_catalog_values(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                         const struct vivo_selection *sel, uint32_t tag,
                         vivo_value_fn *fn, void *ctx, struct vivo_err *err);
+/* The same of a virtual attribute that nodes have (not ARCHIVE, PLANE, REFERS_TO,
+ * FETCH_STATE), which the query of `sel` names; `instances` is not told (0). */
+int vivo_catalog_computed_values(struct vivo_catalog *c, enum vivo_level level,
+                                 vivo_row row, const struct vivo_selection *sel,
+                                 enum vivo_query_virtual which, vivo_value_fn *fn,
+                                 void *ctx, struct vivo_err *err);
 
 /* ---- writing
  * ------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
  * pass over each table (facts.c has what it is for). */
 #include "catalog/facts.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -230,7 +231,10 @@ static int add_series(struct making *m, sqlite3_stmt *st)
                             VIVO_TAG_NumberOfSeriesRelatedInstances);
     if (sqlite3_column_type(st, S_LICENSE) != SQLITE_NULL) {
         const char *license = vivo_catdb_column_text(st, S_LICENSE);
-        s.license = vivo_arena_strndup(m->facts->arena, license, strlen(license));
+        size_t len = strlen(license);
+        while (len && isspace((unsigned char)license[len - 1]))
+            len--; /* the end of a file */
+        s.license = vivo_arena_strndup(m->facts->arena, license, len);
         if (!s.license)
             return no_memory(m);
     }
@@ -416,10 +420,14 @@ static int make(struct making *m)
                   " ORDER BY id",
                   add_study);
     if (rc == 0)
-        rc = each(m,
-                  "SELECT id, listed OR lookup IS NULL, parent, members, open, bytes,"
-                  " varies, hot, attrs, license FROM series ORDER BY id",
-                  add_series);
+        rc =
+            each(m,
+                 "SELECT id, listed OR lookup IS NULL, parent, members, open, bytes,"
+                 " varies, hot, attrs, coalesce(license, (SELECT c.license FROM study t"
+                 " JOIN patient p ON p.id = t.parent JOIN collection c ON"
+                 " c.id = p.parent WHERE t.id = series.parent)) FROM series"
+                 " ORDER BY id",
+                 add_series);
     for (size_t i = 0;
          rc == 0 && i < m->facts->nseries && m->uses >> VIVO_VIRTUAL_FRAME_COUNT & 1;
          i++)

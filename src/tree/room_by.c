@@ -29,20 +29,25 @@ static int parse(struct vivo_tree *t, const struct node *dir, const char *text,
 }
 
 /* Virtual attributes of few words, which are asked for one by one. */
-static const struct words {
-    const char *keyword;
-    const char *all[5];
-} worded[] = {
-    {"FetchState", {"cached", "pinned", "remote"}},
-    {"Plane", {"axial", "coronal", "oblique", "sagittal"}},
+#define WORDS_MAX 4
+struct words {
+    const char *all[WORDS_MAX + 1];
 };
 
-static const struct words *words_of(const char *keyword)
+static bool words_of(const struct vivo_query_path *path, struct words *out)
 {
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(worded); i++)
-        if (!strcasecmp(worded[i].keyword, keyword))
-            return &worded[i];
-    return NULL;
+    static const struct words states = {{"cached", "pinned", "remote"}};
+    static const struct words planes = {{"axial", "coronal", "oblique", "sagittal"}};
+
+    if (path->computed == VIVO_VIRTUAL_FETCH_STATE)
+        *out = states;
+    else if (path->computed == VIVO_VIRTUAL_PLANE)
+        *out = planes;
+    else if (path->computed == VIVO_VIRTUAL_ARCHIVE)
+        *out = (struct words){{path->known}};
+    return path->computed == VIVO_VIRTUAL_FETCH_STATE ||
+           path->computed == VIVO_VIRTUAL_PLANE ||
+           path->computed == VIVO_VIRTUAL_ARCHIVE;
 }
 
 /* Cleaned free text never enters a name (DESIGN A1): it is asked for in q/ alone. */
@@ -54,27 +59,50 @@ static bool is_cleaned(const struct vivo_tree *t, uint32_t tag)
     return false;
 }
 
+/* The query `has NAME`, of a keyword, and what it is about; -ENOENT: none that has
+ * facets. RefersTo has as many values as there are objects: it is asked for in q/. */
+static int facet_of(struct vivo_tree *t, const struct node *dir, const char *name,
+                    struct vivo_query **q, const struct vivo_query_path **path,
+                    struct vivo_query_error *qe)
+{
+    char text[160];
+    int rc;
+
+    if (!*name || strlen(name) > VIVO_NAME_MAX || !isalpha((unsigned char)*name))
+        return -ENOENT;
+    for (const char *c = name; *c; c++)
+        if (!isalnum((unsigned char)*c))
+            return -ENOENT;
+    snprintf(text, sizeof text, "has %s", name);
+    rc = parse(t, dir, text, q, qe);
+    if (rc)
+        return rc == -EINVAL && !qe->hidden ? -ENOENT : rc;
+    *path = &vivo_query_root(*q)->path;
+    if ((*path)->computed == VIVO_VIRTUAL_REFERS_TO ||
+        ((*path)->computed == VIVO_VIRTUAL_NONE &&
+         is_cleaned(t, (*path)->steps[0].tag)))
+        return -ENOENT;
+    return 0;
+}
+
 static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
                   struct found *f, struct vivo_op *op)
 {
     VIVO_AUTO(query_unref_p) struct vivo_query *q = NULL;
-    const struct vivo_dict *d = vivo_dcm_dict_keyword(name, strlen(name));
-    const struct words *words = words_of(name);
+    const struct vivo_query_path *path;
     struct vivo_query_error qe;
     char text[160];
-    int rc;
+    int rc = facet_of(t, dir, name, &q, &path, &qe);
 
-    if (!words && (!d || is_cleaned(t, d->tag)))
-        return not_there(f, 0, op);
-    snprintf(text, sizeof text, "has %s", words ? words->keyword : d->keyword);
-    rc = parse(t, dir, text, &q, &qe);
-    if (rc == -EINVAL)
+    if (rc == -EINVAL) {
+        snprintf(text, sizeof text, "has %s", name);
         return found_query_error(f, dir, text, &qe, op);
+    }
     if (rc)
         return not_there(f, 0, op);
     found_room(f, dir, &room_by_values);
     f->spec.flags |= NODE_BRIEF;
-    f->spec.text = strdup(text + strlen("has "));
+    f->spec.text = strdup(path->steps[0].keyword);
     if (!f->spec.text) {
         node_wipe(&f->spec);
         return vivo_fail(&op->err, ENOMEM, "no memory for a facet");
@@ -189,15 +217,15 @@ static int lookup_value(struct vivo_tree *t, const struct node *dir, const char 
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
     struct vivo_query_error qe;
     struct vivo_query *q = NULL;
-    const struct vivo_dict *d;
+    VIVO_AUTO(query_unref_p) struct vivo_query *has = NULL;
+    const struct vivo_query_path *path;
     enum range_kind kind;
     int rc;
 
-    if (name[0] == '.')
+    if (name[0] == '.' || facet_of(t, dir, dir->text, &has, &path, &qe))
         return not_there(f, 0, op);
     vivo_buf_init(&text, 4096);
-    d = vivo_dcm_dict_keyword(dir->text, strlen(dir->text));
-    kind = d ? ranges_kind(d->vr) : RANGE_NONE;
+    kind = ranges_kind(path->vr);
     if (expression(dir->text, name,
                    (kind == RANGE_NUMBERS || kind == RANGE_AGES) &&
                        ranges_is_name(name),
@@ -370,46 +398,84 @@ static int has_word(struct lister *l, const char *word, bool *has, struct vivo_o
 
 static int list_words(struct lister *l, const struct words *w, struct vivo_op *op)
 {
-    bool has[VIVO_ARRAY_LEN(w->all) + 1] = {false};
-    int rc = has_word(l, NULL, &has[0], op);
+    bool has[WORDS_MAX + 1] = {false};
+    int rc = has_word(l, NULL, &has[WORDS_MAX], op);
 
     for (size_t i = 0; w->all[i] && !rc; i++)
-        rc = has_word(l, w->all[i], &has[i + 1], op);
-    if (!rc && has[0])
+        rc = has_word(l, w->all[i], &has[i], op);
+    if (!rc && has[WORDS_MAX])
         rc = list_fixed(l, MISSING, &room_level);
     for (size_t i = 0; w->all[i] && !rc; i++)
-        if (has[i + 1])
+        if (has[i])
             rc = list_fixed(l, w->all[i], &room_level);
     return rc;
 }
 
-static int list_values(struct lister *l, struct vivo_op *op)
+/* What nodes have: all of what the directory shows is selected, by a query that names
+ * the attribute, so that the selection knows it of every node. */
+static int each_computed(struct lister *l, const struct vivo_query_path *path,
+                         struct values *v, struct vivo_op *op)
 {
     VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
     const struct node *dir = l->dir;
-    const struct vivo_dict *d = vivo_dcm_dict_keyword(dir->text, strlen(dir->text));
-    struct values v = {.l = l};
+    struct found f = {.fresh = false};
+    struct vivo_query_error qe;
+    struct vivo_query *q;
+    char text[2 * VIVO_NAME_MAX];
     int rc;
 
-    if (words_of(dir->text))
-        return list_words(l, words_of(dir->text), op);
-    rc = know(l->tree, dir, op);
+    snprintf(text, sizeof text, "has %s or missing %s", dir->text, dir->text);
+    if (parse(l->tree, dir, text, &q, &qe))
+        return vivo_fail(&op->err, EIO, "a facet cannot be read again");
+    rc = found_query(l->tree, &f, dir, q, op);
+    if (rc)
+        return rc;
+    rc = select_get(l->tree, &f.spec, &sel, op);
+    node_wipe(&f.spec);
+    return rc ? rc
+              : vivo_catalog_computed_values(node_catalog(l->tree, dir), dir->level,
+                                             dir->row, sel, path->computed, emit_value,
+                                             v, &op->err);
+}
+
+static int each_of_objects(struct lister *l, const struct vivo_query_path *path,
+                           struct values *v, struct vivo_op *op)
+{
+    VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
+    const struct node *dir = l->dir;
+    int rc = know(l->tree, dir, op);
 
     if (!rc)
         rc = select_get(l->tree, dir, &sel, op);
-    if (rc || !d)
-        return rc;
-    v.number = strstr("DS IS US SS UL SL FL FD UV SV", d->vr) != NULL;
+    return rc ? rc
+              : vivo_catalog_values(node_catalog(l->tree, dir), dir->level, dir->row,
+                                    sel, path->steps[0].tag, emit_value, v, &op->err);
+}
+
+static int list_values(struct lister *l, struct vivo_op *op)
+{
+    VIVO_AUTO(query_unref_p) struct vivo_query *q = NULL;
+    const struct vivo_query_path *path;
+    struct vivo_query_error qe;
+    struct values v = {.l = l};
+    struct words words;
+    int rc = facet_of(l->tree, l->dir, l->dir->text, &q, &path, &qe);
+
+    if (rc)
+        return vivo_fail(&op->err, EIO, "a facet cannot be read again");
+    if (words_of(path, &words))
+        return list_words(l, &words, op);
+    v.number = ranges_kind(path->vr) == RANGE_NUMBERS;
     v.arena = vivo_arena_new(64u << 20);
-    if (v.arena && ranges_kind(d->vr) != RANGE_NONE &&
-        ranges_new(ranges_kind(d->vr), &v.ranges)) {
+    if (v.arena && ranges_kind(path->vr) != RANGE_NONE &&
+        ranges_new(ranges_kind(path->vr), &v.ranges)) {
         vivo_arena_free(v.arena);
         v.arena = NULL;
     }
     if (!v.arena)
         return vivo_fail(&op->err, ENOMEM, "no memory for the values of a facet");
-    rc = vivo_catalog_values(node_catalog(l->tree, dir), dir->level, dir->row, sel,
-                             d->tag, emit_value, &v, &op->err);
+    rc = path->computed ? each_computed(l, path, &v, op)
+                        : each_of_objects(l, path, &v, op);
     if (!rc && v.ranges)
         rc = ranges_emit(v.ranges, emit_range, &v);
     ranges_free(v.ranges);

@@ -127,6 +127,7 @@ def test_idc_objects_sizes_and_licences_are_the_archives(server, folder):
             assert len(read(m / ("idc/" + f))) == size
         assert sorted(read(m / ("idc/" + f)) for f in files) == originals(folder)
         assert m.files("idc/q/License='CC BY-NC 4.0'")
+        assert "CC BY-NC 4.0" in os.listdir(m / "idc/by/License")
         assert m.files("idc") == files
 
 

@@ -59,6 +59,8 @@ def test_data_retriever_folder_is_shown_by_its_table(retrieved):
             with open(m / "x/DEMO-CT/LICENSE.txt") as f:
                 assert f.read() == "Use it as licensed: CC BY 4.0.\n"
             assert "LICENSE.txt" in os.listdir(m / "x/DEMO-CT")
+            assert os.listdir(m / "x/by/License") == ["Use it as licensed: CC BY 4.0."]
+            assert m.files("x/q/License=*by?4.0*") == m.files("x")
             assert not os.path.exists(m / "x/DEMO-CT/CITATION.txt")
 
 
