@@ -6,6 +6,7 @@
 
 #include "vivofs/buf.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -28,6 +29,11 @@ int vivo_mkdirs(const char *path, mode_t mode, struct vivo_err *err);
 /* A file without a name (O_TMPFILE in dir, or memfd where that is not possible
  * or dir is NULL); the caller closes it. Raw bytes of an archive live only here. */
 int vivo_file_nameless(const char *dir, struct vivo_err *err);
+
+/* Where a part of this program is that is a file of its own (vivofs-pixels, a module):
+ * beside it, where it was built; above it, in tests; in libexec, installed. -EIO when
+ * it is nowhere. */
+int vivo_file_part(const char *name, char out[PATH_MAX], struct vivo_err *err);
 
 enum vivo_dir_kind {
     VIVO_DIR_NONE,

@@ -187,3 +187,25 @@ char *vivo_user_dir(enum vivo_dir_kind kind, const char *sub)
                      sub ? sub : "");
     return n < 0 ? NULL : out;
 }
+
+int vivo_file_part(const char *name, char out[PATH_MAX], struct vivo_err *err)
+{
+    static const char *const places[] = {"", "../", "../libexec/vivofs/"};
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n < 0)
+        return vivo_fail(err, EIO, "/proc/self/exe cannot be read");
+    self[n] = '\0';
+    char *slash = strrchr(self, '/');
+    if (slash)
+        *slash = '\0';
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(places); i++) {
+        int len = snprintf(out, PATH_MAX, "%s/%s%s", self, places[i], name);
+        if (len > 0 && len < PATH_MAX && access(out, R_OK) == 0)
+            return 0;
+    }
+    return vivo_fail(err, EIO,
+                     "%s is not installed: it belongs beside this program, "
+                     "or into ../libexec/vivofs",
+                     name);
+}

@@ -1,57 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/net/url.c -- URLs: who is asked (origin), and what may be said about it.
+/* src/net/url.c -- URLs: what may be said about them.
  *
  * Paths of archives hold UIDs and patient identifiers, queries hold values and
  * signatures, userinfo holds secrets: none of them gets into a message. */
-#include "transfer.h"
+#include "url.h"
 
-#include <curl/curl.h>
+#include "vivofs/net.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #define PART_MAX 24 /* bytes of a path part that may be shown */
-
-static bool is_scheme(const char *scheme, bool ftp)
-{
-    return ftp ? strcmp(scheme, "ftp") == 0 || strcmp(scheme, "ftps") == 0
-               : strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0;
-}
-
-int vivo_url_origin(const char *url, bool ftp, char out[ORIGIN_MAX],
-                    struct vivo_err *err)
-{
-    CURLU *u = curl_url();
-    if (!u)
-        return vivo_fail(err, ENOMEM, "URL: out of memory");
-    char *scheme = NULL;
-    char *host = NULL;
-    char *port = NULL;
-    int rc = 0;
-    CURLUcode code = curl_url_set(u, CURLUPART_URL, url, CURLU_DISALLOW_USER);
-    if (code == CURLUE_USER_NOT_ALLOWED)
-        rc = vivo_fail(
-            err, EINVAL,
-            "a password or user name inside a URL is refused: use netrc=FILE");
-    else if (code || curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) ||
-             curl_url_get(u, CURLUPART_HOST, &host, 0) ||
-             curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT))
-        rc = vivo_fail(err, EINVAL, "not a usable URL");
-    else if (!is_scheme(scheme, ftp))
-        rc = vivo_fail(err, EINVAL, "only %s URLs can be fetched",
-                       ftp ? "ftp and ftps" : "http and https");
-    else if (snprintf(out, ORIGIN_MAX, "%s://%s:%s", scheme, host, port) >= ORIGIN_MAX)
-        rc = vivo_fail(err, EINVAL, "the host name in a URL is too long");
-    for (char *p = out; rc == 0 && *p; p++)
-        *p = (char)tolower((unsigned char)*p);
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(port);
-    curl_url_cleanup(u);
-    return rc;
-}
 
 /* Appends as much as fits, always terminated; never cuts inside "…". */
 static void append(char *out, size_t cap, const char *s, size_t len)

@@ -30,27 +30,6 @@ uint64_t vivo_pixels_frame(const struct vivo_pixels_job *j)
     return (uint64_t)j->rows * j->columns * j->samples * (j->allocated / 8);
 }
 
-/* Beside the program, where it was built; above it, in tests; or installed. */
-static int find_helper(char out[PATH_MAX], struct vivo_err *err)
-{
-    static const char *const places[] = {"vivofs-pixels", "../vivofs-pixels",
-                                         "../libexec/vivofs/vivofs-pixels"};
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n < 0)
-        return vivo_fail(err, EIO, "/proc/self/exe cannot be read");
-    self[n] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash)
-        *slash = '\0';
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(places); i++) {
-        int len = snprintf(out, PATH_MAX, "%s/%s", self, places[i]);
-        if (len > 0 && len < PATH_MAX && access(out, X_OK) == 0)
-            return 0;
-    }
-    return vivo_fail(err, EIO, "the program vivofs-pixels is not installed");
-}
-
 static int write_job(const struct vivo_pixels_job *job,
                      const struct vivo_pixels_rect *rects,
                      const struct vivo_pixels_piece *pieces, struct vivo_err *err)
@@ -172,7 +151,7 @@ int vivo_pixels_run(const struct vivo_pixels_job *job,
                     struct vivo_err *err)
 {
     char program[PATH_MAX];
-    int rc = find_helper(program, err);
+    int rc = vivo_file_part("vivofs-pixels", program, err);
     if (rc)
         return rc;
     VIVO_AUTO(vivo_close_p) int fd = write_job(job, rects, pieces, err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/net/net.c -- the net thread: queue, limits, one libcurl multi handle.
+/* src/net/http/net.c -- the net thread: queue, limits, one libcurl multi handle.
  *
  * Callers queue a transfer, wake the thread and wait on the transfer's condition.
  * The queue is ours, not libcurl's, so that waiting for a free connection of a busy

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/net/dimse_op.c -- see dimse_op.h: C11 atomics are no C++. */
-#include "dimse_op.h"
+/* src/net/dimse/op.c -- see op.h: C11 atomics are no C++. */
+#include "op.h"
 
 #include "vivofs/op.h"
 

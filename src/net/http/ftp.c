@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/net/ftp.c -- what is different when the exchange is one of FTP (RFC 959, RFC
+/* src/net/http/ftp.c -- what is different when the exchange is one of FTP (RFC 959, RFC
  * 3659): answers become those that HTTP would have given, so that everything above
  * knows one vocabulary. */
 #include "transfer.h"

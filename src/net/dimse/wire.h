@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/net/dimse_wire.h -- DCMTK's dcmnet on connections of our own, so that every wait
+/* src/net/dimse/wire.h -- DCMTK's dcmnet on connections of our own, so that every wait
  * for the peer obeys an op and ends after a time of silence. C++, private to net. */
 #ifndef VIVOFS_NET_DIMSE_WIRE_H
 #define VIVOFS_NET_DIMSE_WIRE_H
@@ -13,7 +13,7 @@
 #include <dcmtk/dcmnet/dimse.h>
 #include <dcmtk/dcmtls/tlslayer.h>
 
-#include "dimse_op.h"
+#include "op.h"
 #include "vivofs/dimse.h"
 
 #include <memory>

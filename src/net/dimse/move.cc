@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/net/dimse_move.cc -- C-MOVE to ourselves (PS3.4 annex C.4.2): the server connects
+/* src/net/dimse/move.cc -- C-MOVE to ourselves (PS3.4 annex C.4.2): the server connects
  * to a port of this machine and stores there, while the first association waits. The
  * port is open only during the operation, and only who calls us by our AE title may
  * store. */
-#include "dimse_wire.h"
+#include "wire.h"
 
 #include <dcmtk/dcmdata/dcdatset.h>
 #include <dcmtk/dcmdata/dcistrmb.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/net/transfer.c -- one exchange: what libcurl is told, what comes back, and
+/* src/net/http/transfer.c -- one exchange: what libcurl is told, what comes back, and
  * what that means. Everything that keeps a cut or refused reply from looking like
  * success is here. RFC 9110, RFC 9112. */
 #include "transfer.h"

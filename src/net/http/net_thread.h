@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/net/net_thread.h -- the net thread's state, and what fetch.c asks of it. */
+/* src/net/http/net_thread.h -- the net thread's state, and what fetch.c asks of it. */
 #ifndef VIVOFS_NET_THREAD_H
 #define VIVOFS_NET_THREAD_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/net/dimse.cc -- associations and the messages on them (PS3.7, PS3.8). Data sets
- * are passed on as the bytes that came: DCMTK's parser sees commands only. No exception
- * leaves this file. */
-#include "dimse_wire.h"
+/* src/net/dimse/dimse.cc -- associations and the messages on them (PS3.7, PS3.8). Data
+ * sets are passed on as the bytes that came: DCMTK's parser sees commands only. No
+ * exception leaves this file. */
+#include "wire.h"
 
 #include <dcmtk/dcmdata/dcdatset.h>
 #include <dcmtk/dcmdata/dcistrmb.h>

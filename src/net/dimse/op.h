@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/net/dimse_op.h -- what the C++ of DIMSE needs of an op, which only C can read. */
+/* src/net/dimse/op.h -- what the C++ of DIMSE needs of an op, which only C can read. */
 #ifndef VIVOFS_NET_DIMSE_OP_H
 #define VIVOFS_NET_DIMSE_OP_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/net/transfer.h -- one HTTP exchange: one easy handle, one reply.
+/* src/net/http/transfer.h -- one HTTP exchange: one easy handle, one reply.
  *
  * Made and read by the calling thread, run by the net thread. Between being queued
  * and `done` it belongs to the net thread, except for what the mutex guards. */
@@ -82,14 +82,11 @@ void vivo_transfer_ftp_line(struct transfer *t, const char *line, size_t len);
 int vivo_transfer_ftp_status(const struct transfer *t, long code);
 void vivo_transfer_ftp_setup(const struct transfer *t, const struct exchange *x);
 
-/* ---- url.c ------------------------------------------------------------------ */
+/* ---- origin.c ------------------------------------------------------------------ */
 
 /* Splits off "scheme://host:port" (default ports left out, lower case). -EINVAL: not
  * http(s), or not ftp(s) where that is wanted, userinfo, or no URL at all. */
 int vivo_url_origin(const char *url, bool ftp, char out[ORIGIN_MAX],
                     struct vivo_err *err);
-/* "host:port: GET /path" for messages, path redacted, or `what` instead of it. */
-void vivo_url_label(const char *method, const char *url, const char *what, char *out,
-                    size_t cap);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/net/dimse_wire.cc -- see dimse_wire.h. A wait looks at its op five times a
+/* src/net/dimse/wire.cc -- see wire.h. A wait looks at its op five times a
  * second; what DCMTK would do with a blocking read has no end and no way out. */
-#include "dimse_wire.h"
+#include "wire.h"
 
 #include <cerrno>
 #include <netinet/in.h>
