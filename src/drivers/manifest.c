@@ -35,6 +35,17 @@ static void close_manifest(struct vivo_archive *self)
     free(m);
 }
 
+static int find_endpoint(struct manifest *m, struct vivo_err *err)
+{
+    char url[MANIFEST_URL_MAX];
+    int rc = vivo_manifest_endpoint(m->path, url, err);
+
+    if (rc < 0 || !url[0])
+        return rc;
+    m->endpoint = strdup(url);
+    return m->endpoint ? 0 : vivo_fail(err, ENOMEM, "no memory for a manifest");
+}
+
 static int open_manifest(const struct vivo_archive_config *cfg,
                          struct vivo_archive **out, struct vivo_err *err)
 {
@@ -54,6 +65,8 @@ static int open_manifest(const struct vivo_archive_config *cfg,
         m->kind = vivo_manifest_kind(m->path);
     if (rc == 0 && m->kind == MANIFEST_NONE)
         rc = vivo_fail(err, EINVAL, "the file is no manifest that vivofs knows");
+    if (rc == 0 && m->kind == MANIFEST_S5CMD && !m->endpoint)
+        rc = find_endpoint(m, err);
     if (rc < 0)
         close_manifest(&m->base);
     else
@@ -122,6 +135,7 @@ static int list_text(struct manifest *m, struct manifest_text *t,
         return vivo_manifest_list_rows(m, t, in, op);
     case MANIFEST_S5CMD:
     case MANIFEST_URLS:
+    case MANIFEST_LINKS:
         return vivo_manifest_list_urls(m, t, in, op);
     case MANIFEST_TABLE:
     case MANIFEST_TCIA:

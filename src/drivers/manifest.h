@@ -84,6 +84,10 @@ int vivo_manifest_pass_on(struct manifest *m, const char *source, const char *ho
 int vivo_manifest_list_urls(struct manifest *m, struct manifest_text *t,
                             struct vivo_intake *in, struct vivo_op *op);
 
+/* The store that an s5cmd manifest names for its buckets; "" = Amazon's. */
+int vivo_manifest_endpoint(const char *path, char out[MANIFEST_URL_MAX],
+                           struct vivo_err *err);
+
 /* ---- manifest_fetch.c ---- */
 
 /* Where an https or http request for it goes: itself, or the bucket's endpoint.

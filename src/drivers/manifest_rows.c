@@ -145,22 +145,15 @@ static int take_row(struct rows *r, const struct manifest_text *t)
 
 static int read_head(struct rows *r, struct manifest_text *t)
 {
-    static const char separators[] = ",\t;";
-    size_t i = 0;
-    int rc;
-
-    do { /* vivo_manifest_kind has found one that gives the columns */
-        t->separator = separators[i++];
-        rc = vivo_manifest_seek(t, 0, &r->op->err);
-        if (rc == 0)
-            rc = vivo_manifest_record(t, &r->op->err);
-    } while (rc == 1 && t->nfields < 2 && separators[i]);
-    for (size_t k = 0; rc == 1 && k < t->nfields; k++)
-        note_column(r, t->fields[k], k);
-    if (rc == 1 && (r->url == SIZE_MAX || r->uid == SIZE_MAX))
-        rc = vivo_fail(&r->op->err, EBADMSG,
-                       "the manifest has no columns SOPInstanceUID and Url");
-    return rc;
+    if (vivo_manifest_read_head(t, "SOPInstanceUID") < 0)
+        return vivo_fail(&r->op->err, EBADMSG,
+                         "the manifest has no column SOPInstanceUID");
+    for (size_t k = 0; k < t->nfields; k++)
+        note_column(r, vivo_manifest_bare(t->fields[k]), k);
+    if (r->url == SIZE_MAX || r->uid == SIZE_MAX)
+        return vivo_fail(&r->op->err, EBADMSG,
+                         "the manifest has no columns SOPInstanceUID and Url");
+    return 1;
 }
 
 static struct rows *new_rows(struct manifest *m, struct vivo_intake *in,

@@ -30,6 +30,7 @@ struct uids {
     struct vivo_arena *arena;
     struct uid *list; /* ascending, once it is complete */
     size_t n, cap;
+    size_t bad, first_bad; /* lines that name no series */
     char source[MANIFEST_URL_MAX];
 };
 
@@ -232,47 +233,69 @@ static int add_uid(struct uids *u, const char *text)
     return 0;
 }
 
-static int add_word(struct uids *u, const struct manifest_text *t, const char *word)
+/* What is no UID is counted, and shown among the others: the rest stays usable. */
+static int add_word(struct uids *u, const struct manifest_text *t, char *word)
 {
-    if (vivo_manifest_uid_ok(word))
-        return add_uid(u, word);
-    return vivo_fail(&u->op->err, EBADMSG,
-                     "the manifest: line %zu is no Series Instance UID", t->number);
+    char locator[40];
+    char *uid = vivo_manifest_bare(word);
+
+    if (vivo_manifest_uid_ok(uid))
+        return add_uid(u, uid);
+    if (u->bad++ == 0)
+        u->first_bad = t->number;
+    snprintf(locator, sizeof locator, "?line %zu", t->number);
+    u->in->other(u->in, locator, NULL);
+    return 0;
 }
 
 /* "https://host/nbia-download/servlet/DownloadServlet" -> nbia+https://host/nbia-api,
- * as the Data Retriever's own command line does. */
+ * as the Data Retriever's own command line does. What TCIA called "public" until 2021
+ * is its server "nbia" today; the old name stands in most manifests that there are. */
 static int take_server(struct uids *u, const char *url)
 {
+    static const char was[] = "://public.cancerimagingarchive.net/";
+    static const char is[] = "://nbia.cancerimagingarchive.net/";
     const char *tail = strstr(url, "nbia-download");
+    const char *old = strstr(url, was);
     int n = tail ? (int)(tail - url) : 0;
 
     if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
         return vivo_fail(&u->op->err, EBADMSG,
                          "the manifest: downloadServerUrl is no http URL");
-    if (!tail || strchr(url, '@') || strpbrk(url, " ?#\t") ||
-        snprintf(u->source, sizeof u->source, "nbia+%.*snbia-api", n, url) >=
-            (int)sizeof u->source)
+    if (!tail || strchr(url, '@') || strpbrk(url, " ?#\t") || n > MANIFEST_URL_MAX / 2)
         return vivo_fail(&u->op->err, EBADMSG,
                          "the manifest: downloadServerUrl names no NBIA server");
+    if (old && old < tail)
+        snprintf(u->source, sizeof u->source, "nbia+%.*s%snbia-api", (int)(old - url),
+                 url, is);
+    else
+        snprintf(u->source, sizeof u->source, "nbia+%.*snbia-api", n, url);
     return 0;
+}
+
+static int too_old(struct uids *u)
+{
+    return vivo_fail(&u->op->err, EBADMSG,
+                     "a manifest of version 1 or 2 holds no series: its list was on "
+                     "the server; ask for one of version 3");
 }
 
 static int take_line(struct uids *u, const struct manifest_text *t, char *s)
 {
+    const char *value = vivo_manifest_value(s, "downloadServerUrl");
+    char *eq = strchr(s, '=');
     char *comma = strchr(s, ',');
 
-    if (!*s || *s == '#' || !strncasecmp(s, "ListOfSeriesToDownload=", 23))
-        return 0;
-    if (!strncasecmp(s, "downloadServerUrl=", 18))
-        return take_server(u, s + 18);
-    if (!strncasecmp(s, "tempLoc=", 8))
-        return vivo_fail(
-            &u->op->err, EBADMSG,
-            "a manifest of version 1 or 2 holds no series: its list was on "
-            "the server; ask for one of version 3");
-    if (strchr(s, '='))
+    if (value)
+        return take_server(u, value);
+    if (vivo_manifest_value(s, "tempLoc"))
+        return too_old(u);
+    if (vivo_manifest_value(s, "ListOfSeriesToDownload"))
+        s = vivo_manifest_bare(eq + 1); /* the first one may stand in the same line */
+    else if (eq)
         return 0; /* keys that say nothing of what is there */
+    if (!*s || *s == '#')
+        return 0;
     if (comma)
         *comma = '\0';
     return add_word(u, t, s);
@@ -293,24 +316,19 @@ static int read_lines(struct uids *u, struct manifest_text *t)
 
 static int read_table(struct uids *u, struct manifest_text *t)
 {
-    static const char separators[] = ",\t;";
-    size_t at = SIZE_MAX;
+    int at = vivo_manifest_read_head(t, "SeriesInstanceUID");
+    char none[1] = "";
     int rc = 1;
 
-    for (size_t i = 0; at == SIZE_MAX && rc == 1 && separators[i]; i++) {
-        t->separator = separators[i];
-        rc = vivo_manifest_seek(t, 0, &u->op->err);
-        if (rc == 0)
-            rc = vivo_manifest_record(t, &u->op->err);
-        for (size_t k = 0; rc == 1 && k < t->nfields; k++)
-            if (!strcmp(vivo_manifest_column(t->fields[k]), "SeriesInstanceUID"))
-                at = k;
+    if (at < 0)
+        return vivo_fail(&u->op->err, EBADMSG,
+                         "the manifest has no column SeriesInstanceUID");
+    while (rc == 1 && (rc = vivo_manifest_record(t, &u->op->err)) == 1) {
+        if (vivo_manifest_is_empty(t)) /* as spreadsheets end */
+            continue;
+        rc =
+            add_word(u, t, (size_t)at < t->nfields ? t->fields[at] : none) < 0 ? -1 : 1;
     }
-    if (rc == 1 && at == SIZE_MAX)
-        rc = vivo_fail(&u->op->err, EBADMSG,
-                       "the manifest has no column SeriesInstanceUID");
-    while (rc == 1 && (rc = vivo_manifest_record(t, &u->op->err)) == 1)
-        rc = add_word(u, t, at < t->nfields ? t->fields[at] : "") < 0 ? -EBADMSG : 1;
     return rc < 0 ? -u->op->err.errnum : rc;
 }
 
@@ -398,6 +416,10 @@ static int settle(struct uids *u)
         vivo_log(VIVO_LOG_WARN, "drivers.manifest",
                  "%zu of %zu series of the manifest are unknown to the archive",
                  unknown, u->n);
+    if (rc == 0 && u->bad)
+        vivo_log(VIVO_LOG_WARN, "drivers.manifest",
+                 "%zu lines name no series (no UID), the first is line %zu: left out",
+                 u->bad, u->first_bad);
     return rc;
 }
 
@@ -418,6 +440,8 @@ int vivo_manifest_list_uids(struct manifest *m, struct manifest_text *t,
         snprintf(u->source, sizeof u->source, "nbia+%s", m->endpoint) < 0)
         rc = vivo_fail(&op->err, EINVAL, "the endpoint is too long");
     sort_uids(u);
+    if (rc == 0 && u->n == 0 && m->kind == MANIFEST_TCIA && !u->bad)
+        rc = too_old(u);
     if (rc == 0 && u->n == 0)
         rc = vivo_fail(&op->err, EBADMSG, "the manifest names no series");
     if (rc == 0)

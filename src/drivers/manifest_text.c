@@ -150,6 +150,55 @@ int vivo_manifest_record(struct manifest_text *t, struct vivo_err *err)
     return 1;
 }
 
+char *vivo_manifest_bare(char *field)
+{
+    char *s = trim(field, strlen(field));
+    size_t n = strlen(s);
+
+    if (n < 2 || *s != '"' || s[n - 1] != '"')
+        return s;
+    return trim(s + 1, n - 2);
+}
+
+const char *vivo_manifest_value(const char *line, const char *key)
+{
+    size_t n = strlen(key);
+
+    if (strncasecmp(line, key, n) != 0)
+        return NULL;
+    line += n;
+    line += strspn(line, " \t");
+    if (*line++ != '=')
+        return NULL;
+    return line + strspn(line, " \t");
+}
+
+static bool begins_url(const char *s)
+{
+    static const char *const schemes[] = {"http://", "https://", "s3://", "file:///"};
+
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(schemes); i++)
+        if (!strncmp(s, schemes[i], strlen(schemes[i])))
+            return true;
+    return false;
+}
+
+const char *vivo_manifest_find_url(const char *line, const char *begin, size_t *len)
+{
+    for (const char *s = line; *s; s++) {
+        if ((s > line && !strchr(" \t\"',;=", s[-1])) || !begins_url(s) ||
+            strncmp(s, begin, strlen(begin)) != 0)
+            continue;
+        char quote = s > line && strchr("\"'", s[-1]) ? s[-1] : '\0';
+        const char *end = quote ? strchr(s, quote) : NULL;
+        /* A path on a disk may hold blanks; what follows a tab never belongs to it. */
+        const char *stops = strncmp(s, "file:", 5) != 0 ? " \t\"" : "\t";
+        *len = end ? (size_t)(end - s) : strcspn(s, stops);
+        return s;
+    }
+    return NULL;
+}
+
 /* ---- what kind it is
  * --------------------------------------------------------------- */
 
@@ -167,6 +216,9 @@ const char *vivo_manifest_column(const char *head)
         {"collection_id", "Collection"},
         {"Collection", "Collection"},
         {"Url", "Url"},
+        {"series_aws_url", "SeriesUrl"},
+        {"imageUrl", "ImageUrl"},
+        {"wsiimage_url", "ImageUrl"},
         {"Size", "Size"},
         {"Sha256", "Sha256"},
         {"Version", "Version"},
@@ -181,90 +233,123 @@ const char *vivo_manifest_column(const char *head)
     return head;
 }
 
-static bool has_column(const struct manifest_text *t, const char *name)
+bool vivo_manifest_is_empty(const struct manifest_text *t)
 {
-    for (size_t i = 0; i < t->nfields; i++)
-        if (!strcmp(vivo_manifest_column(t->fields[i]), name))
-            return true;
-    return false;
+    for (size_t k = 0; k < t->nfields; k++)
+        if (*t->fields[k])
+            return false;
+    return true;
 }
 
-static enum manifest_kind table_kind(const char *path)
+int vivo_manifest_read_head(struct manifest_text *t, const char *name)
 {
     static const char separators[] = ",\t;";
-    enum manifest_kind kind = MANIFEST_NONE;
 
-    for (size_t i = 0; kind == MANIFEST_NONE && separators[i]; i++) {
-        struct manifest_text t;
-        if (vivo_manifest_text_open(path, &t, NULL) < 0)
-            return MANIFEST_NONE;
-        t.separator = separators[i];
-        if (vivo_manifest_record(&t, NULL) == 1) {
-            if (has_column(&t, "Url") && has_column(&t, "SOPInstanceUID"))
-                kind = MANIFEST_ROWS;
-            else if (t.nfields > 1 && has_column(&t, "SeriesInstanceUID"))
-                kind = MANIFEST_TABLE;
-            else if (t.nfields == 1 && i == 0 && has_column(&t, "SeriesInstanceUID"))
-                kind = MANIFEST_TABLE;
+    for (size_t i = 0; separators[i]; i++) {
+        t->separator = separators[i];
+        if (vivo_manifest_seek(t, 0, NULL) < 0 || vivo_manifest_record(t, NULL) != 1)
+            continue;
+        for (size_t k = 0; k < t->nfields; k++) {
+            t->fields[k] = vivo_manifest_bare(t->fields[k]);
+            if (!strcmp(vivo_manifest_column(t->fields[k]), name))
+                return (int)k;
         }
-        vivo_manifest_text_close(&t);
     }
-    return kind;
+    return -1;
 }
 
-static bool is_url(const char *s)
+/* Where it says what series it means, and in which bucket, nobody has to be asked. */
+static enum manifest_kind table_kind(struct manifest_text *t)
 {
-    static const char *const schemes[] = {"http://", "https://", "s3://", "file://"};
+    bool series, url;
 
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(schemes); i++)
-        if (!strncmp(s, schemes[i], strlen(schemes[i])))
-            return true;
-    return false;
+    if (vivo_manifest_read_head(t, "SeriesUrl") >= 0)
+        return MANIFEST_LINKS;
+    url = vivo_manifest_read_head(t, "Url") >= 0;
+    if (url && vivo_manifest_read_head(t, "SOPInstanceUID") >= 0)
+        return MANIFEST_ROWS;
+    series = vivo_manifest_read_head(t, "SeriesInstanceUID") >= 0;
+    if (series)
+        return MANIFEST_TABLE;
+    return url || vivo_manifest_read_head(t, "ImageUrl") >= 0 ? MANIFEST_LINKS
+                                                              : MANIFEST_NONE;
 }
 
-static enum manifest_kind line_kind(const char *s)
+static bool is_uid(const char *s)
 {
-    if (!strncasecmp(s, "downloadServerUrl=", 18) ||
-        !strncasecmp(s, "ListOfSeriesToDownload=", 23))
+    size_t n = strspn(s, "0123456789.");
+
+    return n > 8 && n <= 64 && strchr(s, '.') && (!s[n] || s[n] == ',' || s[n] == ' ');
+}
+
+static enum manifest_kind line_kind(char *s)
+{
+    size_t len;
+    const char *url = vivo_manifest_find_url(s, "", &len);
+
+    if (vivo_manifest_value(s, "downloadServerUrl") ||
+        vivo_manifest_value(s, "ListOfSeriesToDownload"))
         return MANIFEST_TCIA;
-    if (!strncmp(s, "cp ", 3) && strstr(s, "s3://"))
-        return MANIFEST_S5CMD;
-    if (is_url(s))
+    if (url && url - s <= 1)
         return MANIFEST_URLS;
-    if (strlen(s) > 8 && strlen(s) <= 64 && strspn(s, "0123456789.") == strlen(s) &&
-        strchr(s, '.'))
-        return MANIFEST_UIDS;
-    return MANIFEST_NONE;
+    if (vivo_manifest_find_url(s, "s3://", &len))
+        return MANIFEST_S5CMD;
+    return is_uid(vivo_manifest_bare(s)) ? MANIFEST_UIDS : MANIFEST_NONE;
 }
 
 /* The keys of a .tcia come in any order: some of them may stand first. */
 static bool is_key(const char *s)
 {
-    static const char *const keys[] = {
-        "includeAnnotation=", "noOfrRetry=", "databasketId=",
-        "manifestVersion=",   "dataType=",   "tempLoc="};
+    static const char *const keys[] = {"includeAnnotation", "noOfrRetry",
+                                       "databasketId",      "manifestVersion",
+                                       "dataType",          "tempLoc"};
 
     for (size_t i = 0; i < VIVO_ARRAY_LEN(keys); i++)
-        if (!strncasecmp(s, keys[i], strlen(keys[i])))
+        if (vivo_manifest_value(s, keys[i]))
             return true;
     return *s == '#' || !*s;
 }
 
+/* The portal of IDC puts one word above its commands, "study_manifest_cp_command". */
+static bool is_word(const char *s)
+{
+    return *s &&
+           s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")] ==
+               '\0';
+}
+
+static enum manifest_kind lines_kind(struct manifest_text *t)
+{
+    bool headed = false;
+    char *s;
+
+    for (int i = 0; i < SNIFF_LINES && vivo_manifest_line(t, &s, NULL) == 1; i++) {
+        if (is_key(s))
+            continue;
+        if (!headed && is_word(s)) {
+            headed = true;
+            continue;
+        }
+        enum manifest_kind kind = line_kind(s);
+        /* A column of UIDs below its name is a table. */
+        return headed && kind != MANIFEST_S5CMD && kind != MANIFEST_URLS ? MANIFEST_NONE
+                                                                         : kind;
+    }
+    return MANIFEST_NONE;
+}
+
 enum manifest_kind vivo_manifest_kind(const char *path)
 {
-    enum manifest_kind kind = MANIFEST_NONE;
+    enum manifest_kind kind;
     struct manifest_text t;
     struct stat st;
-    char *s;
 
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) ||
         vivo_manifest_text_open(path, &t, NULL) < 0)
         return MANIFEST_NONE;
-    for (int i = 0; i < SNIFF_LINES && vivo_manifest_line(&t, &s, NULL) == 1; i++) {
-        kind = line_kind(s);
-        if (kind != MANIFEST_NONE || !is_key(s))
-            break;
-    }
+    kind = lines_kind(&t);
+    if (kind == MANIFEST_NONE)
+        kind = table_kind(&t);
     vivo_manifest_text_close(&t);
-    return kind == MANIFEST_NONE ? table_kind(path) : kind;
+    return kind;
 }

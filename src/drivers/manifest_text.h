@@ -17,8 +17,9 @@ enum manifest_kind {
     MANIFEST_TABLE, /* CSV, TSV: a row a series */
     MANIFEST_TCIA,  /* NBIA Data Retriever's */
     MANIFEST_UIDS,  /* bare Series Instance UIDs */
-    MANIFEST_S5CMD, /* s5cmd run */
+    MANIFEST_S5CMD, /* s5cmd run, or a script of copies */
     MANIFEST_URLS,  /* URLs, also aria2's input form */
+    MANIFEST_LINKS, /* CSV, TSV: a row a URL */
 };
 
 #define MANIFEST_COLUMNS_MAX 256
@@ -51,6 +52,24 @@ int vivo_manifest_record(struct manifest_text *t, struct vivo_err *err);
 
 /* What stands in the file, by its beginning; NONE = no manifest. */
 enum manifest_kind vivo_manifest_kind(const char *path);
+
+/* The value of "key = value", whatever the blanks; NULL: it is another line. */
+const char *vivo_manifest_value(const char *line, const char *key);
+
+/* The first URL in a line that begins like this ("" = any that can be fetched), with or
+ * without quotes around it: where it begins, and its length; NULL: there is none. */
+const char *vivo_manifest_find_url(const char *line, const char *begin, size_t *len);
+
+/* Reads the first record with the separator that gives a column of this name (as
+ * vivo_manifest_column calls it), which is kept in t->separator: the column, or -1 =
+ * there is none, or it cannot be read. */
+int vivo_manifest_read_head(struct manifest_text *t, const char *name);
+
+/* Has the record read last nothing but separators? */
+bool vivo_manifest_is_empty(const struct manifest_text *t);
+
+/* Without blanks and quotes around it; in place. */
+char *vivo_manifest_bare(char *field);
 
 /* What a column is called, in this driver's words: "SeriesInstanceUID" for "Series
  * UID", "Url" for "URL" …; itself when it is no other's name. */

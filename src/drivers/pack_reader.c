@@ -167,7 +167,10 @@ static int recognise(struct pack_reader *r, struct vivo_err *err)
     if (begins_like_one(r))
         return vivo_fail(err, EBADMSG,
                          "is a damaged or truncated zip or tar, or holds neither");
-    return vivo_fail(err, EINVAL, "is a file that is no zip or tar");
+    return vivo_fail(err, EINVAL,
+                     "is a file that is no zip or tar, and no "
+                     "manifest (.tcia, s5cmd, URLs, or a table with a column "
+                     "SeriesInstanceUID, or SOPInstanceUID and Url)");
 }
 
 int pack_reader_new(int fd, uint64_t size, struct pack_reader **out,

@@ -211,3 +211,107 @@ def test_s5cmd_and_frozen_urls_of_buckets(folder, tmp_path):
             assert sorted(got) == sorted(shown.values()), name
     finally:
         server.close()
+
+
+# ---- as they are found in the wild
+
+
+@pytest.fixture(scope="module")
+def idc(folder):
+    """An IDC, and the prefixes of its four CT series in their buckets."""
+    server = Idc(folder)
+    with Mount({"loc": server.idc}) as m, \
+            open(m / "loc/q/Modality=CT/.manifest.s5cmd") as f:
+        server.prefixes = sorted({s.split("'")[1].rsplit("/", 1)[0] for s in f})
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def nbia(folder):
+    server = Server(folder)
+    yield server
+    server.close()
+
+
+def commands(line):
+    return lambda prefixes, url: "".join(line.format(p=p, u=url) for p in prefixes)
+
+
+S5CMD = "cp {p}/* .\n"
+
+
+@pytest.mark.parametrize("form", [
+    lambda p, u: "study_manifest_cp_command\r\n" + commands("cp {p}/* .\r\n")(p, u),
+    lambda p, u: f"# s5cmd --no-sign-request --endpoint-url {u} run FILE\n" +
+    commands(S5CMD)(p, u),
+    commands("s5cmd --no-sign-request --endpoint-url {u}/ sync '{p}/*' .\n"),
+    commands('"{p}/*"\n'),
+    commands("{p}/* .\n"),
+    lambda p, u: "a,series_aws_url\n" + commands("x,{p}/*\n")(p, u) + ",\n",
+    lambda p, u: "SeriesInstanceUID;series_aws_url\n" + commands("1.2.3;{p}/*\n")(p, u),
+], ids=["headed", "endpoint", "script", "quoted", "padded", "table", "idc-table"])
+def test_lists_of_buckets_in_every_form(idc, tmp_path, form):
+    text = form(idc.prefixes, idc.url)
+    options = "" if idc.url in text else f"endpoint={idc.url}"
+    with Mount({"loc": written(tmp_path, "list", text)}, options) as m:
+        assert len(m.files("loc")) == 12 and m.archive("loc")["hidden"] == 0
+        assert len(open(m / f"loc/{m.files('loc')[0]}", "rb").read()) > 132
+
+
+def test_what_a_bucket_has_no_more_leaves_the_rest_usable(idc, tmp_path):
+    gone = "cp s3://{}/00000000-0000-0000-0000-000000000000/{} .\n".format
+    text = commands(S5CMD)(idc.prefixes, "") + gone("idc-open-data", "*") + \
+        gone("no-such-bucket", "*") + gone("idc-open-data", "x.dcm") + "ls\n"
+    with Mount({"loc": written(tmp_path, "l", text)}, f"endpoint={idc.url}",
+               faults=True) as m:
+        files = m.files("loc")
+        missing = [f for f in files if f.startswith("all/unknown/")]
+        assert len(files) == 12 + 3 and len(missing) == 3
+        assert "3 URLs of the manifest lead nowhere" in m.log()
+        assert "1 lines of the manifest name no URL, the first is line 8" in m.log()
+        for f in missing:
+            with pytest.raises(OSError) as e:
+                open(m / f"loc/{f}", "rb").read()
+            assert e.value.errno == errno.EIO
+
+
+@pytest.mark.parametrize("form, left_out", [
+    ("Collection,Series UID,x\r\na,{0},\r\nb,{1},\r\n,,\r\n,,\r\n", 0),
+    ('a, "SERIES INSTANCE UID" \nb, {0}\nb, "{1}" \n', 0),
+    ("Series UID\tq\n{0}\tx\nhello\tx\n{1}\tx\n\ty\n", 2),
+    ('"{0}"\n\'\n{1},\n1.2.\n', 2),
+    ("downloadServerUrl = {base}\nmanifestVersion = 3.0\n"
+     "ListOfSeriesToDownload = {0}\n<html>\n  {1},\n", 1),
+], ids=["sheet", "blanks", "tab", "uids", "tcia"])
+def test_lists_of_series_in_every_form(nbia, folder, tmp_path, form, left_out):
+    series = sorted({str(pydicom.dcmread(p).SeriesInstanceUID) for p in objects(folder)})
+    text = form.format(*series, base=nbia.url.removesuffix("nbia-api") +
+                       "nbia-download/servlet/DownloadServlet")
+    options = "" if "downloadServerUrl" in text else f"endpoint={nbia.url}"
+    with Mount({"loc": written(tmp_path, "m", text)}, options, faults=True) as m:
+        got = {str(pydicom.dcmread(m / f"loc/{f}").SeriesInstanceUID)
+               for f in m.files("loc")}
+        assert got == set(series[:2]) and m.archive("loc")["hidden"] == left_out
+        assert ("name no series" in m.log()) == bool(left_out)
+
+
+def test_old_name_of_the_nbia_server_is_the_new_one(tmp_path):
+    asked = []
+
+    class Proxy(Quiet):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    text = ("downloadServerUrl=http://public.cancerimagingarchive.net/nbia-download/"
+            "servlet/DownloadServlet\nListOfSeriesToDownload=\n1.2.3.4\n")
+    with Mount({"loc": written(tmp_path, "m", text)},
+               "proxy=http://127.0.0.1:%d" % server.server_port, faults=True) as m:
+        with pytest.raises(OSError):
+            os.listdir(m / "loc")
+    assert asked[0].startswith("http://nbia.cancerimagingarchive.net/nbia-api/services/")
+    server.shutdown()
+    server.server_close()
