@@ -271,15 +271,15 @@ static int add_text(const struct column *c, json_t *v, struct vivo_buf *out)
 }
 
 /* A number that DS can hold (PS3.5 section 6.2), or "". */
-static void decimal_text(const json_t *v, char out[64])
+static void decimal_text(const json_t *v, char out[VIVO_UID_MAX + 1])
 {
     char *end = out;
-    scalar_text(v, out, 64);
+    scalar_text(v, out, VIVO_UID_MAX + 1);
     double d = strtod(out, &end); /* the program runs in the C locale */
     if (end == out || *end || strspn(out, "0123456789.") != strlen(out) || d <= 0)
         out[0] = '\0';
     else if (strlen(out) > 16)
-        snprintf(out, 64, "%.10g", d);
+        snprintf(out, VIVO_UID_MAX + 1, "%.10g", d);
 }
 
 /* Objects of these have no functional groups (PS3.3 section A.1), where a thickness may
@@ -299,7 +299,7 @@ static bool is_flat(const json_t *row)
 static int put_column(const json_t *row, const struct column *c, struct vivo_buf *value,
                       struct vivo_buf *out)
 {
-    char text[64] = "";
+    char text[VIVO_UID_MAX + 1] = "";
     char date[9];
     json_t *v = column_value(row, c);
     int rc = 0;

@@ -16,8 +16,11 @@ MR = "1.2.840.10008.5.1.4.1.1.4"
 
 
 def uid(*parts):
-    """A UID of these parts, as PS3.5 annex B.2 makes them of 128 bits."""
+    """A UID of these parts, 64 characters long (PS3.5 section 9.1), as many are that
+    archives give; every other one of 128 bits as annex B.2 makes them."""
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    if digest[31] % 2:
+        return ("2.25.999.%d" % int.from_bytes(digest, "big"))[:64]
     return "2.25.%d" % int.from_bytes(digest[:16], "big")
 
 

@@ -2,7 +2,10 @@
 """What every driver owes a mount, over all of the test servers at once: the tree, whole
 objects, listings without content, queries as by brute force, remounts without requests,
 faults that are errors, and no original under a profile. tests/README.md has the table."""
+import base64
 import errno
+import hashlib
+import io
 import os
 
 import pydicom
@@ -102,6 +105,21 @@ def test_tree_is_five_deep_and_listing_fetches_nothing(walked, kind):
 @pytest.mark.parametrize("kind", ALL)
 def test_every_object_is_what_the_server_has(walked, ward, kind):
     assert sorted(walked.bytes[kind]) == originals(ward)
+
+
+def name_of(uid):
+    digest = hashlib.sha256(uid.encode()).digest()
+    return base64.b32encode(digest).decode().lower()[:6]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_directories_are_named_by_the_uids_of_what_is_in_them(walked, kind):
+    """UIDs of 64 characters among them."""
+    for name, data in zip(walked.files[kind], walked.bytes[kind]):
+        ds = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
+        study, series = name.split("/")[3:5]
+        assert study.endswith(name_of(ds.StudyInstanceUID))
+        assert series.endswith(name_of(ds.SeriesInstanceUID))
 
 
 @pytest.mark.parametrize("kind", ALL)
