@@ -179,6 +179,7 @@ const struct vivo_driver vivo_driver_dimse = {
     .probe = probe,
     .list = vivo_dimse_list,
     .fetch = vivo_dimse_fetch,
+    .bundle = vivo_dimse_bundle,
     .headers = vivo_dimse_headers,
     .searches = vivo_dimse_searches,
     .search = vivo_dimse_search,

@@ -4,6 +4,7 @@
 #define VIVOFS_DRIVERS_DIMSE_H
 
 #include "dicomweb.h"
+#include "gate.h"
 
 #include "vivofs/dimse.h"
 #include "vivofs/driver.h"
@@ -17,11 +18,12 @@
 #define DIMSE_RATE 5 /* requests a second unless told otherwise */
 #define DIMSE_TITLE_MAX 16
 #define DIMSE_KIND_MAX (VIVO_UID_MAX + 1)
+#define DIMSE_CLASSES_MAX 6 /* of one association, each in every transfer syntax */
 
-/* What the objects to come may be: a SOP class UID, a modality, or "" for none, and
- * which part of the kinds there are. */
+/* What the objects to come may be: SOP class UIDs with spaces between, a modality, or
+ * "" for none, and which part of the kinds there are. */
 struct dimse_kind {
-    char name[DIMSE_KIND_MAX];
+    char name[DIMSE_CLASSES_MAX * (VIVO_UID_MAX + 1)];
     unsigned part;
 };
 
@@ -72,9 +74,67 @@ void vivo_dimse_line_put(struct dimse *d, struct vivo_dimse *line,
 
 /* ---- kinds of objects (dimse_kinds.c) ------------------------------------------ */
 
-/* Contexts for objects of this kind; 0 = there is no such part. */
-size_t vivo_dimse_kinds_offer(const struct dimse_kind *kind,
-                              struct vivo_dimse_offer *out, size_t cap);
+struct dimse_offers {
+    struct vivo_dimse_offer offer[VIVO_DIMSE_CONTEXTS_MAX];
+    size_t n;
+    char uids[DIMSE_CLASSES_MAX][VIVO_UID_MAX + 1]; /* that the offers point to */
+};
+/* Adds contexts for objects of this kind. */
+void vivo_dimse_kinds_offer(const struct dimse_kind *kind, struct dimse_offers *o);
+/* Is there such a part? There is always a first one. */
+bool vivo_dimse_kinds_has(const struct dimse_kind *kind);
+
+/* ---- objects (dimse_object.c, dimse_bring.c) ----------------------------------- */
+
+/* One that comes: behind a file meta of our own, which is checked to be the right one.
+ * Zeroed before the first. */
+struct dimse_object {
+    struct vivo_gate gate;
+    uint64_t bytes;
+    int verdict; /* what the receiver returned, which may be anything but 0 */
+};
+/* uid, to: borrowed until the end. */
+int vivo_dimse_object_begin(struct dimse_object *o, const char *uid,
+                            struct vivo_delivery *to, const char *sop_class,
+                            const char *syntax, struct vivo_err *err);
+/* -EINTR: o->verdict is to be returned. */
+int vivo_dimse_object_bytes(struct dimse_object *o, const void *data, size_t len,
+                            struct vivo_err *err);
+int vivo_dimse_object_end(struct dimse_object *o, struct vivo_err *err);
+
+/* One request for objects: an instance, or a series where place->instance is "". */
+struct dimse_request {
+    const struct dimse_place *place;
+    struct dimse_kind kind;
+    struct vivo_dimse_taker *to;
+    const bool *begun; /* something came: nothing is asked for twice */
+};
+/* By C-GET, or by C-MOVE where that is refused. 0 = an answer came. */
+int vivo_dimse_bring(struct dimse *d, const struct dimse_request *rq,
+                     struct vivo_dimse_result *result, struct vivo_op *op);
+/* Objects may be of kinds that were not offered. */
+bool vivo_dimse_not_offered(const struct vivo_dimse_result *result);
+
+/* ---- the objects of a series (dimse_members.c) ----------------------------------- */
+
+struct dimse_member {
+    const char *locator; /* as list() gives it */
+    char uid[VIVO_UID_MAX + 1];
+    bool came;
+};
+struct dimse_members {
+    struct vivo_buf locators; /* each with its NUL */
+    struct dimse_member *all; /* in order of UID */
+    size_t n;
+    struct dimse_kind kind; /* of them all */
+};
+/* Asks for them. in: hears of what is no object, and that something came; its record is
+ * not used. */
+int vivo_dimse_members(struct vivo_archive *self, const char *series,
+                       struct vivo_intake *in, struct dimse_members *out,
+                       struct vivo_op *op);
+struct dimse_member *vivo_dimse_member(const struct dimse_members *m, const char *uid);
+void vivo_dimse_members_free(struct dimse_members *m); /* zeroed ones are fine */
 
 /* ---- questions (dimse_find.c) --------------------------------------------------- */
 
@@ -126,6 +186,8 @@ int vivo_dimse_list(struct vivo_archive *self, enum vivo_level level,
                     const char *parent, struct vivo_intake *in, struct vivo_op *op);
 int vivo_dimse_fetch(struct vivo_archive *self, const char *locator,
                      struct vivo_delivery *to, struct vivo_op *op);
+int vivo_dimse_bundle(struct vivo_archive *self, const char *series,
+                      struct vivo_bundle *to, struct vivo_op *op);
 int vivo_dimse_search(struct vivo_archive *self, const struct vivo_match *matches,
                       size_t n, uint64_t *answered, struct vivo_intake *in,
                       struct vivo_op *op);

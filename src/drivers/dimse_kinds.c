@@ -7,6 +7,7 @@
  * that go with the modality are offered so; then all others, many at a time. */
 #include "dimse.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* PS3.5 section 10: what can be passed on as it comes. The first four are for images of
@@ -21,7 +22,8 @@ static const char *const syntaxes[] = {
     "1.2.840.10008.1.2.4.107", "1.2.840.10008.1.2.4.108",
 };
 #define SYNTAXES VIVO_ARRAY_LEN(syntaxes)
-#define PLAIN 2 /* the first of them are not compressed */
+#define PLAIN 2  /* the first of them are not compressed */
+#define RANGE 62 /* classes of one association, with two contexts each */
 
 /* Storage SOP classes (PS3.4 annex B.5), with the modality that they come with most. */
 static const struct {
@@ -93,13 +95,28 @@ static const struct {
 #undef ST
 };
 
-/* One class, every syntax by itself. */
-static size_t offer_each(const char *uid, struct vivo_dimse_offer *out, size_t cap)
+static void add(struct dimse_offers *o, const char *uid, const char *const *of,
+                size_t n)
 {
-    size_t n = 0;
-    for (; n < SYNTAXES && n < cap; n++)
-        out[n] = (struct vivo_dimse_offer){uid, &syntaxes[n], 1, true};
-    return n;
+    if (o->n < VIVO_DIMSE_CONTEXTS_MAX)
+        o->offer[o->n++] = (struct vivo_dimse_offer){uid, of, (unsigned)n, true};
+}
+
+/* One class, every syntax by itself. */
+static void offer_each(const char *uid, struct dimse_offers *o)
+{
+    for (size_t i = 0; i < SYNTAXES; i++)
+        add(o, uid, &syntaxes[i], 1);
+}
+
+static void offer_classes(const char *names, struct dimse_offers *o)
+{
+    for (size_t i = 0; *names && i < DIMSE_CLASSES_MAX; i++) {
+        size_t n = strcspn(names, " ");
+        snprintf(o->uids[i], sizeof o->uids[i], "%.*s", (int)n, names);
+        offer_each(o->uids[i], o);
+        names += n + (names[n] == ' ');
+    }
 }
 
 static bool goes_with(size_t i, const char *modality)
@@ -109,35 +126,41 @@ static bool goes_with(size_t i, const char *modality)
            strcmp(classes[i].uid, "1.2.840.10008.5.1.4.1.1.7") == 0;
 }
 
-static size_t offer_modality(const char *modality, struct vivo_dimse_offer *out,
-                             size_t cap)
+static void offer_modality(const char *modality, struct dimse_offers *o)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(classes) && n + SYNTAXES <= cap; i++)
-        if (goes_with(i, modality))
-            n += offer_each(classes[i].uid, out + n, cap - n);
-    return n;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(classes); i++)
+        if (goes_with(i, modality) && o->n + SYNTAXES <= VIVO_DIMSE_CONTEXTS_MAX)
+            offer_each(classes[i].uid, o);
 }
 
 /* Two contexts each: as it is, or compressed as the server likes. */
-static size_t offer_range(size_t first, struct vivo_dimse_offer *out, size_t cap)
+static void offer_range(size_t first, struct dimse_offers *o)
 {
-    size_t n = 0;
-    for (size_t i = first; i < VIVO_ARRAY_LEN(classes) && n + 2 <= cap; i++) {
-        out[n++] = (struct vivo_dimse_offer){classes[i].uid, syntaxes, PLAIN, true};
-        out[n++] = (struct vivo_dimse_offer){classes[i].uid, syntaxes + PLAIN,
-                                             (unsigned)(SYNTAXES - PLAIN), true};
+    for (size_t i = first; i < VIVO_ARRAY_LEN(classes) && i < first + RANGE; i++) {
+        add(o, classes[i].uid, syntaxes, PLAIN);
+        add(o, classes[i].uid, syntaxes + PLAIN, SYNTAXES - PLAIN);
     }
-    return n;
 }
 
-size_t vivo_dimse_kinds_offer(const struct dimse_kind *kind,
-                              struct vivo_dimse_offer *out, size_t cap)
+/* Of those that are not of a known class: how often all classes were gone through. */
+static size_t range_of(const struct dimse_kind *kind)
 {
-    if (strchr(kind->name, '.')) /* a SOP class */
-        return kind->part == 0 ? offer_each(kind->name, out, cap) : 0;
-    if (kind->name[0] && kind->part == 0)
-        return offer_modality(kind->name, out, cap);
-    size_t part = kind->part - (kind->name[0] ? 1 : 0);
-    return offer_range(part * (cap / 2), out, cap);
+    return (kind->part - (kind->name[0] ? 1 : 0)) * RANGE;
+}
+
+void vivo_dimse_kinds_offer(const struct dimse_kind *kind, struct dimse_offers *o)
+{
+    if (strchr(kind->name, '.')) /* SOP classes */
+        offer_classes(kind->name, o);
+    else if (kind->name[0] && kind->part == 0)
+        offer_modality(kind->name, o);
+    else
+        offer_range(range_of(kind), o);
+}
+
+bool vivo_dimse_kinds_has(const struct dimse_kind *kind)
+{
+    if (kind->part == 0)
+        return true;
+    return !strchr(kind->name, '.') && range_of(kind) < VIVO_ARRAY_LEN(classes);
 }

@@ -14,23 +14,22 @@
 
 static const char *const identifiers[] = {"1.2.840.10008.1.2.1", "1.2.840.10008.1.2"};
 
-static size_t offer_services(struct vivo_dimse_offer *out)
+static void offer_services(struct dimse_offers *o)
 {
     static const char *const services[] = {DIMSE_STUDY_FIND, DIMSE_STUDY_GET,
                                            DIMSE_STUDY_MOVE, DIMSE_VERIFICATION};
     for (size_t i = 0; i < VIVO_ARRAY_LEN(services); i++)
-        out[i] = (struct vivo_dimse_offer){services[i], identifiers,
-                                           VIVO_ARRAY_LEN(identifiers), false};
-    return VIVO_ARRAY_LEN(services);
+        o->offer[o->n++] = (struct vivo_dimse_offer){
+            services[i], identifiers, VIVO_ARRAY_LEN(identifiers), false};
 }
 
 static int connect_line(struct dimse *d, const struct dimse_kind *kind,
                         struct vivo_dimse **out, struct vivo_op *op)
 {
-    struct vivo_dimse_offer offers[VIVO_DIMSE_CONTEXTS_MAX];
-    size_t n = offer_services(offers);
+    struct dimse_offers offers = {.n = 0};
+    offer_services(&offers);
     if (kind)
-        n += vivo_dimse_kinds_offer(kind, offers + n, VIVO_DIMSE_CONTEXTS_MAX - n);
+        vivo_dimse_kinds_offer(kind, &offers);
     const struct vivo_dimse_config cfg = {.host = d->host,
                                           .port = d->port,
                                           .calling = d->calling,
@@ -38,7 +37,7 @@ static int connect_line(struct dimse *d, const struct dimse_kind *kind,
                                           .tls = d->tls,
                                           .cafile = d->cafile,
                                           .timeout_ms = d->timeout_ms};
-    return vivo_dimse_open(&cfg, offers, n, out, op);
+    return vivo_dimse_open(&cfg, offers.offer, offers.n, out, op);
 }
 
 /* Requests are spread evenly: the next one has its place in time. */

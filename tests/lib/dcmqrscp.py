@@ -10,6 +10,7 @@ one who may ask and the destination of C-MOVE, at MOVEPORT.
 import argparse
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -78,10 +79,11 @@ class Dcmqrscp:
         self.config.truncate()
         self.config.write(CONFIG % vars(self))
         self.config.flush()
-        self.process = subprocess.Popen(
-            ["dcmqrscp", "-c", self.config.name, *self.flags], stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            preexec_fn=die_with_parent)
+        with open(self.config.name + ".log", "wb") as log:
+            self.process = subprocess.Popen(
+                ["dcmqrscp", "-c", self.config.name, *self.flags],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=die_with_parent)
         for _ in range(400):
             if self.process.poll() is not None:
                 return False
@@ -89,6 +91,14 @@ class Dcmqrscp:
                 return True
             time.sleep(0.05)
         return False
+
+    def asked_for(self, service, level):
+        """How many requests of this kind ("Find", "Get", "Move") there were; with the
+        flag -v."""
+        with open(self.config.name + ".log", errors="replace") as f:
+            return len(re.findall(r"I: %s SCP Request Identifiers:\n(?:I: .*\n){1,9}?"
+                                  r"I: \(0008,0052\) CS \[%s" % (service, level),
+                                  f.read()))
 
     @property
     def source(self):
@@ -98,6 +108,7 @@ class Dcmqrscp:
         self.process.terminate()
         self.process.wait()
         os.unlink(self.config.name)
+        os.unlink(self.config.name + ".log")
 
 
 def main():

@@ -13,9 +13,14 @@ of the driver need them. How it behaves is in the AE title that it is called by:
     GARBAGE  answers what is no DICOM         ABORT     aborts in the middle of an object
     OTHER    sends another object             FAILED    fails to send it
     NOTHING  accepts no context               LATIN     names in ISO_IR 100
+    PARTIAL  sends one object of a series, says so; LIAR says that it sent both
+    EXTRA    sends one that is not listed, and one twice
+    SWAP     sends a data set that is not the object of its command
 
-Prints HOST:PORT as its first line and runs until its standard input ends.
+Prints HOST:PORT as its first line and runs until its standard input ends. With --log
+FILE it appends a line for each request: the AE title and what was asked for.
 """
+import argparse
 import socket
 import socketserver
 import struct
@@ -26,6 +31,7 @@ CAP = 60
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 FIND, GET = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.3"
 CT = "1.2.840.10008.5.1.4.1.1.2"
+REQUESTS = {0x20: "C-FIND", 0x10: "C-GET", 0x21: "C-MOVE", 0x30: "C-ECHO"}
 LEVEL, CHARSET, DATE, TIME = 0x00080052, 0x00080005, 0x00080020, 0x00080030
 NAME, PATIENT = 0x00100010, 0x00100020
 STUDY, SERIES, SOP, SOP_CLASS = 0x0020000D, 0x0020000E, 0x00080018, 0x00080016
@@ -237,8 +243,14 @@ class Peer(socketserver.BaseRequestHandler):
                 self.buffer[0] = b""
                 self.serve(context, keys)
 
+    def note(self, what):
+        if self.server.log:
+            self.server.log.write("%s %s\n" % (self.title, what))
+            self.server.log.flush()
+
     def serve(self, context, keys):
         message = self.command[0x0110]
+        self.note("%s %s" % (REQUESTS.get(self.command[0x0100], "other"), keys[LEVEL]))
         if self.title == "SILENT":
             self.request.recv(1)
             raise EOFError
@@ -263,15 +275,27 @@ class Peer(socketserver.BaseRequestHandler):
         self.send_message(context, {**base, 0x0900: status})
 
     def serve_get(self, context, keys, message):
-        uid = keys[SOP]
+        uids = [keys[SOP]] if SOP in keys else [keys[SERIES] + ".%d" % i for i in (1, 2)]
         base = {0x0002: GET, 0x0100: 0x8010, 0x0120: message}
-        ok = {**base, 0x0900: 0, 0x1021: 1, 0x1022: 0, 0x1023: 0}
-        if not uid.startswith(keys[SERIES]):
+        if not uids[0].startswith(keys[SERIES]):
             return self.send_message(context, {**base, 0x0900: 0})
+        n = len(uids)
         if self.title == "FAILED":
-            return self.send_message(context, {**ok, 0x0900: 0xB000, 0x1021: 0, 0x1022: 1})
+            uids = []
+        if self.title in ("PARTIAL", "LIAR"):
+            uids = uids[:1]
         if self.title == "OTHER":
-            uid += ".9"
+            uids = [uid + ".9" for uid in uids]
+        if self.title == "EXTRA":
+            uids = [uids[0] + "9", uids[0], *uids]
+        for uid in uids:
+            self.store(uid)
+        sent = n if self.title == "LIAR" else len(uids)
+        failed = max(n - sent, 0)
+        return self.send_message(context, {**base, 0x0900: 0xB000 if failed else 0,
+                                           0x1021: sent, 0x1022: failed, 0x1023: 0})
+
+    def store(self, uid):
         store = next(c for c, a in self.contexts.items() if a == CT)
         rq = {0x0002: CT, 0x0100: 1, 0x0110: 7, 0x0700: 0, 0x1000: uid, 0x0800: 1}
         if self.title == "ABORT":
@@ -279,10 +303,12 @@ class Peer(socketserver.BaseRequestHandler):
             self.send_part(store, an_object(uid)[:20000], 0, False)
             self.send_pdu(7, b"\0\0\0\0")
             raise EOFError
-        self.send_message(store, rq, an_object(uid))
-        while self.read_pdu()[0] != 4:
-            pass
-        return self.send_message(context, ok)
+        self.send_message(store, rq, an_object(uid + "8" if self.title == "SWAP" else uid))
+        kind, body = self.read_pdu()
+        if kind == 4 and read_command(body[6:])[0x0100] == 0x0FFF:
+            self.note("C-CANCEL")
+        if kind != 4:
+            raise EOFError
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -291,7 +317,11 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--log", type=argparse.FileType("a"))
+    args = parser.parse_args()
     server = Server(("127.0.0.1", 0), Peer)
+    server.log = args.log
     server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print("127.0.0.1:%d" % server.server_address[1], flush=True)

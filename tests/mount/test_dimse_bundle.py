@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A series of a PACS, read in order: one C-GET, or one C-MOVE, counted at the server."""
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pydicom
+import pytest
+
+import orthanc
+import synthetic
+from dcmqrscp import Dcmqrscp
+from test_dimse import orthanc_source
+from vivomount import Mount
+
+N = 12
+DATA = os.path.join(os.path.dirname(pydicom.__file__), "data", "test_files")
+FORMS = ["CT_small", "MR_small_implicit", "MR_small_bigendian", "MR_small_RLE",
+         "JPEG2000", "SC_rgb_jpeg_gdcm", "JPGExtended", "SC_rgb_rle", "rtdose_1frame",
+         "rtplan", "reportsi", "image_dfl"]
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def pixels(data):
+    """What de-identification and a file meta of our own leave alone."""
+    return data[data.rindex(b"\xe0\x7f\x10\x00"):]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("series"))
+    synthetic.make(folder, patients=1, studies=1, series=1, instances=N)
+    return folder
+
+
+def originals(folder):
+    return sorted(pixels(read(os.path.join(folder, n))) for n in os.listdir(folder)
+                  if n.endswith(".dcm"))
+
+
+@pytest.mark.parametrize("readers", [1, 8])
+def test_series_comes_by_one_get(folder, readers):
+    with Dcmqrscp(folder, ["-v"]) as server:
+        with Mount({"h": server.source}, "rate=1000", deid="basic") as m:
+            paths = [m / ("h/" + f) for f in m.files("h")]
+            with ThreadPoolExecutor(readers) as pool:
+                got = list(pool.map(read, paths))
+            assert sorted(map(pixels, got)) == originals(folder)
+            assert b"PAT0000" not in b"".join(got)
+        # One by one until it is seen that they are read in order (three of them).
+        assert server.asked_for("Get", "SERIES") == 1
+        assert server.asked_for("Get", "IMAGE") <= 3
+
+
+def test_series_comes_by_one_move(folder):
+    with Dcmqrscp(folder, ["-v", "--disable-get"]) as server:
+        source = server.source + "?move=%d" % server.move
+        with Mount({"h": source}, "rate=1000,cache=memory") as m:
+            got = [read(m / ("h/" + f)) for f in m.files("h")]
+            assert sorted(map(pixels, got)) == originals(folder)
+        assert server.asked_for("Move", "SERIES") == 1
+        assert server.asked_for("Move", "IMAGE") <= 3
+
+
+def of_one_series(folder):
+    """Objects of five classes, each as it was compressed; {UID: path}."""
+    paths = {}
+    for i, name in enumerate(FORMS):
+        ds = pydicom.dcmread(os.path.join(DATA, name + ".dcm"))
+        ds.PatientID, ds.StudyInstanceUID, ds.SeriesInstanceUID = "P1", "1.2.3", "1.2.3.4"
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4.%d" % i
+        ds.SeriesNumber, ds.InstanceNumber = "1", str(i + 1)
+        paths[ds.SOPInstanceUID] = os.path.join(folder, name)
+        ds.save_as(paths[ds.SOPInstanceUID], write_like_original=False)
+    return paths
+
+
+def test_objects_of_many_kinds_come_together_as_they_are_stored(tmp_path):
+    paths = of_one_series(str(tmp_path))
+    config, source = orthanc_source(tmp_path)
+    with orthanc.Orthanc(config) as server:
+        server.upload(paths.values())
+        with Mount({"h": source}, "rate=1000,cache=memory") as m:
+            found = [m / ("h/" + f) for f in m.files("h")]
+            before = m.archive("h")["requests"]
+            for f in found:
+                got = pydicom.dcmread(f)
+                want = pydicom.dcmread(paths[got.SOPInstanceUID])
+                assert got.file_meta.TransferSyntaxUID == want.file_meta.TransferSyntaxUID
+                assert got.get("PixelData") == want.get("PixelData")
+            assert len(found) == len(FORMS)
+            # Three alone, then the listing and all of them.
+            assert m.archive("h")["requests"] - before <= 5
