@@ -131,6 +131,15 @@ struct vivo_driver {
     int (*list)(struct vivo_archive *self, enum vivo_level level, const char *parent,
                 struct vivo_intake *in, struct vivo_op *op);
 
+    /* Optional: list() is about to be asked below each of these n nodes of the level
+     * `prepares` (locators that it gave): asks for many of them in one request, and
+     * keeps what came for a minute, for list() to take once. It may leave some to
+     * list(), and must where it cannot be certain that all of their children came.
+     * -ENOENT: it cannot ask so. Other errors end the query. */
+    enum vivo_level prepares; /* VIVO_LEVEL_NONE: of nothing */
+    int (*prepare)(struct vivo_archive *self, const char *const *nodes, size_t n,
+                   struct vivo_op *op);
+
     /* Delivers all bytes of the object, exactly, or an error: never a short file. */
     int (*fetch)(struct vivo_archive *self, const char *locator,
                  struct vivo_delivery *to, struct vivo_op *op);
@@ -191,6 +200,10 @@ void vivo_archive_close(struct vivo_archive *a);
 int vivo_archive_probe(struct vivo_archive *a, struct vivo_op *op);
 int vivo_archive_list(struct vivo_archive *a, enum vivo_level level, const char *parent,
                       struct vivo_intake *in, struct vivo_op *op);
+/* n <= VIVO_PREPARE_MAX. -ENOENT, without a request, when the driver cannot. */
+#define VIVO_PREPARE_MAX 100 /* nodes of one call */
+int vivo_archive_prepare(struct vivo_archive *a, const char *const *nodes, size_t n,
+                         struct vivo_op *op);
 int vivo_archive_fetch(struct vivo_archive *a, const char *locator,
                        struct vivo_delivery *to, struct vivo_op *op);
 int vivo_archive_bundle(struct vivo_archive *a, const char *series_locator,

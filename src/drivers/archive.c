@@ -348,6 +348,21 @@ int vivo_archive_list(struct vivo_archive *a, enum vivo_level level, const char 
     return rc;
 }
 
+int vivo_archive_prepare(struct vivo_archive *a, const char *const *nodes, size_t n,
+                         struct vivo_op *op)
+{
+    int rc = begin(a, "prepare", op);
+
+    if (rc < 0)
+        return rc;
+    if (!a->driver->prepare || n == 0 || n > VIVO_PREPARE_MAX)
+        return vivo_fail(&op->err, ENOENT, "%s lists one by one", a->driver->name);
+    int64_t began = vivo_now_ms();
+    rc = verdict(a->driver, "prepare", a->driver->prepare(a, nodes, n, op), &op->err);
+    trace(a, "prepare", op->id, began, rc, n);
+    return rc;
+}
+
 int vivo_archive_fetch(struct vivo_archive *a, const char *locator,
                        struct vivo_delivery *to, struct vivo_op *op)
 {

@@ -17,6 +17,7 @@ static void close_xnat(struct vivo_archive *self)
 {
     struct xnat *x = xnat_of(self);
     vivo_xnat_session_end(x);
+    vivo_xnat_joined_free(x);
     pthread_cond_destroy(&x->landed);
     pthread_mutex_destroy(&x->mutex);
     free(x->url);
@@ -103,6 +104,8 @@ const struct vivo_driver vivo_driver_xnat = {
     .close = close_xnat,
     .probe = probe,
     .list = vivo_xnat_list,
+    .prepares = VIVO_LEVEL_STUDY,
+    .prepare = vivo_xnat_prepare,
     .fetch = vivo_xnat_fetch,
     .headers = vivo_xnat_headers,
 };

@@ -21,6 +21,15 @@
 #define XNAT_LOCATOR_MAX (3 * (3 * XNAT_ID_MAX + XNAT_FILE_MAX) + 8)
 #define XNAT_URL_MAX 8192
 
+/* Does it tell the scans of many sessions at once, and as each session's table? */
+enum xnat_joins {
+    XNAT_JOINS_UNKNOWN,
+    XNAT_JOINS_ASKING,
+    XNAT_JOINS_WELL,
+    XNAT_JOINS_NOT
+};
+struct xnat_joined;
+
 struct xnat {
     struct vivo_archive base;
     char *url;            /* "https://host/context" */
@@ -31,6 +40,9 @@ struct xnat {
     pthread_cond_t landed;
     char session[XNAT_SESSION_MAX + 1]; /* guarded by mutex; "" = none */
     bool logging_in;                    /* guarded by mutex: one thread at a time */
+    enum xnat_joins joins;              /* guarded by mutex */
+    struct xnat_joined *joined;         /* guarded by mutex; oldest first */
+    size_t joined_bytes;                /* guarded by mutex */
 };
 
 static inline struct xnat *xnat_of(struct vivo_archive *a)
@@ -90,6 +102,8 @@ int vivo_xnat_rows(const struct vivo_buf *body, xnat_row_fn *fn, void *ctx,
 /* The text of the first of these columns ("UID|xnat:imageScanData/UID") that the row
  * has with a value, without regard to case; "" = none, or longer than fits. */
 void vivo_xnat_text(const json_t *row, const char *columns, char *out, size_t cap);
+/* Does the row have the column, with a value or without? */
+bool vivo_xnat_has(const json_t *row, const char *column);
 /* "YYYY-MM-DD…" → YYYYMMDD or "". */
 void vivo_xnat_date(const char *text, char out[9]);
 
@@ -97,6 +111,9 @@ void vivo_xnat_date(const char *text, char out[9]);
 
 int vivo_xnat_list(struct vivo_archive *self, enum vivo_level level, const char *parent,
                    struct vivo_intake *in, struct vivo_op *op);
+int vivo_xnat_prepare(struct vivo_archive *self, const char *const *nodes, size_t n,
+                      struct vivo_op *op);
+void vivo_xnat_joined_free(struct xnat *x);
 int vivo_xnat_headers(struct vivo_archive *self, const char *series,
                       struct vivo_intake *in, struct vivo_op *op);
 int vivo_xnat_fetch(struct vivo_archive *self, const char *locator,

@@ -5,13 +5,11 @@
  * UID in the columns of one table. Servers that cannot do that are asked subject by
  * subject. A UID that two siblings claim, or that is missing, cannot tell them apart:
  * they are known by the archive's own ids then (vivo_record.key). */
+#include "xnat_list.h"
 #include "dicomjson_value.h"
-#include "xnat.h"
 
-#include "vivofs/hash.h"
 #include "vivofs/log.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,36 +18,26 @@
 #define ROWS_MAX (4u << 20)
 #define ARENA_BYTES (1u << 30)
 
-struct row { /* a session or a scan; all in the arena */
-    const char *id, *label, *subject, *uid, *date, *modality, *text;
-    bool twice; /* a sibling has this UID too */
-};
-
-struct listing {
-    struct xnat *x;
-    struct vivo_intake *in;
-    struct vivo_op *op;
-    struct xnat_place parent;
-    struct vivo_arena *arena;
-    struct row *rows;
-    size_t count, cap, nameless;
-    const char *subject_id, *subject; /* whose sessions are being listed, or NULL */
-    struct vivo_buf attrs;
-};
-
 /* ---- rows -------------------------------------------------------------------------
  */
 
-static const char *take(struct listing *l, const json_t *row, const char *columns)
+const char *vivo_xnat_keep(struct xnat_listing *l, const char *text)
 {
-    char text[4 * XNAT_ID_MAX];
-    vivo_xnat_text(row, columns, text, sizeof text);
     return vivo_arena_strndup(l->arena, text, strlen(text));
 }
 
-static int add_row(struct listing *l, const struct row *r, struct vivo_err *err)
+const char *vivo_xnat_take(struct xnat_listing *l, const json_t *row,
+                           const char *columns)
 {
-    struct row *rows =
+    char text[XNAT_CELL_MAX];
+    vivo_xnat_text(row, columns, text, sizeof text);
+    return vivo_xnat_keep(l, text);
+}
+
+int vivo_xnat_add_row(struct xnat_listing *l, const struct xnat_row *r,
+                      struct vivo_err *err)
+{
+    struct xnat_row *rows =
         vivo_array_grow(l->rows, l->count, &l->cap, sizeof *rows, ROWS_MAX);
     if (!rows)
         return vivo_fail(err, l->count >= ROWS_MAX ? EIO : ENOMEM, "too many rows");
@@ -58,7 +46,7 @@ static int add_row(struct listing *l, const struct row *r, struct vivo_err *err)
     return 0;
 }
 
-static bool id_ok(const char *id)
+bool vivo_xnat_id_ok(const char *id)
 {
     if (!id[0] || strlen(id) > XNAT_ID_MAX || strcmp(id, ".") == 0 ||
         strcmp(id, "..") == 0)
@@ -70,7 +58,7 @@ static bool id_ok(const char *id)
 }
 
 /* Digits and dots, at most 64: PS3.5 section 9.1, leading zeros tolerated. */
-static bool uid_ok(const char *uid)
+bool vivo_xnat_uid_ok(const char *uid)
 {
     size_t n = strspn(uid, "0123456789.");
     return n > 0 && n <= VIVO_UID_MAX && !uid[n] && uid[0] != '.' &&
@@ -79,23 +67,23 @@ static bool uid_ok(const char *uid)
 
 static int by_id(const void *a, const void *b)
 {
-    const struct row *x = a;
-    const struct row *y = b;
+    const struct xnat_row *x = a;
+    const struct xnat_row *y = b;
     int c = strcmp(x->subject, y->subject);
     return c ? c : strcmp(x->id, y->id);
 }
 
 static int by_uid(const void *a, const void *b)
 {
-    const struct row *x = a;
-    const struct row *y = b;
+    const struct xnat_row *x = a;
+    const struct xnat_row *y = b;
     int c = strcmp(x->subject, y->subject);
     return c ? c : strcmp(x->uid, y->uid);
 }
 
 /* Joins make one thing several rows; siblings may claim one UID. Ordered by id at the
  * end, so that a listing is the same whatever order the rows came in. */
-static void sort_rows(struct listing *l)
+void vivo_xnat_sort(struct xnat_listing *l)
 {
     size_t n = 0;
     if (l->count == 0)
@@ -112,7 +100,7 @@ static void sort_rows(struct listing *l)
     qsort(l->rows, n, sizeof *l->rows, by_id);
 }
 
-static void tell_nameless(const struct listing *l, const char *what)
+void vivo_xnat_tell_nameless(const struct xnat_listing *l, const char *what)
 {
     if (l->nameless)
         vivo_log(VIVO_LOG_WARN, "drivers.xnat",
@@ -121,7 +109,7 @@ static void tell_nameless(const struct listing *l, const char *what)
 }
 
 /* What was listed a moment ago is not gone: the server, or the right, is. */
-static int not_gone(int rc, struct vivo_op *op)
+int vivo_xnat_not_gone(int rc, struct vivo_op *op)
 {
     if (rc != -ENOENT)
         return rc;
@@ -134,18 +122,18 @@ static int not_gone(int rc, struct vivo_op *op)
 
 static int take_project(void *ctx, json_t *row, struct vivo_err *err)
 {
-    struct listing *l = ctx;
-    struct row r = {.id = take(l, row, "ID"), .subject = "", .uid = ""};
+    struct xnat_listing *l = ctx;
+    struct xnat_row r = {.id = vivo_xnat_take(l, row, "ID"), .subject = "", .uid = ""};
     if (!r.id)
         return vivo_fail(err, ENOMEM, "xnat: out of memory");
-    if (!id_ok(r.id)) {
+    if (!vivo_xnat_id_ok(r.id)) {
         l->nameless++;
         return 0;
     }
-    return add_row(l, &r, err);
+    return vivo_xnat_add_row(l, &r, err);
 }
 
-static int emit_project(struct listing *l, const struct row *r)
+static int emit_project(struct xnat_listing *l, const struct xnat_row *r)
 {
     char locator[XNAT_LOCATOR_MAX];
     struct xnat_place p = {0};
@@ -156,12 +144,10 @@ static int emit_project(struct listing *l, const struct row *r)
     return l->in->record(l->in, &rec, &l->op->err);
 }
 
-/* Each row once, in order. */
-static int emit_all(struct listing *l,
-                    int (*emit)(struct listing *, const struct row *))
+int vivo_xnat_emit_all(struct xnat_listing *l, xnat_emit_fn *emit)
 {
     int rc = 0;
-    sort_rows(l);
+    vivo_xnat_sort(l);
     for (size_t i = 0; rc == 0 && i < l->count; i++) {
         rc = vivo_op_check(l->op);
         if (rc == 0)
@@ -170,16 +156,16 @@ static int emit_all(struct listing *l,
     return rc;
 }
 
-static int list_projects(struct listing *l)
+static int list_projects(struct xnat_listing *l)
 {
     int status;
     int rc =
         vivo_xnat_table(l->x, "projects", "/data/projects?format=json&accessible=true",
                         take_project, l, &status, l->op);
     if (rc == 0)
-        rc = emit_all(l, emit_project);
-    tell_nameless(l, "projects");
-    return not_gone(rc, l->op);
+        rc = vivo_xnat_emit_all(l, emit_project);
+    vivo_xnat_tell_nameless(l, "projects");
+    return vivo_xnat_not_gone(rc, l->op);
 }
 
 /* ---- sessions ---------------------------------------------------------------------
@@ -195,18 +181,19 @@ static bool is_imaging(const char *type)
 
 static int take_session(void *ctx, json_t *row, struct vivo_err *err)
 {
-    struct listing *l = ctx;
-    const char *type = take(l, row, "xsiType");
-    const char *id = take(l, row,
-                          "subject_ID|xnat:subjectData/ID|"
-                          "xnat:imageSessionData/subject_ID");
-    struct row r = {
-        .id = take(l, row, "ID"),
-        .label = take(l, row, "label|xnat:imageSessionData/label"),
-        .subject = l->subject ? l->subject
-                              : take(l, row, "subject_label|xnat:subjectData/label"),
-        .uid = take(l, row, "UID|xnat:imageSessionData/UID"),
-        .date = take(l, row, "date|xnat:imageSessionData/date"),
+    struct xnat_listing *l = ctx;
+    const char *type = vivo_xnat_take(l, row, "xsiType");
+    const char *id = vivo_xnat_take(l, row,
+                                    "subject_ID|xnat:subjectData/ID|"
+                                    "xnat:imageSessionData/subject_ID");
+    struct xnat_row r = {
+        .id = vivo_xnat_take(l, row, "ID"),
+        .label = vivo_xnat_take(l, row, "label|xnat:imageSessionData/label"),
+        .subject = l->subject
+                       ? l->subject
+                       : vivo_xnat_take(l, row, "subject_label|xnat:subjectData/label"),
+        .uid = vivo_xnat_take(l, row, "UID|xnat:imageSessionData/UID"),
+        .date = vivo_xnat_take(l, row, "date|xnat:imageSessionData/date"),
         .modality = "",
         .text = "",
     };
@@ -216,19 +203,19 @@ static int take_session(void *ctx, json_t *row, struct vivo_err *err)
         return 0;
     if (!r.subject[0])
         r.subject = id; /* what the archive tells subjects apart by */
-    if (!id_ok(r.id)) {
+    if (!vivo_xnat_id_ok(r.id)) {
         l->nameless++;
         return 0;
     }
-    return add_row(l, &r, err);
+    return vivo_xnat_add_row(l, &r, err);
 }
 
-static int emit_session(struct listing *l, const struct row *r)
+static int emit_session(struct xnat_listing *l, const struct xnat_row *r)
 {
     char locator[XNAT_LOCATOR_MAX];
     char date[9];
     struct xnat_place p = {0};
-    bool own = uid_ok(r->uid) && !r->twice;
+    bool own = vivo_xnat_uid_ok(r->uid) && !r->twice;
     snprintf(p.session, sizeof p.session, "%s", r->id);
     vivo_xnat_place_write(&p, VIVO_LEVEL_STUDY, locator);
     vivo_xnat_date(r->date, date);
@@ -237,7 +224,7 @@ static int emit_session(struct listing *l, const struct row *r)
         vivo_dicomjson_put_text(&l->attrs, VIVO_TAG_SpecificCharacterSet, "ISO_IR 192");
     if (rc == 0)
         rc = vivo_dicomjson_put_text(&l->attrs, VIVO_TAG_StudyDate, date);
-    if (rc == 0 && uid_ok(r->uid))
+    if (rc == 0 && vivo_xnat_uid_ok(r->uid))
         rc = vivo_dicomjson_put_text(&l->attrs, VIVO_TAG_StudyInstanceUID, r->uid);
     if (rc)
         return vivo_fail(&l->op->err, ENOMEM, "xnat: out of memory");
@@ -255,14 +242,14 @@ static int emit_session(struct listing *l, const struct row *r)
     "ID,label,date,xsiType,subject_ID,subject_label,UID,xnat:imageSessionData/UID"
 
 /* Statuses of a server that is there and does not know the question. */
-static bool is_refusal(int rc, int status)
+bool vivo_xnat_is_refusal(int rc, int status)
 {
     return rc < 0 && (status == 400 || status == 404 || status == 406 ||
                       status == 422 || status == 500);
 }
 
 struct subjects {
-    struct listing *l;
+    struct xnat_listing *l;
     struct vivo_buf ids; /* "id\0label\0" and so on */
 };
 
@@ -273,7 +260,7 @@ static int take_subject(void *ctx, json_t *row, struct vivo_err *err)
     char label[XNAT_ID_MAX + 1];
     vivo_xnat_text(row, "ID", id, sizeof id);
     vivo_xnat_text(row, "label", label, sizeof label);
-    if (!id_ok(id)) {
+    if (!vivo_xnat_id_ok(id)) {
         s->l->nameless++;
         return 0;
     }
@@ -285,7 +272,7 @@ static int take_subject(void *ctx, json_t *row, struct vivo_err *err)
 }
 
 /* Two or more levels by as many requests as there are subjects. */
-static int ask_subjects(struct listing *l, const char *project)
+static int ask_subjects(struct xnat_listing *l, const char *project)
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf ids = {0};
     struct subjects s = {.l = l};
@@ -313,7 +300,7 @@ static int ask_subjects(struct listing *l, const char *project)
     return rc;
 }
 
-static int list_sessions(struct listing *l)
+static int list_sessions(struct xnat_listing *l)
 {
     char path[XNAT_URL_MAX];
     char project[3 * XNAT_ID_MAX + 1];
@@ -327,7 +314,7 @@ static int list_sessions(struct listing *l)
     bool simple = atomic_load(&l->x->defaults);
     if (!simple)
         rc = vivo_xnat_table(l->x, "sessions", path, take_session, l, &status, l->op);
-    if (is_refusal(rc, status)) {
+    if (vivo_xnat_is_refusal(rc, status)) {
         vivo_err_clear(&l->op->err);
         l->count = 0;
         simple = true;
@@ -339,122 +326,9 @@ static int list_sessions(struct listing *l)
             atomic_store(&l->x->defaults, true);
     }
     if (rc == 0)
-        rc = emit_all(l, emit_session);
-    tell_nameless(l, "sessions");
-    return not_gone(rc, l->op);
-}
-
-/* ---- scans ------------------------------------------------------------------------
- */
-
-/* xnat:mrScanData → MR, as XNAT makes them of the modality. */
-static const char *modality_of(const char *type)
-{
-    static const struct {
-        const char *type, *modality;
-    } known[] = {{"mr", "MR"}, {"ct", "CT"}, {"pet", "PT"},  {"cr", "CR"}, {"dx", "DX"},
-                 {"us", "US"}, {"mg", "MG"}, {"nm", "NM"},   {"xa", "XA"}, {"rf", "RF"},
-                 {"io", "IO"}, {"px", "PX"}, {"seg", "SEG"}, {"xcv", "XA"}};
-    const char *word = strchr(type, ':');
-    word = word ? word + 1 : type;
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(known); i++) {
-        size_t n = strlen(known[i].type);
-        if (strncasecmp(word, known[i].type, n) == 0 &&
-            strcasecmp(word + n, "ScanData") == 0)
-            return known[i].modality;
-    }
-    return "";
-}
-
-static int take_scan(void *ctx, json_t *row, struct vivo_err *err)
-{
-    struct listing *l = ctx;
-    const char *type = take(l, row, "xsiType");
-    struct row r = {
-        .id = take(l, row, "ID"),
-        .label = "",
-        .subject = "",
-        .uid = take(l, row, "UID|xnat:imageScanData/UID"),
-        .date = "",
-        .modality = take(l, row, "modality|xnat:imageScanData/modality"),
-        .text = take(l, row, "series_description"),
-    };
-    if (!type || !r.id || !r.uid || !r.modality || !r.text)
-        return vivo_fail(err, ENOMEM, "xnat: out of memory");
-    if (!r.modality[0])
-        r.modality = modality_of(type);
-    if (!id_ok(r.id) || !vivo_xnat_scan_ok(r.id)) {
-        l->nameless++;
-        return 0;
-    }
-    return add_row(l, &r, err);
-}
-
-/* XNAT numbers scans by their series number; what is no number it made itself. */
-static bool is_number(const char *id)
-{
-    size_t n = strspn(id, "0123456789");
-    return n > 0 && n < 10 && !id[n];
-}
-
-static int scan_attrs(struct listing *l, const struct row *r)
-{
-    struct vivo_buf *b = &l->attrs;
-    vivo_buf_clear(b);
-    int rc = vivo_dicomjson_put_text(b, VIVO_TAG_SpecificCharacterSet, "ISO_IR 192");
-    if (rc == 0)
-        rc = vivo_dicomjson_put_text(b, VIVO_TAG_Modality, r->modality);
-    if (rc == 0)
-        rc = vivo_dicomjson_put_text(b, VIVO_TAG_SeriesDescription, r->text);
-    if (rc == 0 && uid_ok(r->uid))
-        rc = vivo_dicomjson_put_text(b, VIVO_TAG_SeriesInstanceUID, r->uid);
-    if (rc == 0 && is_number(r->id))
-        rc = vivo_dicomjson_put_text(b, VIVO_TAG_SeriesNumber, r->id);
-    return rc ? vivo_fail(&l->op->err, ENOMEM, "xnat: out of memory") : 0;
-}
-
-static int emit_scan(struct listing *l, const struct row *r)
-{
-    char locator[XNAT_LOCATOR_MAX];
-    struct xnat_place p = l->parent;
-    bool own = uid_ok(r->uid) && !r->twice;
-    snprintf(p.scan, sizeof p.scan, "%s", r->id);
-    vivo_xnat_place_write(&p, VIVO_LEVEL_SERIES, locator);
-    int rc = scan_attrs(l, r);
-    if (rc)
-        return rc;
-    const struct vivo_record rec = {.level = VIVO_LEVEL_SERIES,
-                                    .locator = locator,
-                                    .key =
-                                        own ? NULL : locator, /* of session and scan */
-                                    .label = r->id,
-                                    .attrs = {l->attrs.data, l->attrs.len}};
-    return l->in->record(l->in, &rec, &l->op->err);
-}
-
-#define SCAN_COLUMNS                                                                   \
-    "ID,xsiType,type,series_description,UID,modality,xnat:imageScanData/UID,"          \
-    "xnat:imageScanData/modality"
-
-static int list_scans(struct listing *l)
-{
-    char path[XNAT_URL_MAX];
-    char session[3 * XNAT_ID_MAX + 1];
-    int status = 0;
-    vivo_xnat_encode(l->parent.session, false, session, sizeof session);
-    snprintf(path, sizeof path,
-             "/data/experiments/%s/scans?format=json&columns=" SCAN_COLUMNS, session);
-    int rc = vivo_xnat_table(l->x, "scans", path, take_scan, l, &status, l->op);
-    if (is_refusal(rc, status) && status != 404) {
-        vivo_err_clear(&l->op->err);
-        l->count = 0;
-        snprintf(path, sizeof path, "/data/experiments/%s/scans?format=json", session);
-        rc = vivo_xnat_table(l->x, "scans", path, take_scan, l, &status, l->op);
-    }
-    if (rc == 0)
-        rc = emit_all(l, emit_scan);
-    tell_nameless(l, "scans");
-    return not_gone(rc, l->op);
+        rc = vivo_xnat_emit_all(l, emit_session);
+    vivo_xnat_tell_nameless(l, "sessions");
+    return vivo_xnat_not_gone(rc, l->op);
 }
 
 /* ---- files ------------------------------------------------------------------------
@@ -468,7 +342,7 @@ const char *vivo_xnat_file_label(const struct xnat_file *f)
 
 static int emit_file(void *ctx, const struct xnat_file *f, struct vivo_op *op)
 {
-    struct listing *l = ctx;
+    struct xnat_listing *l = ctx;
     char locator[XNAT_LOCATOR_MAX];
     const char *version = f->version[0] ? f->version : NULL;
     vivo_xnat_place_write(&f->place, VIVO_LEVEL_INSTANCE, locator);
@@ -498,7 +372,7 @@ static int emit_file(void *ctx, const struct xnat_file *f, struct vivo_op *op)
 int vivo_xnat_list(struct vivo_archive *self, enum vivo_level level, const char *parent,
                    struct vivo_intake *in, struct vivo_op *op)
 {
-    struct listing l = {.x = xnat_of(self), .in = in, .op = op};
+    struct xnat_listing l = {.x = xnat_of(self), .in = in, .op = op};
     int rc = parent ? vivo_xnat_place_read(parent, level, &l.parent, &op->err) : 0;
     if (rc)
         return rc;
@@ -511,7 +385,7 @@ int vivo_xnat_list(struct vivo_archive *self, enum vivo_level level, const char 
     else if (level == VIVO_LEVEL_COLLECTION)
         rc = list_sessions(&l);
     else if (level == VIVO_LEVEL_STUDY)
-        rc = list_scans(&l);
+        rc = vivo_xnat_list_scans(&l);
     else
         rc = vivo_xnat_files(l.x, &l.parent, emit_file, &l, op);
     vivo_arena_free(l.arena);

@@ -257,6 +257,11 @@ static const json_t *cell(const json_t *row, const char *name, size_t len)
     return NULL;
 }
 
+bool vivo_xnat_has(const json_t *row, const char *column)
+{
+    return cell(row, column, strlen(column)) != NULL;
+}
+
 static bool cell_text(const json_t *v, char *out, size_t cap)
 {
     size_t n = json_string_length(v);

@@ -106,26 +106,33 @@ static void take_alive(struct vivo_intake *self)
 
 /* ---- the job -------------------------------------------------------------------- */
 
-/* Those that have gone meanwhile, or have no record of their own, are left out. */
+int locator_of(struct vivo_flow *f, enum vivo_level level, vivo_row row, char **out,
+               struct vivo_err *err)
+{
+    struct vivo_buf locator = {0};
+    vivo_buf_init(&locator, FLOW_LOCATOR_MAX);
+    int rc = vivo_catalog_locator(f->catalog, level, row, &locator, NULL, err);
+    if (!rc) {
+        *out = (char *)locator.data;
+        return 0;
+    }
+    vivo_buf_free(&locator);
+    if (rc != -ENOENT)
+        return rc;
+    vivo_err_clear(err);
+    return 1;
+}
+
 static int find_locators(struct vivo_flow *f, struct job *j, struct vivo_err *err)
 {
     size_t n = 0;
     for (size_t i = 0; i < j->n; i++) {
-        struct vivo_buf locator = {0};
-        vivo_buf_init(&locator, FLOW_LOCATOR_MAX);
-        vivo_row row = j->all[i].row;
-        int rc = vivo_catalog_locator(f->catalog, VIVO_LEVEL_SERIES, row, &locator,
-                                      NULL, err);
-        if (rc && rc != -ENOENT) {
-            vivo_buf_free(&locator);
+        struct one one = {.row = j->all[i].row};
+        int rc = locator_of(f, VIVO_LEVEL_SERIES, one.row, &one.locator, err);
+        if (rc < 0)
             return rc;
-        }
-        if (rc)
-            vivo_err_clear(err);
-        else
-            j->all[n++] = (struct one){.locator = (char *)locator.data, .row = row};
-        if (rc)
-            vivo_buf_free(&locator);
+        if (!rc)
+            j->all[n++] = one;
     }
     j->n = n;
     if (n)

@@ -131,11 +131,18 @@ static int tell_missing(struct telling *t, const struct vivo_selection *sel,
 {
     size_t n;
     size_t headers = 0;
+    size_t together = 0;
     const struct vivo_pending *p = vivo_selection_pending(sel, &n);
     const char *name = t->f->name;
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         headers += p[i].headers;
+        together += !p[i].headers && prepare_helps(t->f, p[i].level);
+    }
+    /* Listings that one request brings many of. */
+    size_t listings = n - headers;
+    if (together >= PREPARE_WORTH)
+        listings -= together - (together + VIVO_PREPARE_MAX - 1) / VIVO_PREPARE_MAX;
     /* A table is asked for many series at once, and may tell all. */
     size_t asked =
         !t->described ? headers : (headers + VIVO_DESCRIBE_MAX - 1) / VIVO_DESCRIBE_MAX;
@@ -152,11 +159,12 @@ static int tell_missing(struct telling *t, const struct vivo_selection *sel,
             likely_bytes(t->f, searches + asked));
     return vivo_buf_printf(
         t->out,
-        "%s: the catalog narrows; to be listed by the archive: %zu; series whose "
+        "%s: the catalog narrows; to be listed by the archive: %zu%s; series whose "
         "headers are needed: %zu%s; estimated requests: at least %zu, bytes: about "
         "%" PRIu64 "\n",
-        name, n - headers, headers, n > headers && t->headers ? " so far" : "",
-        n - headers + asked, likely_bytes(t->f, n - headers + asked));
+        name, n - headers, together >= PREPARE_WORTH ? " (many in one request)" : "",
+        headers, n > headers && t->headers ? " so far" : "", listings + asked,
+        likely_bytes(t->f, listings + asked));
 }
 
 /* Before anybody asks: headers that come one by one, and whether they would. */

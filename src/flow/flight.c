@@ -366,8 +366,8 @@ static const char *kind_word(enum flight_kind kind)
         [FLIGHT_NONE] = "",           [FLIGHT_LIST] = "list",
         [FLIGHT_HEADERS] = "headers", [FLIGHT_OBJECT] = "fetch",
         [FLIGHT_SEARCH] = "search",   [FLIGHT_DESCRIBE] = "describe",
-        [FLIGHT_BUNDLE] = "bundle",   [FLIGHT_WORK] = "work",
-        [FLIGHT_SELECT] = "query"};
+        [FLIGHT_PREPARE] = "list",    [FLIGHT_BUNDLE] = "bundle",
+        [FLIGHT_WORK] = "work",       [FLIGHT_SELECT] = "query"};
     return words[kind];
 }
 

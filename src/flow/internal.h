@@ -17,6 +17,7 @@ enum flight_kind {
     FLIGHT_OBJECT,   /* bytes of an instance */
     FLIGHT_SEARCH,   /* what meets some conditions; extra = digest of them */
     FLIGHT_DESCRIBE, /* columns of series, in a table; extra = digest of which */
+    FLIGHT_PREPARE,  /* what listings will need; extra = digest of which */
     FLIGHT_BUNDLE,   /* bytes of a whole series */
     FLIGHT_WORK,     /* something that needs no archive; extra = what */
     FLIGHT_SELECT,   /* whatever a query needs to know; extra = digest of it */
@@ -176,6 +177,19 @@ bool describe_has(const struct vivo_flow *f, uint32_t tag);
 /* Asks for those of n series, VIVO_DESCRIBE_MAX at most, as vivo_flow_list lists. */
 int describe_series(struct vivo_flow *f, const vivo_row *series, size_t n,
                     struct vivo_op *op);
+
+/* The locator of a record, to be freed. 1: it has gone meanwhile, or there is none of
+ * its own. */
+int locator_of(struct vivo_flow *f, enum vivo_level level, vivo_row row, char **out,
+               struct vivo_err *err);
+
+/* prepare.c: listings that an archive can be asked for many at once. */
+/* Can those of this level? */
+enum { PREPARE_WORTH = 3 }; /* fewer are as cheap one by one */
+bool prepare_helps(const struct vivo_flow *f, enum vivo_level level);
+/* Asks for what is below n of them, VIVO_PREPARE_MAX at most; they are listed next. */
+int prepare_listings(struct vivo_flow *f, enum vivo_level level, const vivo_row *rows,
+                     size_t n, struct vivo_op *op);
 
 /* cost.c: of the headers that are pending. */
 struct headers_cost {

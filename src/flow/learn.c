@@ -15,6 +15,18 @@ enum { WINDOW = 16, ROUNDS_MAX = 64, PENDING_MAX = 2 * PLAN_SEARCHES_MAX };
 
 struct gather;
 
+/* What archives are asked for many at once, before anything is asked for alone: what
+ * listings need (prepare.c), columns of series (describe.c). */
+enum wave_kind { WAVE_PREPARE, WAVE_DESCRIBE, WAVES };
+struct wave {
+    vivo_row *rows; /* asked for, each once; the first `before` in earlier rounds */
+    size_t n, before;
+};
+static const size_t wave_max[WAVES] = {
+    [WAVE_PREPARE] = VIVO_PREPARE_MAX,
+    [WAVE_DESCRIBE] = VIVO_DESCRIBE_MAX,
+};
+
 struct slot {
     struct vivo_op op; /* first: landed() gets back here */
     struct gather *g;
@@ -36,8 +48,7 @@ struct gather {
     size_t next;                     /* guarded by mutex: first pending not begun */
     size_t active;                   /* guarded by mutex */
     bool describes;                  /* columns in a table would help */
-    vivo_row *told;                  /* guarded by mutex: series asked for there */
-    size_t ntold, round_told;        /* guarded by mutex; of them before this round */
+    struct wave waves[WAVES];        /* guarded by mutex */
     unsigned round;                  /* guarded by mutex */
     bool starting, again;            /* guarded by mutex: one thread at a time starts */
     struct vivo_err err;             /* guarded by mutex: the first failure */
@@ -46,8 +57,9 @@ struct gather {
 
 struct task {                         /* one thing to learn */
     const struct plan_search *search; /* or NULL: what is pending */
-    const vivo_row *series;           /* or NULL: to be described */
-    size_t nseries;
+    const vivo_row *rows;             /* or NULL: of a wave */
+    size_t nrows;
+    enum wave_kind wave;
     struct vivo_pending pending;
 };
 
@@ -79,8 +91,11 @@ static int begin_learning(struct vivo_flow *f, const struct task *task,
     const struct vivo_pending *p = &task->pending;
     if (task->search)
         return push_search(f, task->search, op);
-    if (task->series)
-        return describe_series(f, task->series, task->nseries, op);
+    if (task->rows && task->wave == WAVE_PREPARE)
+        return prepare_listings(f, f->archive->driver->prepares, task->rows,
+                                task->nrows, op);
+    if (task->rows)
+        return describe_series(f, task->rows, task->nrows, op);
     if (!p->headers)
         return vivo_flow_list(f, p->level, p->row, op);
     if (!(f->archive->driver->caps & VIVO_CAP_HEADERS))
@@ -158,15 +173,25 @@ static struct slot *free_slot_locked(struct gather *g)
     return NULL;
 }
 
-/* How many things this round has: searches, or series to be described by so many at
- * once, or else what is pending. */
+/* The wave of this round; WAVES: there is none. */
+static enum wave_kind wave_locked(const struct gather *g)
+{
+    enum wave_kind w = WAVE_PREPARE;
+    while (w < WAVES && g->waves[w].n == g->waves[w].before)
+        w++;
+    return w;
+}
+
+/* How many things this round has: searches, or requests of a wave, or else what is
+ * pending. */
 static size_t count_locked(const struct gather *g)
 {
-    size_t n = g->ntold - g->round_told;
+    enum wave_kind w = wave_locked(g);
+    size_t n;
     if (g->ntodo)
         return g->ntodo;
-    if (n)
-        return (n + VIVO_DESCRIBE_MAX - 1) / VIVO_DESCRIBE_MAX;
+    if (w < WAVES)
+        return (g->waves[w].n - g->waves[w].before + wave_max[w] - 1) / wave_max[w];
     vivo_selection_pending(g->sel, &n);
     return n;
 }
@@ -176,6 +201,7 @@ static bool next_locked(struct gather *g, struct slot **slot, struct task *what)
 {
     size_t n;
     const struct vivo_pending *pending = vivo_selection_pending(g->sel, &n);
+    enum wave_kind w = wave_locked(g);
     *slot = free_slot_locked(g);
     if (!*slot || g->err.errnum || g->next >= count_locked(g) ||
         atomic_load(&g->flight->op.cancelled))
@@ -183,10 +209,11 @@ static bool next_locked(struct gather *g, struct slot **slot, struct task *what)
     *what = (struct task){0};
     if (g->ntodo) {
         what->search = g->todo[g->next++];
-    } else if (g->ntold > g->round_told) {
-        size_t from = g->round_told + g->next++ * VIVO_DESCRIBE_MAX;
-        what->series = g->told + from;
-        what->nseries = VIVO_MIN(g->ntold - from, (size_t)VIVO_DESCRIBE_MAX);
+    } else if (w < WAVES) {
+        size_t from = g->waves[w].before + g->next++ * wave_max[w];
+        what->wave = w;
+        what->rows = g->waves[w].rows + from;
+        what->nrows = VIVO_MIN(g->waves[w].n - from, wave_max[w]);
     } else {
         what->pending = pending[g->next++];
     }
@@ -219,25 +246,44 @@ static int compare_rows(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Series whose headers are pending are described first, each once. */
-static void plan_describing_locked(struct gather *g)
+/* Is it asked for by this wave first? */
+static bool joins(const struct gather *g, enum wave_kind w,
+                  const struct vivo_pending *p)
+{
+    if (w == WAVE_DESCRIBE)
+        return g->describes && p->headers;
+    return !p->headers && prepare_helps(g->flight->flow, p->level);
+}
+
+/* Of what is pending each is asked for so once; a few listings are as cheap alone. */
+static void plan_wave_locked(struct gather *g, enum wave_kind w)
 {
     size_t n;
     const struct vivo_pending *p = vivo_selection_pending(g->sel, &n);
-    size_t before = g->ntold;
-    g->round_told = before;
-    if (!g->describes || g->ntodo)
+    struct wave *v = &g->waves[w];
+    if (v->n)
+        qsort(v->rows, v->n, sizeof *v->rows, compare_rows);
+    vivo_row *rows = realloc(v->rows, (v->n + n + 1) * sizeof *rows);
+    if (!rows) /* listings and headers tell the same */
         return;
-    if (before)
-        qsort(g->told, before, sizeof *g->told, compare_rows);
-    vivo_row *told = realloc(g->told, (before + n + 1) * sizeof *told);
-    if (!told) /* headers tell the same */
-        return;
-    g->told = told;
+    v->rows = rows;
     for (size_t i = 0; i < n; i++)
-        if (p[i].headers &&
-            !(before && bsearch(&p[i].row, told, before, sizeof *told, compare_rows)))
-            told[g->ntold++] = p[i].row;
+        if (joins(g, w, &p[i]) && !(v->before && bsearch(&p[i].row, rows, v->before,
+                                                         sizeof *rows, compare_rows)))
+            rows[v->n++] = p[i].row;
+    if (w == WAVE_PREPARE && v->n - v->before < PREPARE_WORTH)
+        v->n = v->before;
+}
+
+static void plan_waves_locked(struct gather *g)
+{
+    for (enum wave_kind w = WAVE_PREPARE; w < WAVES; w++)
+        g->waves[w].before = g->waves[w].n;
+    for (enum wave_kind w = WAVE_PREPARE; w < WAVES && !g->ntodo; w++) {
+        plan_wave_locked(g, w);
+        if (wave_locked(g) < WAVES)
+            return;
+    }
 }
 
 /* What of a new round is to be learned. Searches are made once: what they do not tell
@@ -248,9 +294,9 @@ static bool plan_round_locked(struct gather *g, struct vivo_err *err)
     g->ntodo = g->round ? 0
                         : push_todo(g->flight->flow, g->plan, g->sel, g->todo,
                                     g->todo ? PENDING_MAX : 0);
-    plan_describing_locked(g);
+    plan_waves_locked(g);
     /* What is asked for now are headers, and all that were needed before are known. */
-    if (!g->ntodo && g->ntold == g->round_told &&
+    if (!g->ntodo && wave_locked(g) == WAVES &&
         check_headers_cost(g->flight->flow, g->sel, err))
         return false;
     size_t n = count_locked(g);
@@ -350,7 +396,8 @@ static void drop_gather(struct vivo_flight *flight)
     vivo_query_unref(g->query);
     plan_free(g->plan);
     free(g->todo);
-    free(g->told);
+    for (enum wave_kind w = WAVE_PREPARE; w < WAVES; w++)
+        free(g->waves[w].rows);
     pthread_mutex_destroy(&g->mutex);
     free(g);
 }

@@ -7,27 +7,14 @@
 
 #include <cmocka.h>
 
-#include "child.h"
-#include "collect.h"
-#include "conformance.h"
-
-#include "vivofs/dcm.h"
-
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
+#include "shelf_run.h"
 
 #define SERVER VIVO_TEST_SOURCE_DIR "/tests/servers/xnat_server.py"
-#define SHAPE "2,2,2,3" /* patients, studies, series, instances of each */
 #define PROJECTS 2
 #define SESSIONS 4
 #define SCANS 8
 #define OBJECTS 24
 #define CONTAINERS (PROJECTS + SESSIONS + SCANS)
-
-static struct child server;
-static struct vivo_net *net;
-static char source[300];
 
 static const char *const bad_locators[] = {"XNAT_E00000/1/DICOM/..",
                                            "XNAT_E00000/1/DICOM/../1%2Edcm",
@@ -46,124 +33,6 @@ static const char *const bad_locators[] = {"XNAT_E00000/1/DICOM/..",
                                            "XNAT_E00000/1/DICOM/1%2Edcm?x=1",
                                            "XNAT_E00000/1/DICOM/1%2Edcm HTTP/1.1",
                                            NULL};
-
-/* ---- talking to the server -------------------------------------------------- */
-
-static int ask(const char *path, struct vivo_buf *out)
-{
-    char url[1200];
-    struct vivo_op op;
-    struct vivo_net_reply reply;
-    struct vivo_buf_sink sink;
-    int root = (int)(strstr(server.line, "/ir") - server.line);
-    snprintf(url, sizeof url, "%.*s%s", root, server.line, path);
-    const struct vivo_net_request rq = {.url = url, .max_bytes = OBJECT_MAX};
-    vivo_op_init(&op, 0);
-    vivo_buf_init(out, OBJECT_MAX);
-    vivo_buf_sink_init(&sink, out);
-    return vivo_net_fetch(net, &rq, &sink.base, &reply, &op);
-}
-
-static void control(const char *path)
-{
-    struct vivo_buf b;
-    assert_int_equal(ask(path, &b), 0);
-    vivo_buf_free(&b);
-}
-
-static void set(const char *knobs)
-{
-    char path[512];
-    snprintf(path, sizeof path, "/__set?%s", knobs);
-    control(path);
-}
-
-static size_t asked(const char *what)
-{
-    struct vivo_buf b;
-    size_t n = 0;
-    assert_int_equal(ask("/__log", &b), 0);
-    for (const char *p = (const char *)b.data; (p = strstr(p, what)); p++)
-        n++;
-    vivo_buf_free(&b);
-    return n;
-}
-
-static int expect_file(void *ctx, const char *locator, const char *uid,
-                       struct vivo_buf *out)
-{
-    char path[1000];
-    (void)ctx;
-    (void)uid;
-    snprintf(path, sizeof path, "/__object/%s", locator);
-    return ask(path, out);
-}
-
-static uint64_t count_retrieved(void *ctx)
-{
-    struct vivo_buf b;
-    (void)ctx;
-    assert_int_equal(ask("/__count", &b), 0);
-    uint64_t n = strtoull((const char *)b.data, NULL, 10);
-    vivo_buf_free(&b);
-    return n;
-}
-
-static struct vivo_archive *open_with(const char *bearer)
-{
-    const struct vivo_archive_config cfg = {
-        .source = source, .net = net, .bearer = bearer, .timeout_ms = 5000};
-    struct vivo_archive *a = NULL;
-    struct vivo_err err = {0};
-    assert_int_equal(vivo_archive_open(&cfg, &a, &err), 0);
-    return a;
-}
-
-/* Everything, level by level; the first error. */
-static int list_all(struct vivo_archive *a, struct gathering *g, struct vivo_op *op)
-{
-    vivo_op_init(op, 0);
-    gathering_init(g, a->driver->lists);
-    int rc = vivo_archive_list(a, VIVO_LEVEL_NONE, NULL, &g->base, op);
-    for (size_t i = 0; rc == 0 && i < g->n_containers; i++)
-        rc = vivo_archive_list(a, g->containers[i].level, g->containers[i].locator,
-                               &g->base, op);
-    assert_int_equal(g->flaws, 0);
-    assert_int_equal(op->err.errnum, -rc);
-    return rc;
-}
-
-static int list_with(const char *knobs, struct gathering *g, struct vivo_op *op)
-{
-    control("/__reset");
-    set(knobs);
-    struct vivo_archive *a = open_with(NULL);
-    int rc = list_all(a, g, op);
-    vivo_archive_close(a);
-    return rc;
-}
-
-static int start_all(void **state)
-{
-    (void)state;
-    static const char *const argv[] = {SERVER, "--make", SHAPE, NULL};
-    const struct vivo_net_config cfg = {.timeout_ms = 1000, .retries = 1};
-    struct vivo_err err = {0};
-    if (vivo_dcm_global_init(&err) < 0 || vivo_net_new(&cfg, &net, &err) < 0)
-        return -1;
-    if (child_start(&server, argv) < 0)
-        return -1;
-    snprintf(source, sizeof source, "xnat+%s", server.line);
-    return 0;
-}
-
-static int stop_all(void **state)
-{
-    (void)state;
-    vivo_net_free(net);
-    child_stop(&server);
-    return 0;
-}
 
 /* ---- conformance ------------------------------------------------------------ */
 
@@ -222,26 +91,14 @@ static void test_listing_is_complete_whatever_the_server_does(void **state)
         "cut=10&cut_times=1",
         "latency=30",
     };
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
-        struct gathering g;
-        struct vivo_op op;
-        int rc = list_with(knobs[i], &g, &op);
-        if (rc != 0 || g.n_objects != OBJECTS || g.n_containers != CONTAINERS)
-            fail_msg("%s: %d, %zu objects, %zu containers: %s", knobs[i], rc,
-                     g.n_objects, g.n_containers, op.err.text);
-        gathering_free(&g);
-    }
-    control("/__reset");
+    const struct holding all = {OBJECTS, CONTAINERS, 2 * SCANS};
+    check_listings(knobs, VIVO_ARRAY_LEN(knobs), all);
 }
 
 static void test_listing_fails_rather_than_being_short(void **state)
 {
     (void)state;
-    static const struct {
-        const char *knobs;
-        int rc;
-        const char *words;
-    } cases[] = {
+    static const struct failing cases[] = {
         {"html=1", -EACCES, "projects"},
         {"html=1", -EACCES, "login"},
         {"match=experiments&html=1", -EACCES, "sessions"},
@@ -273,15 +130,7 @@ static void test_listing_fails_rather_than_being_short(void **state)
         {"match=scans&fail=401", -EACCES, "login"},
         {"stall=10", -ETIMEDOUT, "JSESSION"},
     };
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
-        struct gathering g;
-        struct vivo_op op;
-        int rc = list_with(cases[i].knobs, &g, &op);
-        if (rc != cases[i].rc || !strstr(op.err.text, cases[i].words))
-            fail_msg("%s: %d: %s", cases[i].knobs, rc, op.err.text);
-        gathering_free(&g);
-    }
-    control("/__reset");
+    check_failures(cases, VIVO_ARRAY_LEN(cases));
 }
 
 static void test_listing_asks_once_a_level(void **state)
@@ -289,7 +138,7 @@ static void test_listing_asks_once_a_level(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    assert_int_equal(list_with("order=random", &g, &op), 0);
+    assert_int_equal(list_with("order=random", NULL, &g, &op), 0);
     gathering_free(&g);
     assert_int_equal(asked("\"method\": \"GET\""), 2 + PROJECTS + SESSIONS + SCANS);
     assert_int_equal(asked("/data/JSESSION\", \"query\": \"\", \"accept\""), 1);
@@ -307,14 +156,15 @@ static void test_ids_that_cannot_be_asked_for_are_left_out(void **state)
         struct gathering g;
         struct vivo_op op;
         snprintf(knobs, sizeof knobs, "match=projects&field=ID&value=%s", ids[i]);
-        assert_int_equal(list_with(knobs, &g, &op), 0);
+        assert_int_equal(list_with(knobs, NULL, &g, &op), 0);
         assert_int_equal(g.n_containers, 0);
         gathering_free(&g);
     }
     /* All scans called so: none of them can be told from the others. */
     struct gathering g;
     struct vivo_op op;
-    assert_int_equal(list_with("match=scans&field=ID&value=%22ALL%22", &g, &op), 0);
+    assert_int_equal(list_with("match=scans&field=ID&value=%22ALL%22", NULL, &g, &op),
+                     0);
     assert_int_equal(g.n_objects, 0);
     assert_int_equal(g.n_containers, PROJECTS + SESSIONS);
     gathering_free(&g);
@@ -336,7 +186,7 @@ static void test_files_that_lead_elsewhere_are_left_out(void **state)
         struct gathering g;
         struct vivo_op op;
         snprintf(knobs, sizeof knobs, "match=files&field=URI&value=%s", uris[i]);
-        assert_int_equal(list_with(knobs, &g, &op), 0);
+        assert_int_equal(list_with(knobs, NULL, &g, &op), 0);
         assert_int_equal(g.n_objects, 0);
         gathering_free(&g);
     }
@@ -388,7 +238,7 @@ static void test_one_session_serves_all(void **state)
     struct gathering g;
     struct vivo_op op;
     size_t before = sessions_begun();
-    assert_int_equal(list_with("order=random", &g, &op), 0);
+    assert_int_equal(list_with("order=random", NULL, &g, &op), 0);
     gathering_free(&g);
     assert_int_equal(sessions_begun(), before + 1);
 }
@@ -398,7 +248,7 @@ static void test_guest_sees_what_is_public(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    assert_int_equal(list_with("private=demo_2", &g, &op), 0);
+    assert_int_equal(list_with("private=demo_2", NULL, &g, &op), 0);
     assert_int_equal(g.n_objects, OBJECTS / 2);
     gathering_free(&g);
     control("/__reset");
@@ -407,21 +257,15 @@ static void test_guest_sees_what_is_public(void **state)
 static void test_wrong_credentials_are_eacces(void **state)
 {
     (void)state;
-    static const char *const knobs[] = {"user=user:other", "require_login=1&user=a:b",
-                                        "bad_login=1"};
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
-        struct gathering g;
-        struct vivo_op op;
-        control("/__reset");
-        set(knobs[i]);
-        struct vivo_archive *a = open_with("user:secret");
-        assert_int_equal(list_all(a, &g, &op), -EACCES);
-        assert_null(strstr(op.err.text, "secret"));
-        assert_non_null(strstr(op.err.text, "netrc=FILE"));
-        gathering_free(&g);
-        vivo_archive_close(a);
-    }
-    control("/__reset");
+    static const struct failing cases[] = {
+        {"user=user:other", -EACCES, "netrc=FILE"},
+        {"require_login=1&user=a:b", -EACCES, "netrc=FILE"},
+        {"bad_login=1", -EACCES, "netrc=FILE"},
+    };
+    login = "user:secret";
+    check_failures(cases, VIVO_ARRAY_LEN(cases));
+    login = NULL;
+    check_wrong_login("user:wr0ng", "wr0ng");
 }
 
 static void test_login_stays_with_its_host(void **state)
@@ -448,61 +292,38 @@ static void test_login_stays_with_its_host(void **state)
 
 /* ---- files -------------------------------------------------------------------- */
 
-/* Fetches with these knobs; checks that the bytes are right when it succeeds. */
-static int fetch_with(const char *before, const char *knobs, struct vivo_op *op)
-{
-    struct gathering g;
-    struct receipt r;
-    struct vivo_buf want;
-    control("/__reset");
-    set(before);
-    struct vivo_archive *a = open_with(NULL);
-    assert_int_equal(list_all(a, &g, op), 0);
-    set(knobs);
-    receipt_init(&r, false, op);
-    int rc = vivo_archive_fetch(a, g.objects[0].locator, &r.base, op);
-    if (rc == 0) {
-        assert_int_equal(expect_file(NULL, g.objects[0].locator, "", &want), 0);
-        assert_int_equal(r.bytes.len, want.len);
-        assert_memory_equal(r.bytes.data, want.data, want.len);
-        vivo_buf_free(&want);
-    }
-    assert_int_equal(op->err.errnum, -rc);
-    receipt_free(&r);
-    gathering_free(&g);
-    vivo_archive_close(a);
-    return rc;
-}
-
 static void test_file_is_whole_or_an_error(void **state)
 {
     (void)state;
-    static const struct {
-        const char *before, *knobs;
-        int rc;
-    } cases[] = {
-        {"size_add=9", "order=stable", 0},
-        {"order=stable", "chunked=1", 0},
-        {"order=stable", "fail=503&fail_times=1", 0},
-        {"order=stable", "cut=100&cut_times=1", 0},
-        {"order=stable", "cut=100", -EIO},
-        {"order=stable", "close=1", -EIO},
-        {"order=stable", "length=5", -EIO},
-        {"order=stable", "fail=503", -EIO},
-        {"order=stable", "fail=404", -ENOENT},
-        {"order=stable", "fail=403", -EACCES},
-        {"order=stable", "kind=text/html", -EACCES},
-        {"order=stable", "kind=text/plain", -EIO},
-        {"order=stable", "wrong=1", -EBADMSG},
-        {"order=stable", "body=Unable%20to%20find%20file.", -EBADMSG},
-        {"order=stable", "stall=200", -ETIMEDOUT},
+    static const struct failing cases[] = {
+        {"chunked=1", 0, ""},
+        {"fail=503&fail_times=1", 0, ""},
+        {"cut=100&cut_times=1", 0, ""},
+        {"cut=100", -EIO, ""},
+        {"close=1", -EIO, ""},
+        {"length=5", -EIO, ""},
+        {"fail=503", -EIO, "503"},
+        {"fail=404", -ENOENT, ""},
+        {"fail=403", -EACCES, "login"},
+        {"kind=text/html", -EACCES, "login"},
+        {"kind=text/plain", -EIO, ""},
+        {"wrong=1", -EBADMSG, ""},
+        {"body=Unable%20to%20find%20file.", -EBADMSG, ""},
+        {"stall=200", -ETIMEDOUT, ""},
     };
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
-        struct vivo_op op;
-        int rc = fetch_with(cases[i].before, cases[i].knobs, &op);
-        if (rc != cases[i].rc)
-            fail_msg("%s: %d: %s", cases[i].knobs, rc, op.err.text);
-    }
+    check_fetches(cases, VIVO_ARRAY_LEN(cases));
+}
+
+static void test_file_is_whole_though_the_catalogue_is_behind(void **state)
+{
+    (void)state;
+    struct gathering g;
+    struct vivo_op op;
+    assert_int_equal(list_with("size_add=9", NULL, &g, &op), 0);
+    struct vivo_archive *a = open_with(NULL);
+    assert_int_equal(fetch_one(a, g.objects[0].locator, &op), 0);
+    gathering_free(&g);
+    vivo_archive_close(a);
     control("/__reset");
 }
 
@@ -534,21 +355,77 @@ static void test_source_is_checked(void **state)
     (void)state;
     static const char *const wrong[] = {"xnat+http://", "xnat+ftp://h/",
                                         "xnat+http://u:p@h/ir", "xnat+http://h/ir?x=1"};
-    struct vivo_archive *a = NULL;
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(wrong); i++) {
-        const struct vivo_archive_config cfg = {.source = wrong[i], .net = net};
-        struct vivo_err err = {0};
-        assert_int_equal(vivo_archive_open(&cfg, &a, &err), -EINVAL);
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(wrong); i++)
+        assert_int_equal(open_error(wrong[i], NULL), -EINVAL);
+    assert_int_equal(open_error("xnat+http://h/ir/", "nocolon"), -EINVAL);
+}
+
+/* ---- scans of many sessions ------------------------------------------------------ */
+
+/* Names of the studies of a listing. */
+static size_t studies_of(const struct gathering *g, const char *out[SESSIONS])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_containers; i++)
+        if (g->containers[i].level == VIVO_LEVEL_STUDY)
+            out[n++] = g->containers[i].locator;
+    return n;
+}
+
+static size_t list_each(struct vivo_archive *a, const char *const *studies,
+                        struct gathering *g, struct vivo_op *op)
+{
+    gathering_init(g, a->driver->lists);
+    for (size_t i = 0; i < SESSIONS; i++)
+        assert_int_equal(
+            vivo_archive_list(a, VIVO_LEVEL_STUDY, studies[i], &g->base, op), 0);
+    size_t n = g->n_containers;
+    gathering_free(g);
+    return n;
+}
+
+static void test_what_was_prepared_is_listed_once_without_asking(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *knobs;
+        int rc;
+        size_t own; /* sessions that are asked for by themselves */
+    } cases[] = {
+        {"order=random", 0, 1}, /* which shows that they say the same */
+        {"join_less=1", -ENOENT, 1 + SESSIONS},
+        {"join_less=2", 0, SESSIONS}, /* no scans at all: nothing is believed */
+        {"ignore_ids=1", 0, 1},
+        {"refuse_join=400", -ENOENT, SESSIONS},
+        {"silent_columns=xnat:imageScanData/UID", -ENOENT, SESSIONS},
+    };
+    struct gathering all, g;
+    struct vivo_op op;
+    assert_int_equal(list_with("order=random", NULL, &all, &op), 0);
+    const char *studies[SESSIONS];
+    assert_int_equal(studies_of(&all, studies), SESSIONS);
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
+        control("/__reset");
+        set(cases[i].knobs);
+        struct vivo_archive *a = open_with(NULL);
+        int rc = vivo_archive_prepare(a, studies, SESSIONS, &op);
+        vivo_op_init(&op, 0);
+        assert_int_equal(list_each(a, studies, &g, &op), SCANS);
+        if (rc != cases[i].rc || asked("/scans\"") != cases[i].own)
+            fail_msg("%s: %d, %zu", cases[i].knobs, rc, asked("/scans\""));
+        /* Another time it is asked for again. */
+        assert_int_equal(list_each(a, studies, &g, &op), SCANS);
+        assert_int_equal(asked("/scans\""), cases[i].own + SESSIONS);
+        vivo_archive_close(a);
     }
-    const struct vivo_archive_config cfg = {
-        .source = "xnat+http://h/ir/", .net = net, .bearer = "nocolon"};
-    struct vivo_err err = {0};
-    assert_int_equal(vivo_archive_open(&cfg, &a, &err), -EINVAL);
-    assert_null(strstr(err.text, "nocolon"));
+    gathering_free(&all);
+    control("/__reset");
 }
 
 int main(void)
 {
+    server_program = SERVER;
+    server_prefix = "xnat+";
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conforms_whatever_the_server_is_like),
         cmocka_unit_test(test_listing_is_complete_whatever_the_server_does),
@@ -562,6 +439,8 @@ int main(void)
         cmocka_unit_test(test_wrong_credentials_are_eacces),
         cmocka_unit_test(test_login_stays_with_its_host),
         cmocka_unit_test(test_file_is_whole_or_an_error),
+        cmocka_unit_test(test_file_is_whole_though_the_catalogue_is_behind),
+        cmocka_unit_test(test_what_was_prepared_is_listed_once_without_asking),
         cmocka_unit_test(test_headers_are_those_of_the_files),
         cmocka_unit_test(test_source_is_checked),
     };

@@ -16,7 +16,8 @@ import orthanc
 import query_corpus
 import synthetic
 from dcmqrscp import Dcmqrscp
-from vivomount import BINARY, Mount, environment
+from queryrun import paths, run
+from vivomount import Mount
 
 SERVERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers")
 QUERIES = [
@@ -96,21 +97,6 @@ def nbia(hospital):
 def text(path):
     with open(path) as f:
         return f.read()
-
-
-def run(source, query, home, pushdown=True, options="deid=none", extra=()):
-    env = environment(str(home))
-    if not pushdown:
-        env["VIVOFS_PUSHDOWN"] = "0"
-    return subprocess.run(
-        [BINARY, "query", "-o", options, *extra, query, f"h={source}"],
-        env=env, capture_output=True, text=True)
-
-
-def paths(*args, **more):
-    r = run(*args, **more)
-    assert r.returncode == 0, r.stderr
-    return r.stdout.splitlines()
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,10 @@ base.DEFAULTS.update({
     "names": "plain",       # | odd: spaces, plus signs, folders
     "formats": 1,           # file_format is told
     "types": 0,             # scan types are the ids of other scans
+    "refuse_join": 0,       # experiments of several projects: this status
+    "ignore_ids": 0,        # ... all of them, whatever ID says
+    "join_less": 0,         # ... of each session but so many scans
+    "no_scanner": 0,        # scans without their scanner's columns
     "field": "", "value": "",  # this column of every row is this JSON
     "pad": 0,               # bytes of a text in every row
     "endless": 0,           # the reply never ends
@@ -66,6 +70,7 @@ base.DEFAULTS.update({
 })
 LOGIN = (b"<!DOCTYPE html><html><body>Login attempt failed. Please try again."
          b"</body></html>")
+TYPES = {"CT": "ct", "MR": "mr", "PT": "pet", "CR": "cr", "SEG": "seg"}
 DEFAULT = {
     "projects": "ID secondary_ID name description pi_firstname pi_lastname URI".split(),
     "subjects": "ID project label insert_date insert_user URI".split(),
@@ -116,11 +121,15 @@ class Server(base.Server):
     def add_scan(self, e, uid, members):
         ds = self.archive.headers[members[0]]
         number = str(ds.get("SeriesNumber", "1"))
+        told = {"scanner/manufacturer": "Manufacturer", "scanner": "StationName",
+                "scanner/model": "ManufacturerModelName", "protocolName": "ProtocolName",
+                "bodyPartExamined": "BodyPartExamined"}
         scan = {"ID": number, "type": "t" + number, "UID": uid, "experiment": e["ID"],
-                "xsiType": "xnat:%sScanData" % {"CT": "ct", "MR": "mr"}[ds.Modality],
+                "xsiType": "xnat:%sScanData" % TYPES.get(ds.Modality, "otherDicom"),
                 "series_description": str(ds.get("SeriesDescription", "")),
-                "modality": "", "quality": "usable", "note": "",
+                "modality": "" if ds.Modality in TYPES else ds.Modality, "quality": "usable", "note": "",
                 "xnat_imagescandata_id": str(len(self.tables["scans"]))}
+        scan.update((name, str(ds.get(key) or "")) for name, key in told.items())
         self.tables["scans"].append(scan)
         self.members[e["ID"], number] = members
 
@@ -370,6 +379,12 @@ class Handler(base.Handler):
             if first in hidden or first not in s.projects:
                 return self.missing()
             return self.in_project(first, parts[2:], query)
+        if parts == ["experiments"]:
+            if self.k["refuse_join"]:
+                return self.answer(self.k["refuse_join"], "text/html", b"<html>no</html>",
+                                   self.fresh)
+            rows = [e for e in t["experiments"] if e["project"] not in hidden]
+            return self.sessions_of(self.joined(rows, query), query)
         e = next((e for e in t["experiments"] if e["ID"] == first), None)
         if parts[0] != "experiments" or not e or e["project"] in hidden:
             return self.missing()
@@ -396,16 +411,42 @@ class Handler(base.Handler):
             return self.sessions_of([r for r in rows if r["subject_ID"] == parts[1]], query)
         return self.missing()
 
-    def in_experiment(self, e, parts, query):
+    def scans_of(self, e):
+        k = self.k
         rows = [r for r in self.server.tables["scans"] if r["experiment"] == e["ID"]]
-        if self.k["types"]:  # each is called as the next one is numbered
+        if k["types"]:  # each is called as the next one is numbered
             rows = [dict(r, type=rows[(i + 1) % len(rows)]["ID"])
                     for i, r in enumerate(rows)]
+        if "scans" in k["no_uid"]:
+            rows = [dict(r, UID="") for r in rows]
+        if k["same_uid"]:
+            rows = [dict(r, UID=rows[0]["UID"]) for r in rows]
+        return rows
+
+    def joined(self, rows, query):
+        """Sessions, each with its scans: a row for each pair, and for who has none."""
+        k = self.k
+        ids = query.get("ID", "").split(",")
+        out = []
+        for e in rows:
+            if "ID" in query and e["ID"] not in ids and not k["ignore_ids"]:
+                continue
+            scans = self.scans_of(e)
+            for scan in scans[k["join_less"]:] or [{}]:
+                row = dict(e)
+                for name in ("ID type series_description UID modality scanner/manufacturer "
+                             "scanner/model scanner protocolName bodyPartExamined").split():
+                    row["xnat:imageScanData/" + name] = (
+                        "" if k["no_scanner"] and name[0] in "sbp" and "ser" not in name
+                        else scan.get(name, ""))
+                row["xnat:imageScanData/extension_item/element_name"] = scan.get(
+                    "xsiType", "")
+                out.append(row)
+        return out
+
+    def in_experiment(self, e, parts, query):
+        rows = self.scans_of(e)
         if parts == ["scans"]:
-            if "scans" in self.k["no_uid"]:
-                rows = [dict(r, UID="") for r in rows]
-            if self.k["same_uid"]:
-                rows = [dict(r, UID=rows[0]["UID"]) for r in rows]
             return self.table("scans", rows, query)
         if len(parts) < 3 or parts[0] != "scans":
             return self.missing()

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries that archives can be asked for many things at once: the same answers as from one
+listing at a time, whatever the server makes of it, for a handful of requests."""
+import os
+import re
+
+import pytest
+
+import query_corpus
+from archiveserver import ArchiveServer
+from queryrun import paths
+from vivomount import Mount
+
+QUERY = "Modality=CT and StudyDate=2019..2021"
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("hospital"))
+    query_corpus.make(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def xnat_server(hospital):
+    with ArchiveServer("xnat", hospital) as s:
+        yield s
+
+
+@pytest.fixture
+def xnat(xnat_server):
+    xnat_server.reset()
+    yield xnat_server
+    xnat_server.reset()
+
+
+def asked(server, pattern):
+    return [e for e in server.log() if re.search(pattern, e["path"])]
+
+
+def test_xnat_tells_the_scans_of_many_sessions_at_once(xnat, tmp_path):
+    there = paths(xnat.source, QUERY, tmp_path / "a")
+    log = [e["path"].rsplit("/", 1)[-1] for e in xnat.log()]
+    # The session's own table is asked once, to see whether they say the same.
+    assert {n: log.count(n) for n in ("projects", "experiments", "scans")} == {
+        "projects": 1, "experiments": 2 + 1, "scans": 1}
+    xnat.reset()
+    assert paths(xnat.source, QUERY, tmp_path / "b", pushdown=False) == there != []
+    assert len(asked(xnat, "/scans$")) > 5 and not asked(xnat, "/data/experiments$")
+
+
+@pytest.mark.parametrize("knobs", [
+    {}, {"refuse_join": 400}, {"refuse_join": 403}, {"refuse_join": 404}, {"ignore_ids": 1},
+    {"join_less": 1}, {"numbers": 1}, {"duplicates": 1}, {"same_uid": 1},
+    {"no_uid": "sessions,scans"}, {"types": 1}, {"fickle": 1},
+    {"silent_columns": "xnat:imageScanData/modality"},
+    {"silent_columns": "xnat:imageScanData/extension_item/element_name"},
+    {"refuse_columns": 400}, {"match": "data/experiments$", "empty_body": 1},
+    {"match": "data/experiments$", "json": "[]"}, {"match": "data/experiments$", "html": 1},
+], ids=str)
+def test_whatever_xnat_makes_of_it_the_answer_is_right(xnat, tmp_path, knobs):
+    xnat(**knobs)
+    query = "(Modality=RTSTRUCT or Modality=PT) and not SeriesDescription=*Q*"
+    there = paths(xnat.source, query, tmp_path / "a")
+    assert there == paths(xnat.source, query, tmp_path / "b", pushdown=False) != []
+
+
+def test_a_known_query_of_xnat_asks_nothing(xnat, tmp_path):
+    with Mount({"x": xnat.source}, home=str(tmp_path)) as m:
+        for name in os.listdir(m / "x"):
+            assert os.listdir(m / f"x/{name}")
+        with open(m / f"x/q/{QUERY}/.explain") as f:
+            told = f.read()
+        assert "(many in one request)" in told and "requests: at least 1," in told
+        found = m.files(f"x/q/{QUERY}")
+        xnat.reset()
+        assert m.files(f"x/q/{QUERY}") == found != [] and xnat.log() == []
+        for name in os.listdir(m / "x"):
+            assert m.files(f"x/{name}/q/{QUERY}") == [
+                n.split("/", 1)[1] for n in found if n.startswith(name + "/")]
+        assert xnat.log() == []
