@@ -70,8 +70,6 @@ int vivo_catalog_sizes_open(struct vivo_catdb *d, vivo_row series,
 bool vivo_catalog_sizes_next(struct vivo_member_sizes *m, struct vivo_member_size *out);
 void vivo_catalog_sizes_close(struct vivo_member_sizes *m);
 
-/* Makes what is missing, in transactions of their own; after a listing. */
-int vivo_catalog_pack(struct vivo_catalog *c, struct vivo_err *err);
 /* Before a series goes (writer locked, in a transaction). */
 int vivo_catalog_unpack(struct vivo_writer *w, vivo_row series, struct vivo_err *err);
 

@@ -63,9 +63,5 @@ int vivo_catalog_describe(struct vivo_catalog *c, const struct vivo_described *d
     vivo_buf_init(&scratch, 2 * VIVO_ATTRS_MAX);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = describe_one(&c->w, &d[i], &scratch, err);
-    rc = vivo_catalog_write_end(c, rc, true, err);
-    /* Columns only make queries faster. */
-    if (rc == 0)
-        vivo_catalog_pack(c, NULL);
-    return rc;
+    return vivo_catalog_write_end(c, rc, true, err);
 }

@@ -509,9 +509,6 @@ int vivo_listing_end(struct vivo_listing *l, bool complete, struct vivo_err *err
             rc = finish(l, complete, err);
         rc = vivo_catalog_write_end(l->c, rc, true, err);
     }
-    /* Columns only make queries faster: without them the listing is as good. */
-    if (rc == 0)
-        vivo_catalog_pack(l->c, NULL);
     free_listing(l);
     return rc;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/drivers/package.c -- see package.h. */
 #include "package.h"
+#include "package_map.h"
 
 #include "vivofs/base.h"
 
@@ -19,19 +20,32 @@ struct vivo_package {
     void *known[VIVO_ARRAY_LEN(packagers)];
 };
 
+static int look(struct vivo_package *p, const struct vivo_package_files *lists,
+                struct vivo_err *err)
+{
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(packagers); i++) {
+        int rc = packagers[i]->look ? packagers[i]->look(lists, &p->known[i], err) : 1;
+        if (rc < 0)
+            return rc;
+        p->there[i] = rc > 0;
+    }
+    return 0;
+}
+
 int vivo_package_look(int rootfd, struct vivo_package **out, struct vivo_err *err)
 {
     struct vivo_package *p = calloc(1, sizeof *p);
+    struct vivo_package_files *lists = NULL;
 
     if (!p)
         return vivo_fail(err, ENOMEM, "no memory for a package");
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(packagers); i++) {
-        int rc = packagers[i]->look ? packagers[i]->look(rootfd, &p->known[i], err) : 1;
-        if (rc < 0) {
-            vivo_package_free(p);
-            return rc;
-        }
-        p->there[i] = rc > 0;
+    int rc = rootfd < 0 ? 0 : vivo_package_files_find(rootfd, &lists, err);
+    if (rc == 0)
+        rc = look(p, lists, err);
+    vivo_package_files_free(lists);
+    if (rc < 0) {
+        vivo_package_free(p);
+        return rc;
     }
     *out = p;
     return 0;

@@ -23,13 +23,16 @@ struct vivo_package_place { /* "" = the package does not say */
 typedef int vivo_package_words_fn(void *ctx, const char *collection,
                                   const char *license, struct vivo_err *err);
 
+struct vivo_package_files; /* package_map.h: the lists that lie in a folder */
+
 /* One order. */
 struct vivo_packager {
     const char *name;
-    /* Does the folder hold such a package? 1 and what is known of it (its lists, read
-     * through beneath.h), 0, or an error, which fails the listing. NULL: it is told by
+    /* Does the folder hold such a package? 1 and what is known of it (its lists; NULL:
+     * there is no folder), 0, or an error, which fails the listing. NULL: it is told by
      * paths alone. Called at the beginning of each listing. */
-    int (*look)(int rootfd, void **known, struct vivo_err *err);
+    int (*look)(const struct vivo_package_files *lists, void **known,
+                struct vivo_err *err);
     void (*forget)(void *known);
     /* Where the file of this path, relative to the folder, belongs; false: this order
      * has nothing to say of it. Never guesses: a wrong subject puts two patients into

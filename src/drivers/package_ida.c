@@ -167,18 +167,19 @@ static void forget(void *known)
     free(a);
 }
 
-static int look(int rootfd, void **known, struct vivo_err *err)
+static int look(const struct vivo_package_files *lists, void **known,
+                struct vivo_err *err)
 {
-    if (rootfd < 0)
+    if (!lists)
         return 1;
     struct ida *a = calloc(1, sizeof *a);
     if (!a)
         return vivo_fail(err, ENOMEM, "no memory for a package");
     int rc = vivo_package_map_init(&a->map, err);
     if (rc == 0)
-        rc = vivo_package_files(rootfd, DEPTH, ".csv", read_table, a, err);
+        rc = vivo_package_files(lists, DEPTH, ".csv", read_table, a, err);
     if (rc == 0)
-        rc = vivo_package_files(rootfd, DEPTH, ".xml", read_about, a, err);
+        rc = vivo_package_files(lists, DEPTH, ".xml", read_about, a, err);
     if (rc) {
         forget(a);
         return rc;

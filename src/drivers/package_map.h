@@ -41,13 +41,19 @@ bool vivo_package_map_above(const struct vivo_package_map *m, const char *path,
 bool vivo_package_path(const char *folder, const char *reference, char *out,
                        size_t cap);
 
-/* Calls fn for each regular file whose name ends in `suffix` (without case), in the
- * folder and those at most `depth` below, opened for reading; `folder` as above. Other
- * failures than those of fn are passed over: what cannot be read is not told. */
+/* What may be a list, by its name (.csv, .xml, .xcede), in the folder and at most two
+ * below. What cannot be read is passed over. rootfd is borrowed. */
+int vivo_package_files_find(int rootfd, struct vivo_package_files **out,
+                            struct vivo_err *err);
+void vivo_package_files_free(struct vivo_package_files *s); /* NULL is fine */
+/* Calls fn for each of them that is a regular file and whose name ends in `suffix`
+ * (without case), in the folder and those at most `depth` below, opened for reading;
+ * `folder` as above. Other failures than those of fn are passed over. */
 typedef int vivo_package_file_fn(void *ctx, int fd, const char *folder,
                                  const char *name, struct vivo_err *err);
-int vivo_package_files(int rootfd, unsigned depth, const char *suffix,
-                       vivo_package_file_fn *fn, void *ctx, struct vivo_err *err);
+int vivo_package_files(const struct vivo_package_files *s, unsigned depth,
+                       const char *suffix, vivo_package_file_fn *fn, void *ctx,
+                       struct vivo_err *err);
 
 /* The elements of an XML file, as a stream. Document types are refused, and with them
  * every entity but XML's own five; so are files above 16 MiB. attr(): an attribute of

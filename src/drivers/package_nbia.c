@@ -95,9 +95,10 @@ static void forget(void *known)
     free(n);
 }
 
-static int look(int rootfd, void **known, struct vivo_err *err)
+static int look(const struct vivo_package_files *lists, void **known,
+                struct vivo_err *err)
 {
-    if (rootfd < 0)
+    if (!lists)
         return 0;
     struct nbia *n = calloc(1, sizeof *n);
     if (!n)
@@ -106,7 +107,7 @@ static int look(int rootfd, void **known, struct vivo_err *err)
     if (rc == 0)
         rc = vivo_package_map_init(&n->licenses, err);
     if (rc == 0)
-        rc = vivo_package_files(rootfd, 1, "metadata.csv", read_table, n, err);
+        rc = vivo_package_files(lists, 1, "metadata.csv", read_table, n, err);
     if (rc == 0) {
         vivo_package_map_ready(&n->map);
         vivo_package_map_ready(&n->licenses);

@@ -242,18 +242,19 @@ static void forget(void *known)
     free(x);
 }
 
-static int look(int rootfd, void **known, struct vivo_err *err)
+static int look(const struct vivo_package_files *lists, void **known,
+                struct vivo_err *err)
 {
-    if (rootfd < 0)
+    if (!lists)
         return 0;
     struct xcede *x = calloc(1, sizeof *x);
     if (!x)
         return vivo_fail(err, ENOMEM, "no memory for a package");
     int rc = vivo_package_map_init(&x->map, err);
     if (rc == 0)
-        rc = vivo_package_files(rootfd, DEPTH, ".xml", read_catalogue, x, err);
+        rc = vivo_package_files(lists, DEPTH, ".xml", read_catalogue, x, err);
     if (rc == 0)
-        rc = vivo_package_files(rootfd, DEPTH, ".xcede", read_catalogue, x, err);
+        rc = vivo_package_files(lists, DEPTH, ".xcede", read_catalogue, x, err);
     if (rc == 0) {
         vivo_package_map_ready(&x->map);
         x->bad += x->map.bad;

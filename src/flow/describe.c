@@ -152,6 +152,8 @@ static int keep_all(struct vivo_flow *f, struct job *j, struct vivo_err *err)
                 j->all[i].row, {j->all[i].attrs.data, j->all[i].attrs.len}};
     uint64_t before = vivo_catalog_generation(f->catalog);
     int rc = vivo_catalog_describe(f->catalog, d, n, err);
+    if (!rc)
+        flow_pack(f);
     if (vivo_catalog_generation(f->catalog) != before)
         flow_changed(f);
     return rc;

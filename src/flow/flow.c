@@ -413,6 +413,21 @@ static void set_config(struct vivo_flow *f, const struct vivo_flow_config *cfg)
     pthread_cond_init(&f->tick, NULL);
 }
 
+/* A listing is as good without columns, so whoever waits for it does not wait for
+ * them. */
+static void pack_job(void *ctx)
+{
+    struct vivo_flow *f = ctx;
+    atomic_store(&f->packing, false);
+    vivo_catalog_pack(f->catalog, NULL);
+}
+
+void flow_pack(struct vivo_flow *f)
+{
+    if (!atomic_exchange(&f->packing, true) && vivo_pool_run(f->pool, pack_job, f))
+        atomic_store(&f->packing, false);
+}
+
 int vivo_flow_open(const struct vivo_flow_config *cfg, struct vivo_flow **out,
                    struct vivo_err *err)
 {

@@ -114,6 +114,7 @@ struct vivo_flow {
     struct searches *searches;   /* push.c; NULL when there is no pushdown */
     struct bundles *bundles;     /* NULL: the archive has none, or nothing is kept */
     struct ahead *ahead;         /* NULL when nothing is kept, or local and as it is */
+    atomic_bool packing;         /* a job that has not begun will make columns */
     atomic_bool stale; /* the source changed since the listing under way began */
 
     pthread_mutex_t mutex;
@@ -216,6 +217,8 @@ int flow_copy_entry(void *ctx, const struct vivo_entry *e);
 void flow_failed(struct vivo_flow *f, const struct vivo_err *err);
 void flow_recovered(struct vivo_flow *f);
 void flow_changed(struct vivo_flow *f);
+/* Something was listed or described: its columns are made by another job. */
+void flow_pack(struct vivo_flow *f);
 /* ahead.c */
 struct ahead *ahead_new(void); /* NULL = ENOMEM */
 void ahead_free(struct ahead *a);

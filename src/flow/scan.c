@@ -348,8 +348,7 @@ static int enqueue(struct scan *s, const struct vivo_record *rec, struct vivo_er
     return vivo_fail(err, EIO, "the listing was ended");
 }
 
-/* ---- what the driver says ----------------------------------------------------------
- */
+/* ---- what the driver says --------------------------------------------------- */
 
 /* A size that is not known is shown as an estimate, never as 0 (DESIGN A2). */
 static uint64_t estimate_size(struct vivo_attrs a)
@@ -464,8 +463,7 @@ static void take_alive(struct vivo_intake *self)
     flight_progress(scan_of(self)->flight, 0);
 }
 
-/* ---- the jobs
- * ------------------------------------------------------------------------- */
+/* ---- the jobs -------------------------------------------------------------- */
 
 static void init_scan(struct scan *s, struct vivo_flight *flight)
 {
@@ -564,6 +562,8 @@ static int run_listing(struct vivo_flight *flight, ask_fn *ask, const struct sca
         op->err = end_err;
         rc = end;
     }
+    if (!end)
+        flow_pack(f);
     if (vivo_catalog_generation(f->catalog) != before)
         flow_changed(f);
     return rc;

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 
 import pydicom
@@ -150,6 +151,16 @@ def test_a_remount_reads_no_file(many, tmp_path):
         sha(m / names[0])
         status = m.archive("loc")
         assert status["instances"] == MANY and status["hidden"] == 0
+
+
+def test_what_was_indexed_gets_its_columns_before_the_mount_is_gone(folder, tmp_path):
+    with Mount({"loc": folder}, home=str(tmp_path)) as m:
+        assert m.files()
+    [db] = tmp_path.glob("cache/vivofs/catalog/*.db")
+    with sqlite3.connect(db) as c:
+        series = c.execute("SELECT count(*) FROM series WHERE members > 1").fetchone()
+        packed = c.execute("SELECT count(*) FROM series WHERE packed & 1").fetchone()
+    assert series == packed and packed[0] > 0
 
 
 def test_a_remount_shows_what_was_indexed_before_it_looks(folder, tmp_path):

@@ -91,12 +91,16 @@ static inline void object_attrs(const struct object *o, struct vivo_buf *b)
     add_attr(b, VIVO_TAG_InstanceNumber, "IS", o->number);
 }
 
+/* The last that a listing was begun of: its columns are made at the end of it. */
+static struct vivo_catalog *listed;
+
 static inline struct vivo_listing *list_begin(struct vivo_catalog *c,
                                               enum vivo_level level, vivo_row row)
 {
     struct vivo_listing *l = NULL;
     struct vivo_err err = {0};
 
+    listed = c;
     if (vivo_catalog_list_begin(c, level, row, &l, &err) < 0)
         fail_msg("%s", err.text);
     return l;
@@ -143,7 +147,7 @@ static inline void list_end(struct vivo_listing *l, bool complete)
 {
     struct vivo_err err = {0};
 
-    if (vivo_listing_end(l, complete, &err) < 0)
+    if (vivo_listing_end(l, complete, &err) < 0 || vivo_catalog_pack(listed, &err) < 0)
         fail_msg("end: %s", err.text);
 }
 
