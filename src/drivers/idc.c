@@ -145,7 +145,7 @@ static int open_idc(const struct vivo_archive_config *cfg, struct vivo_archive *
 static int probe(struct vivo_archive *self, struct vivo_op *op)
 {
     json_t *reply = NULL;
-    int rc = vivo_idc_ask(idc_of(self), "version", NULL, &reply, op);
+    int rc = vivo_idc_ask(idc_of(self), "version", NULL, &reply, NULL, op);
     if (rc == 0 && !json_is_string(json_object_get(reply, "idc_version")))
         rc = vivo_fail(&op->err, EIO, "version: it does not name a release of IDC");
     json_decref(reply);
@@ -191,15 +191,17 @@ static int emit_collection(struct listing *l, const json_t *row)
 static int list_collections(struct listing *l)
 {
     json_t *reply = NULL;
-    int rc = vivo_idc_ask(l->c, "collections", NULL, &reply, l->op);
+    int rc = vivo_idc_ask(l->c, "collections", NULL, &reply, NULL, l->op);
     if (rc)
         return rc;
-    if (!json_is_array(reply))
+    const json_t *rows =
+        json_is_array(reply) ? reply : json_object_get(reply, "collections");
+    if (!json_is_array(rows))
         rc = vivo_fail(&l->op->err, EBADMSG, "collections: not a JSON array");
-    for (size_t i = 0; rc == 0 && i < json_array_size(reply); i++) {
+    for (size_t i = 0; rc == 0 && i < json_array_size(rows); i++) {
         rc = vivo_op_check(l->op);
         if (rc == 0)
-            rc = emit_collection(l, json_array_get(reply, i));
+            rc = emit_collection(l, json_array_get(rows, i));
     }
     json_decref(reply);
     if (rc == 0 && l->count == 0)
@@ -245,8 +247,20 @@ static int emit_series(void *ctx, const json_t *row, struct vivo_err *err)
 static int list_series(struct listing *l)
 {
     char where[IDC_COLLECTION_MAX + 32];
+    int rc = -EOPNOTSUPP;
     snprintf(where, sizeof where, "collection_id = '%s'", l->parent.collection);
-    return vivo_idc_series(l->c, where, emit_series, l, l->op);
+    if (!atomic_load(&l->c->no_sql))
+        rc = vivo_idc_series(l->c, where, emit_series, l, l->op);
+    if (rc != -EOPNOTSUPP)
+        return rc;
+    atomic_store(&l->c->no_sql, true);
+    json_t *filters =
+        json_pack("{s:{s:[s]}}", "terms", "collection_id", l->parent.collection);
+    if (!filters)
+        return vivo_fail(&l->op->err, ENOMEM, "idc: out of memory");
+    rc = vivo_idc_cohort(l->c, filters, emit_series, l, l->op);
+    json_decref(filters);
+    return rc;
 }
 
 /* ---- instances ------------------------------------------------------------------ */
@@ -340,20 +354,50 @@ static int list(struct vivo_archive *self, enum vivo_level level, const char *pa
     return rc;
 }
 
+static int search_sql(struct listing *l, const struct vivo_match *matches, size_t n,
+                      uint64_t *answered)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf where = {0};
+    vivo_buf_init(&where, 128u << 10);
+    if (vivo_idc_where(matches, n, answered, &where) || !*answered)
+        return -EOPNOTSUPP;
+    return vivo_idc_series(l->c, (const char *)where.data, emit_series, l, l->op);
+}
+
+static int search_cohort(struct listing *l, const struct vivo_match *matches, size_t n,
+                         uint64_t *answered)
+{
+    json_t *filters = NULL;
+    int rc = vivo_idc_filters(l->c, matches, n, answered, &filters, l->op);
+    /* An empty list of values would be no condition at all. */
+    bool none = false;
+    const char *column;
+    json_t *values;
+    json_object_foreach(json_object_get(filters, "terms"), column, values) none =
+        none || json_array_size(values) == 0;
+    if (rc == 0 && !*answered)
+        rc = -EOPNOTSUPP;
+    else if (rc == 0 && !none)
+        rc = vivo_idc_cohort(l->c, filters, emit_series, l, l->op);
+    json_decref(filters);
+    return rc;
+}
+
 static int search(struct vivo_archive *self, const struct vivo_match *matches, size_t n,
                   uint64_t *answered, struct vivo_intake *in, struct vivo_op *op)
 {
     struct listing l = {.c = idc_of(self), .in = in, .op = op};
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf where = {0};
-    vivo_buf_init(&where, 128u << 10);
-    if (vivo_idc_where(matches, n, answered, &where) || !*answered) {
-        *answered = 0;
-        return vivo_fail(&op->err, ENOENT, "idc cannot search for that");
-    }
     vivo_buf_init(&l.attrs, VIVO_ATTRS_MAX);
-    int rc = vivo_idc_series(l.c, (const char *)where.data, emit_series, &l, op);
+    int rc = -EOPNOTSUPP;
+    if (!atomic_load(&l.c->no_sql))
+        rc = search_sql(&l, matches, n, answered);
+    if (rc == -EOPNOTSUPP && atomic_load(&l.c->no_sql))
+        rc = search_cohort(&l, matches, n, answered);
     vivo_buf_free(&l.attrs);
-    return rc;
+    if (rc != -EOPNOTSUPP)
+        return rc;
+    *answered = 0;
+    return vivo_fail(&op->err, ENOENT, "idc cannot search for that");
 }
 
 /* ---- objects -------------------------------------------------------------------- */

@@ -20,7 +20,8 @@
 
 struct idc {
     struct vivo_archive base;
-    char *api; /* "https://host/v3" */
+    char *api;          /* "https://host/v3" */
+    atomic_bool no_sql; /* this one has manifests of cohorts only */
     struct vivo_s3 *store;
 };
 
@@ -50,10 +51,11 @@ bool vivo_idc_uid_ok(const char *s);
 /* ---- requests and tables (idc_api.c) -------------------------------------------- */
 
 /* GET, or POST with a body, of a path below the API: a JSON text. Free with
- * json_decref. */
+ * json_decref. status: of HTTP, also of a refusal; may be NULL. */
 int vivo_idc_ask(struct idc *c, const char *path, const char *body, json_t **out,
-                 struct vivo_op *op);
-/* Rows of series that meet `where` (SQL), all of them, in order, page by page. */
+                 int *status, struct vivo_op *op);
+/* Rows of series that meet `where` (SQL), all of them, in order, page by page.
+ * -EOPNOTSUPP: the server does not answer SQL, or not this. */
 typedef int idc_row_fn(void *ctx, const json_t *row, struct vivo_err *err);
 int vivo_idc_series(struct idc *c, const char *where, idc_row_fn *fn, void *ctx,
                     struct vivo_op *op);
@@ -64,10 +66,24 @@ bool vivo_idc_row_place(const json_t *row, struct idc_place *out);
 /* Its columns as attributes. */
 int vivo_idc_row_attrs(const json_t *row, struct vivo_buf *out, struct vivo_err *err);
 
+/* ---- without SQL (idc_cohort.c) ---------------------------------------------------
+ */
+
+/* Rows of series that meet the filters of a cohort, all of them. They have fewer
+ * columns. */
+int vivo_idc_cohort(struct idc *c, json_t *filters, idc_row_fn *fn, void *ctx,
+                    struct vivo_op *op);
+/* The conditions that a cohort can be asked by, as filters; their bits in *answered.
+ * *out: free with json_decref. */
+int vivo_idc_filters(struct idc *c, const struct vivo_match *matches, size_t n,
+                     uint64_t *answered, json_t **out, struct vivo_op *op);
+
 /* ---- search (idc_search.c) --------------------------------------------------------
  */
 
 extern const uint32_t vivo_idc_searches[];
+/* The column that a cohort's terms know an attribute by, or NULL. */
+const char *vivo_idc_term(uint32_t tag);
 /* The conditions that the index can answer, as SQL; their bits in *answered. */
 int vivo_idc_where(const struct vivo_match *matches, size_t n, uint64_t *answered,
                    struct vivo_buf *out);

@@ -46,7 +46,7 @@ static int load(const struct vivo_buf *body, const struct vivo_net_reply *reply,
 }
 
 int vivo_idc_ask(struct idc *c, const char *path, const char *body, json_t **out,
-                 struct vivo_op *op)
+                 int *status, struct vivo_op *op)
 {
     static const char *const json_body[] = {"Content-Type: application/json", NULL};
     char url[URL_BYTES];
@@ -70,6 +70,8 @@ int vivo_idc_ask(struct idc *c, const char *path, const char *body, json_t **out
     };
     atomic_fetch_add(&c->base.requests, 1);
     int rc = vivo_net_fetch(c->base.net, &rq, &sink.base, &reply, op);
+    if (status)
+        *status = reply.status;
     atomic_fetch_add(&c->base.bytes, reply.received);
     if (rc == 0)
         rc = load(&text, &reply, out, &op->err);
@@ -120,6 +122,20 @@ bool vivo_idc_uid_ok(const char *s)
            !strstr(s, "..");
 }
 
+/* "s3://BUCKET/UUID/…", where the columns are not there. */
+static void place_of_url(const json_t *row, struct idc_place *out)
+{
+    char url[256];
+    vivo_idc_text(row, "series_aws_url", url, sizeof url);
+    if (strncmp(url, "s3://", 5) != 0)
+        return;
+    const char *bucket = url + 5;
+    const char *uuid = bucket + strcspn(bucket, "/");
+    snprintf(out->bucket, sizeof out->bucket, "%.*s", (int)(uuid - bucket), bucket);
+    uuid += *uuid == '/';
+    snprintf(out->uuid, sizeof out->uuid, "%.*s", (int)strcspn(uuid, "/"), uuid);
+}
+
 bool vivo_idc_row_place(const json_t *row, struct idc_place *out)
 {
     char count[24];
@@ -129,6 +145,8 @@ bool vivo_idc_row_place(const json_t *row, struct idc_place *out)
     vivo_idc_text(row, "crdc_series_uuid", out->uuid, sizeof out->uuid);
     vivo_idc_text(row, "StudyInstanceUID", out->study, sizeof out->study);
     vivo_idc_text(row, "SeriesInstanceUID", out->series, sizeof out->series);
+    if (!out->uuid[0] || !out->bucket[0])
+        place_of_url(row, out);
     vivo_idc_text(row, "instanceCount", count, sizeof count);
     bool digits = strlen(count) <= 12 && strspn(count, "0123456789") == strlen(count);
     out->count = digits ? strtoull(count, NULL, 10) : 0;
@@ -323,6 +341,14 @@ static int make_body(const struct paging *p, const char *where, struct vivo_buf 
     return rc ? rc : vivo_buf_printf(out, ",\"max_rows\":%d}", IDC_PAGE_ROWS);
 }
 
+/* Not there, or not for this statement; anything else may pass. */
+static bool refuses_sql(struct idc *c, int status)
+{
+    if (status == 404 || status == 405 || status == 501)
+        atomic_store(&c->no_sql, true);
+    return atomic_load(&c->no_sql) || status == 400 || status == 422;
+}
+
 static int get_page(struct idc *c, const char *where, struct paging *p)
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body = {0};
@@ -336,7 +362,12 @@ static int get_page(struct idc *c, const char *where, struct paging *p)
     if (make_body(p, where, &body))
         return vivo_fail(&p->op->err, EINVAL, "sql: more than %u bytes of conditions",
                          BODY_MAX);
-    int rc = vivo_idc_ask(c, "sql", (const char *)body.data, &reply, p->op);
+    int status = 0;
+    int rc = vivo_idc_ask(c, "sql", (const char *)body.data, &reply, &status, p->op);
+    if (rc && !p->any && refuses_sql(c, status)) {
+        vivo_err_clear(&p->op->err);
+        return -EOPNOTSUPP;
+    }
     if (rc)
         return rc;
     rc = take_rows(p, reply, &p->op->err);

@@ -38,6 +38,14 @@ const uint32_t vivo_idc_searches[] = {
     0,
 };
 
+const char *vivo_idc_term(uint32_t tag)
+{
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(known); i++)
+        if (known[i].tag == tag)
+            return known[i].date ? NULL : known[i].column;
+    return NULL;
+}
+
 /* ASCII without control characters: there all agree what lower case is. */
 static bool may_ask(const char *value)
 {

@@ -47,7 +47,7 @@ static void test_driver_conforms(void **state)
 {
     (void)state;
     static const char *const knobs[] = {"page=2", "sql_arrays=1&sql_rows=3",
-                                        "odd_types=1"};
+                                        "odd_types=1", "no_sql=404&page_rows=3"};
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
         control("/__reset");
         set(knobs[i]);
@@ -97,7 +97,16 @@ static void test_listing_is_complete_or_fails(void **state)
         {"fail=503", -EIO, "503"},
         {"fail=401", -EACCES, "collections"},
         {"fail=404", -EIO, "404"},
-        {"match=sql&fail=404", -EIO, "404"},
+        {"match=sql&fail=404", 0, ""},
+        {"no_sql=400", 0, ""},
+        {"no_sql=405&page_rows=1", 0, ""},
+        {"no_sql=404&rows_lost=1", -EIO, "rows are missing"},
+        {"no_sql=404&match=manifest&json={}", -EBADMSG, "manifest"},
+        {"no_sql=404&match=manifest&json={\"series\":[7],\"total_series\":1}", -EBADMSG,
+         "row"},
+        {"no_sql=404&match=manifest&json={\"series\":[{},{}],\"total_series\":1}", -EIO,
+         "more rows"},
+        {"no_sql=404&match=manifest&fail=404", -EIO, "404"},
         {"stall=10", -ETIMEDOUT, "collections"},
         {"gone=1", -EIO, "0 of the 3"},
         {"lost=1", -EIO, "2 of the 3"},
@@ -221,6 +230,37 @@ static void test_search_narrows_by_what_the_index_knows(void **state)
     assert_int_equal(answered, 0);
 }
 
+/* Cohorts mind case, so they are asked by the spellings that the archive has. */
+static void test_search_without_sql_asks_for_cohorts(void **state)
+{
+    (void)state;
+    static const char *const ct[] = {"c?", "[x]"};
+    static const char *const patients[] = {"pat*1"};
+    static const char *const none[] = {"us"};
+    static const char *const days[] = {"20200101", "20200131"};
+    const struct vivo_match m[] = {
+        {VIVO_TAG_Modality, VIVO_MATCH_ANY_OF, true, ct, 2},
+        {VIVO_TAG_PatientID, VIVO_MATCH_ANY_OF, true, patients, 1},
+        {VIVO_TAG_StudyDate, VIVO_MATCH_RANGE, false, days, 2},
+        {VIVO_TAG_Modality, VIVO_MATCH_ANY_OF, false, none, 1},
+    };
+    uint64_t answered;
+    control("/__reset");
+    set("no_sql=404&page_rows=3");
+    assert_int_equal(found(m, 1, &answered), 4);
+    assert_int_equal(answered, 1);
+    assert_int_equal(found(m, 3, &answered), 2);
+    assert_int_equal(answered, 3);
+    assert_int_equal(found(m + 2, 1, &answered), SIZE_MAX);
+    assert_int_equal(answered, 0);
+    size_t before = count_asked("cohort/manifest");
+    assert_int_equal(found(m + 3, 1, &answered), 0); /* no list of no values is sent */
+    assert_int_equal(count_asked("cohort/manifest"), before);
+    set("no_sql=404&values=1"); /* not all values are told: not asked by them */
+    assert_int_equal(found(m, 1, &answered), SIZE_MAX);
+    control("/__reset");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +269,7 @@ int main(void)
         cmocka_unit_test(test_listing_asks_once_a_level),
         cmocka_unit_test(test_objects_of_an_old_release_stay),
         cmocka_unit_test(test_search_narrows_by_what_the_index_knows),
+        cmocka_unit_test(test_search_without_sql_asks_for_cohorts),
     };
     return cmocka_run_group_tests(tests, start_all, stop_all);
 }

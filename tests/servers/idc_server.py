@@ -51,6 +51,10 @@ base.DEFAULTS.update({
     "gone": 0,          # keys of series are not there
     "lost": 0,          # so many keys of each series are not listed
     "sql_rows": 10000,  # rows a reply at most (clamped, and says so)
+    "no_sql": 0,        # the status that SQL is refused with
+    "page_rows": 5000,  # series of a cohort a page at most (clamped, and says so)
+    "rows_lost": 0,     # so many are missing on the last page
+    "values": 10000,    # values of an attribute a reply at most (truncated, and says so)
     "sql_arrays": 0,    # rows as arrays
     "sql_lost": 0,      # so many rows are missing at the end of the last page
     "odd_types": 0,     # numbers as text, nulls
@@ -62,6 +66,10 @@ NAMES = ("collection_id PatientID StudyInstanceUID SeriesInstanceUID StudyDate S
          "StudyDescription SeriesDescription SeriesNumber Modality BodyPartExamined "
          "Manufacturer ManufacturerModelName PatientSex PatientAge instanceCount "
          "license_short_name source_DOI aws_bucket crdc_series_uuid").split()
+TERMS = ("collection_id PatientID StudyInstanceUID SeriesInstanceUID Modality "
+         "BodyPartExamined Manufacturer ManufacturerModelName PatientSex").split()
+MANIFEST = ("collection_id PatientID StudyInstanceUID SeriesInstanceUID Modality "
+            "SeriesDescription instanceCount aws_bucket crdc_series_uuid").split()
 COPIED = NAMES[1:4] + NAMES[6:15]
 
 
@@ -179,8 +187,14 @@ class Handler(base.Handler):
             names = self.query("SELECT DISTINCT collection_id FROM \"index\"")[1]
             return self.send([{"collection_id": n, "collection_name": n.upper(),
                                "species": None} for n, in names])
+        if call == "sql" and self.server.knobs["no_sql"]:
+            return self.send({"detail": "Not Found"}, self.server.knobs["no_sql"])
         if call == "sql" and self.command == "POST":
             return self.sql(json.loads(self.body))
+        if call == "cohort/manifest" and self.command == "POST":
+            return self.manifest(json.loads(self.body))
+        if call.startswith("attributes/") and call.endswith("/values"):
+            return self.values(call.split("/")[1])
         return self.send({"detail": "Not Found"}, 404)
 
     def query(self, text):
@@ -220,6 +234,44 @@ class Handler(base.Handler):
                     for i, r in enumerate(rows) for _ in range(2)]
         return self.send({"columns": names, "rows": rows, "row_count": len(rows),
                           "truncated": cut, "max_rows": cap})
+
+    def invalid(self, message):
+        return self.send({"error": {"code": "invalid_query", "message": message}}, 400)
+
+    def values(self, name):
+        if name not in TERMS:
+            return self.invalid("Unknown attribute")
+        rows = self.query(f'SELECT {name}, count(*) FROM "index" GROUP BY 1')[1]
+        rows = [{"value": v, "count": n} for v, n in rows if v is not None]
+        cap = min(self.k["values"], 10000)
+        return self.send({"attribute": name, "values": rows[:cap],
+                          "truncated": len(rows) > cap, "note": ""})
+
+    def manifest(self, body):
+        """Values mind case; an empty list is no condition; one condition there must be."""
+        k = self.k
+        if set(body) - {"filters", "page", "page_size", "include_rows"} or \
+                set(body.get("filters", {"": 0})) - {"terms", "ranges"}:
+            return self.send({"detail": [{"msg": "extra fields not permitted"}]}, 422)
+        terms = {n: v for n, v in body["filters"].get("terms", {}).items() if v}
+        self.entry["terms"] = terms
+        if not terms or set(terms) - set(TERMS):
+            return self.invalid("Unknown or no filter attribute")
+        names, rows = self.query('SELECT * FROM "index"')
+        rows = [r for r in (dict(zip(names, r)) for r in rows)
+                if all(r[n] in v for n, v in terms.items())]
+        size = min(body.get("page_size", 100), k["page_rows"])
+        page = body.get("page", 0)
+        some = rows[page * size:(page + 1) * size]
+        if k["rows_lost"] and (page + 1) * size >= len(rows):
+            some = some[:-k["rows_lost"]]
+        some = [dict({n: r[n] for n in MANIFEST}, series_size_MB=0.1,
+                     series_aws_url=f"s3://{r['aws_bucket']}/{r['crdc_series_uuid']}/*")
+                for r in some]
+        return self.send({"counts": {}, "page": page, "page_size": size,
+                          "returned": len(some), "total_series": len(rows),
+                          "series": some, "filters_applied": {"terms": terms},
+                          "warnings": []})
 
     # ---- the buckets
 
