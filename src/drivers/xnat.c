@@ -108,4 +108,6 @@ const struct vivo_driver vivo_driver_xnat = {
     .prepare = vivo_xnat_prepare,
     .fetch = vivo_xnat_fetch,
     .headers = vivo_xnat_headers,
+    .describes = vivo_xnat_describes,
+    .describe = vivo_xnat_describe,
 };

@@ -113,6 +113,9 @@ int vivo_xnat_list(struct vivo_archive *self, enum vivo_level level, const char 
                    struct vivo_intake *in, struct vivo_op *op);
 int vivo_xnat_prepare(struct vivo_archive *self, const char *const *nodes, size_t n,
                       struct vivo_op *op);
+extern const uint32_t vivo_xnat_describes[];
+int vivo_xnat_describe(struct vivo_archive *self, const char *const *series, size_t n,
+                       struct vivo_intake *in, struct vivo_op *op);
 void vivo_xnat_joined_free(struct xnat *x);
 int vivo_xnat_headers(struct vivo_archive *self, const char *series,
                       struct vivo_intake *in, struct vivo_op *op);

@@ -18,17 +18,15 @@
 
 #define KEPT_MS 60000
 #define KEPT_BYTES (64u << 20)
-#define IDS_BYTES 4000 /* of one request; servers refuse heads of more than 8 KiB */
 #define CELLS_BYTES (16u << 20) /* of one session */
 #define ARENA_BYTES (256u << 20)
 
-#define OF_SCAN "xnat:imageScanData/"
 static const char *const columns[XNAT_CELLS] = {
-    [XNAT_SCAN_ID] = OF_SCAN "ID",
-    [XNAT_SCAN_TYPE] = OF_SCAN "extension_item/element_name",
-    [XNAT_SCAN_UID] = OF_SCAN "UID",
-    [XNAT_SCAN_MODALITY] = OF_SCAN "modality",
-    [XNAT_SCAN_TEXT] = OF_SCAN "series_description",
+    [XNAT_SCAN_ID] = XNAT_OF_SCAN "ID",
+    [XNAT_SCAN_TYPE] = XNAT_OF_SCAN "extension_item/element_name",
+    [XNAT_SCAN_UID] = XNAT_OF_SCAN "UID",
+    [XNAT_SCAN_MODALITY] = XNAT_OF_SCAN "modality",
+    [XNAT_SCAN_TEXT] = XNAT_OF_SCAN "series_description",
 };
 
 struct xnat_joined { /* the scans of a session, for list() to take */
@@ -56,22 +54,20 @@ static bool may_list(const char *id)
     return n > 0 && !id[n];
 }
 
-/* Adds one more; false: it does not fit. */
-static bool add_id(struct vivo_buf *ids, const char *id)
+bool vivo_xnat_add_id(struct vivo_buf *ids, const char *id)
 {
-    return ids->len + strlen(id) + 2 < IDS_BYTES &&
+    return may_list(id) && ids->len + strlen(id) + 2 < XNAT_IDS_BYTES &&
            vivo_buf_printf(ids, "%s%s", ids->len ? "," : "", id) == 0;
 }
 
-/* The table of these sessions. -ENOENT: the server does not answer such questions. */
-static int ask_joined(struct xnat *x, const struct vivo_buf *ids, const char *wanted,
-                      xnat_row_fn *fn, void *ctx, struct vivo_op *op)
+int vivo_xnat_ask_joined(struct xnat *x, const struct vivo_buf *ids, const char *wanted,
+                         xnat_row_fn *fn, void *ctx, struct vivo_op *op)
 {
     char path[XNAT_URL_MAX];
     int status = 0;
     snprintf(path, sizeof path,
              "/data/experiments?format=json&xsiType=xnat:imageSessionData&ID=%s"
-             "&columns=ID," OF_SCAN "ID,%s",
+             "&columns=ID," XNAT_OF_SCAN "ID,%s",
              (const char *)ids->data, wanted);
     int rc =
         vivo_xnat_table(x, "scans of several sessions", path, fn, ctx, &status, op);
@@ -312,7 +308,7 @@ static int add_session(struct joining *j, const char *locator, struct vivo_buf *
         vivo_err_clear(err);
         return 0;
     }
-    if (!may_list(p.session) || !add_id(ids, p.session))
+    if (!vivo_xnat_add_id(ids, p.session))
         return 0; /* it is asked for by itself */
     struct xnat_joined *one = calloc(1, sizeof *one);
     if (!one)
@@ -331,7 +327,7 @@ static int prepare_some(struct joining *j, const struct vivo_buf *ids,
     snprintf(wanted, sizeof wanted, "%s,%s,%s,%s", columns[XNAT_SCAN_TYPE],
              columns[XNAT_SCAN_UID], columns[XNAT_SCAN_MODALITY],
              columns[XNAT_SCAN_TEXT]);
-    int rc = ask_joined(j->x, ids, wanted, take_row, j, op);
+    int rc = vivo_xnat_ask_joined(j->x, ids, wanted, take_row, j, op);
     for (int i = 0; rc == 0 && i < XNAT_CELLS; i++)
         if (j->rows && !j->has[i])
             rc = -ENOENT; /* it does not know that column */
@@ -354,7 +350,7 @@ int vivo_xnat_prepare(struct vivo_archive *self, const char *const *nodes, size_
     int rc = 0;
     if (is_refused(j.x))
         return refuse(j.x, op);
-    vivo_buf_init(&ids, IDS_BYTES + XNAT_ID_MAX);
+    vivo_buf_init(&ids, XNAT_IDS_BYTES);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = add_session(&j, nodes[i], &ids, &op->err);
     if (rc == 0 && j.n)

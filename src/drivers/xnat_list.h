@@ -65,6 +65,14 @@ int vivo_xnat_list_scans(struct xnat_listing *l);
 /* ---- scans of many sessions (xnat_joined.c) --------------------------------------
  */
 
+#define XNAT_OF_SCAN "xnat:imageScanData/"
+#define XNAT_IDS_BYTES 4000 /* servers refuse heads of requests of more than 8 KiB */
+/* One more session of a request; false: it has to be asked for by itself, or later. */
+bool vivo_xnat_add_id(struct vivo_buf *ids, const char *id);
+/* The table of these sessions, a row for each scan: "ID", XNAT_OF_SCAN "ID" and the
+ * columns `wanted`. -ENOENT: the server does not answer such questions. */
+int vivo_xnat_ask_joined(struct xnat *x, const struct vivo_buf *ids, const char *wanted,
+                         xnat_row_fn *fn, void *ctx, struct vivo_op *op);
 /* Adds the scans of a session that was prepared, once; -ENOENT: it was not. */
 int vivo_xnat_prepared(struct xnat_listing *l, const char *session);
 

@@ -79,3 +79,19 @@ def test_a_known_query_of_xnat_asks_nothing(xnat, tmp_path):
             assert m.files(f"x/{name}/q/{QUERY}") == [
                 n.split("/", 1)[1] for n in found if n.startswith(name + "/")]
         assert xnat.log() == []
+
+
+@pytest.mark.parametrize("query,reads", [
+    ("Manufacturer=ge* and Modality=CT", False),
+    # An empty column says nothing: the files do.
+    ("not has StationName", True), ("BodyPartExamined=CHEST or Manufacturer=Philips", True)])
+def test_columns_of_xnat_say_what_the_headers_say(xnat, tmp_path, query, reads):
+    before = xnat.content()
+    there = paths(xnat.source, query, tmp_path / "a")
+    assert len(asked(xnat, "/data/experiments$")) == 2  # scans, and then their columns
+    assert (xnat.content() > before) == reads
+    for i, knobs in enumerate([{"no_scanner": 1}, {"refuse_join": 400},
+                               {"silent_columns": "xnat:imageScanData/scanner/manufacturer"}]):
+        xnat.reset()
+        xnat(**knobs)
+        assert paths(xnat.source, query, tmp_path / str(i)) == there != []

@@ -57,6 +57,24 @@ def test_subjects_visits_and_zips(server, folder, login, tmp_path):
     assert server.log() == []
 
 
+def test_queries_fetch_no_more_than_they_may(server, login):
+    with Mount({"n": server.source}, login + ",headers_max=200", faults=True) as m:
+        subject = "n/package-1234567/NDAR_INV00000000"
+        assert len(m.files(subject)) == 12
+        zips = server.content()
+        query = "n/q/SliceThickness<1.1"
+        with pytest.raises(OSError) as e:
+            os.listdir(m / query)
+        assert e.value.errno == errno.EIO
+        assert b"headers_max=200: narrow the query" in read(m / query + "/.error")
+        # What image03 tells needs no file.
+        asked = len(server.log())
+        assert m.files(f"{subject}/q/Modality=MR and StudyDate=2012") == []
+        assert m.files(f"{subject}/q/Modality=MR and not StudyDate=2012") != []
+        assert (server.content(), len(server.log())) == (zips, asked)
+        assert m.files(f"{subject}/q/SliceThickness<1.1") != []
+
+
 def test_a_slow_zip_is_waited_for(server, folder, login, tmp_path):
     with Mount({"n": server.source}, login, home=str(tmp_path)) as m:
         names = [n for n in m.files("n") if "/20110115_V1" in n and "/CT_" in n]

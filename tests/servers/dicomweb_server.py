@@ -210,6 +210,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def handle(self):
+        try:
+            super().handle()
+        except ConnectionError:
+            pass  # who asked has gone
+
     # ---- answers
 
     def answer(self, status, kind="text/plain", body=b"", headers=()):

@@ -125,12 +125,6 @@ class Server(base.Server):
 
 
 class Handler(base.Handler):
-    def handle(self):
-        try:
-            super().handle()
-        except ConnectionError:
-            pass  # who asked has gone
-
     def refusal(self, status, words):
         self.answer(status, "application/json",
                     json.dumps({"message": words, "type": "rest"}).encode())

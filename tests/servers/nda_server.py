@@ -158,12 +158,6 @@ class Server(base.Server):
 
 
 class Handler(base.Handler):
-    def handle(self):
-        try:
-            super().handle()
-        except ConnectionError:
-            pass  # who asked has gone
-
     def do_GET(self):
         path = self.path.partition("?")[0]
         self.k = base.DEFAULTS

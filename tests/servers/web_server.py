@@ -184,12 +184,6 @@ PAGES = {f.__name__: f for f in (nginx, apache, apache_table, lighttpd, python, 
 
 
 class Handler(base.Handler):
-    def handle(self):
-        try:
-            super().handle()
-        except ConnectionError:
-            pass  # who asked has gone
-
     def serve(self, path, query):
         """Decoded, below the folder and there, or 404."""
         rel = urllib.parse.unquote(path).removeprefix("/data/")
