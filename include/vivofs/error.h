@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-#define VIVO_ERR_TEXT 240
+#define VIVO_ERR_TEXT 480
 
 /* Lives on the caller's stack; copied by assignment; never freed. A zeroed one
  * means "no error". */

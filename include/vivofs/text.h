@@ -19,7 +19,8 @@ int vivo_text_fold(const char *s, size_t len, struct vivo_buf *out);
  * NULL) tells whether anything but a copy happened. DESIGN A1. */
 int vivo_text_safe(const char *s, size_t len, struct vivo_buf *out, bool *changed);
 
-/* Levenshtein distance without case, for "did you mean"; at most cap. */
+/* How many letters are wrong, missing, too many or swapped, without case, for "did you
+ * mean"; at most cap. */
 size_t vivo_text_distance(const char *a, const char *b, size_t cap);
 
 /* The candidate nearest to s within a third of its length, or NULL. */

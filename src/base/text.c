@@ -177,6 +177,11 @@ int vivo_text_safe(const char *s, size_t len, struct vivo_buf *out, bool *change
 
 enum { WORD_MAX = 64 };
 
+static bool same(char a, char b)
+{
+    return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
 size_t vivo_text_distance(const char *a, const char *b, size_t cap)
 {
     size_t la = strlen(a);
@@ -184,25 +189,26 @@ size_t vivo_text_distance(const char *a, const char *b, size_t cap)
     size_t apart = la > lb ? la - lb : lb - la;
     if (la > WORD_MAX || lb > WORD_MAX || apart >= cap)
         return cap;
-    size_t row[WORD_MAX + 1];
+    size_t rows[3][WORD_MAX + 1]; /* this one and the two above, in turn */
+    size_t least_above = 0;
     for (size_t j = 0; j <= lb; j++)
-        row[j] = j;
+        rows[0][j] = j;
     for (size_t i = 1; i <= la; i++) {
-        size_t diagonal = row[0];
+        size_t *row = rows[i % 3];
+        const size_t *up = rows[(i + 2) % 3];
         size_t least = row[0] = i;
         for (size_t j = 1; j <= lb; j++) {
-            size_t up = row[j];
-            size_t same =
-                tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]);
-            size_t best = VIVO_MIN(up, row[j - 1]) + 1;
-            row[j] = VIVO_MIN(best, diagonal + same);
+            size_t best = VIVO_MIN(up[j], row[j - 1]) + 1;
+            row[j] = VIVO_MIN(best, up[j - 1] + !same(a[i - 1], b[j - 1]));
+            if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]))
+                row[j] = VIVO_MIN(row[j], rows[(i + 1) % 3][j - 2] + 1);
             least = VIVO_MIN(least, row[j]);
-            diagonal = up;
         }
-        if (least >= cap)
+        if (VIVO_MIN(least, least_above) >= cap)
             return cap;
+        least_above = least;
     }
-    return VIVO_MIN(row[lb], cap);
+    return VIVO_MIN(rows[la % 3][lb], cap);
 }
 
 const char *vivo_text_nearest(const char *s, const char *const *candidates, size_t n)

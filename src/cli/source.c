@@ -75,7 +75,9 @@ static void default_name(const char *location, char name[VIVO_NAME_MAX + 1])
         size_t user = strcspn(host, "/?#");
         const char *at = memchr(host, '@', user); /* an AE title of ours, say */
         host = at ? at + 1 : host;
-        size_t n = strcspn(host, ":/?#");
+        bool six = *host == '['; /* an address of IPv6, in brackets */
+        host += six;
+        size_t n = strcspn(host, six ? "]/?#" : ":/?#");
         if (n && n < sizeof word) {
             memcpy(word, host, n);
             word[n] = '\0';
@@ -102,12 +104,41 @@ static void dicomdir_to_folder(char *path)
     slash[slash == path] = '\0';
 }
 
+/* RFC 3986 section 3.1: a scheme is the same in capitals; drivers know small letters.
+ */
+static int take_url(const char *text, struct source *s, struct vivo_err *err)
+{
+    s->location = strdup(text);
+    if (!s->location)
+        return vivo_fail(err, ENOMEM, "out of memory");
+    if (strstr(text, "://"))
+        for (char *c = s->location; *c != ':'; c++)
+            *c = (char)tolower((unsigned char)*c);
+    return 0;
+}
+
+static int no_such_source(const char *text, struct vivo_err *err)
+{
+    char **names = NULL;
+    size_t n = 0;
+    if (!*text)
+        return vivo_fail(err, EINVAL, "the source is empty");
+    if (!is_preset_name(text))
+        return vivo_fail(err, ENOENT, "no such folder or file: %s", text);
+    if (preset_names(&names, &n, err))
+        return -err->errnum;
+    const char *near = vivo_text_nearest(text, (const char *const *)names, n);
+    int rc = vivo_fail(
+        err, ENOENT, "no such folder or file: %s (and no preset of that name%s%s%s)",
+        text, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    preset_names_free(names, n);
+    return rc;
+}
+
 static int locate(const char *text, struct source *s, struct vivo_err *err)
 {
-    if (is_url(text)) {
-        s->location = strdup(text);
-        return s->location ? 0 : vivo_fail(err, ENOMEM, "out of memory");
-    }
+    if (is_url(text))
+        return take_url(text, s, err);
     s->location = realpath(text, NULL);
     if (s->location) {
         dicomdir_to_folder(s->location);
@@ -115,8 +146,7 @@ static int locate(const char *text, struct source *s, struct vivo_err *err)
     }
     if (errno != ENOENT && errno != ENOTDIR)
         return vivo_fail(err, EACCES, "%s: %s", text, strerror(errno));
-    return vivo_fail(err, ENOENT, "no such folder or file: %s%s", text,
-                     is_preset_name(text) ? " (and no preset of that name)" : "");
+    return no_such_source(text, err);
 }
 
 static int apply_options(struct source *s, const struct preset *p,

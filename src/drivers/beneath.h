@@ -10,8 +10,13 @@
  * -EINVAL mean that the path tried to leave. */
 int vivo_beneath_open(int rootfd, const char *path, int flags);
 
-/* The same by one openat per component, for kernels and sandboxes without openat2;
- * apart so that tests reach it. */
+/* A folder, to be read. -ELOOP: a vivofs is mounted there (`vivofs mount DATA
+ * DATA/view`), and reading it would wait for the very listing that reads it; it is told
+ * without opening it, however late it came up. */
+int vivo_beneath_open_folder(int rootfd, const char *path);
+
+/* vivo_beneath_open by one openat per component, for kernels and sandboxes without
+ * openat2; apart so that tests reach it. */
 int vivo_beneath_open_slowly(int rootfd, const char *path, int flags);
 
 #endif

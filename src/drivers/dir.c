@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 /* Bytes of folder names waiting to be walked: a million folders. */
 #define PENDING_MAX (256u << 20)
@@ -111,28 +110,10 @@ struct walk {
     struct vivo_buf todo; /* paths of folders still to read, each with its NUL */
     char path[PATH_MAX];  /* of the entry being looked at, relative to the root */
     size_t folder_len;    /* of it: the folder with its slash; 0 = the root */
-    dev_t dev;            /* file system of the folder */
     struct {
         uint64_t folders, files, links, special, deep, own;
     } skipped;
 };
-
-/* A mount of our own below the source (`vivofs mount DATA DATA/view`) must not be
- * walked: it would wait for this very listing. */
-static bool is_own_mount(dev_t dev)
-{
-    char want[48], line[1024];
-    FILE *f = fopen("/proc/self/mountinfo", "re");
-    bool own = false;
-
-    if (!f)
-        return false;
-    snprintf(want, sizeof want, " %u:%u ", major(dev), minor(dev));
-    while (!own && fgets(line, sizeof line, f))
-        own = strstr(line, want) && strstr(line, " - fuse.vivofs ");
-    fclose(f);
-    return own;
-}
 
 static void version_of(const struct stat *st, char out[VERSION_MAX])
 {
@@ -178,12 +159,8 @@ static int emit_file(struct walk *w, int dirfd, const char *name, const struct s
     return w->in->record(w->in, &rec, &w->op->err);
 }
 
-static int push_folder(struct walk *w, const struct stat *st)
+static int push_folder(struct walk *w)
 {
-    if (st->st_dev != w->dev && is_own_mount(st->st_dev)) {
-        w->skipped.own++;
-        return 0;
-    }
     if (vivo_buf_add(&w->todo, w->path, strlen(w->path) + 1) < 0)
         return vivo_fail(&w->op->err, ENOMEM, "too many folders in one source");
     return 0;
@@ -225,7 +202,7 @@ static int look_at(struct walk *w, int dirfd, const char *name)
     if (S_ISREG(st.st_mode))
         return emit_file(w, dirfd, name, &st);
     if (S_ISDIR(st.st_mode))
-        return push_folder(w, &st);
+        return push_folder(w);
     if (S_ISLNK(st.st_mode)) {
         w->skipped.links++;
         return 0;
@@ -271,7 +248,7 @@ static int open_next_folder(struct walk *w, bool *is_root)
     }
     w->path[w->folder_len++] = '/';
     w->path[w->folder_len] = '\0';
-    return vivo_beneath_open(w->d->rootfd, path, O_RDONLY | O_DIRECTORY);
+    return vivo_beneath_open_folder(w->d->rootfd, path);
 }
 
 /* An unreadable folder is counted where a person sees it: among the others. */
@@ -296,6 +273,9 @@ static int read_folder(struct walk *w)
 
     if (fd < 0 && is_root)
         return vivo_fail(&w->op->err, vivo_errno(-fd), "the folder: %s", strerror(-fd));
+    if (fd == -ELOOP)
+        w->skipped
+            .own++; /* or swapped for a link just now: nothing of ours either way */
     if (fd < 0)
         return folder_failed(w, -fd);
     DIR *dp = fdopendir(fd);
@@ -313,7 +293,6 @@ static int read_folder(struct walk *w)
     } else {
         /* Followed first, then read: what changes in between is not missed. */
         vivo_follow_add(w->d->follow, fd);
-        w->dev = st.st_dev;
         rc = read_entries(w, dp);
     }
     closedir(dp);

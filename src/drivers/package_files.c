@@ -81,7 +81,7 @@ static int search_in(struct vivo_package_files *s, const char *folder, uint8_t d
     memcpy(path, n ? folder : ".", n ? n : 2);
     if (n)
         path[n - 1] = '\0'; /* without the slash */
-    int fd = vivo_beneath_open(s->rootfd, path, O_RDONLY | O_DIRECTORY);
+    int fd = vivo_beneath_open_folder(s->rootfd, path);
     DIR *dp = fd < 0 ? NULL : fdopendir(fd);
     int rc = 0;
     if (!dp) {

@@ -3,9 +3,16 @@
  * choice of one by the scheme of a source. It knows no archive by name. */
 #include "drivers/registry.h"
 
+#include "vivofs/buf.h"
+#include "vivofs/text.h"
+
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define SCHEMES_MAX 64
+#define SCHEMES_BYTES 2048
 
 #define VIVO_DRIVER(id) extern const struct vivo_driver vivo_driver_##id;
 #include "drivers.def"
@@ -68,17 +75,31 @@ static const struct vivo_driver *path_driver(const char *source)
  * password too. */
 static void fail_unknown(const char *source, size_t len, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf known = {0};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf known = {0}, words = {0};
+    const char *list[SCHEMES_MAX], *near = NULL;
+    char typed[33];
+    size_t n = 0;
 
     vivo_buf_init(&known, VIVO_ERR_TEXT);
+    vivo_buf_init(&words, SCHEMES_BYTES);
     for (size_t i = 0; i < VIVO_ARRAY_LEN(table); i++)
-        if (table[i]->schemes[0] != '\0')
+        if (table[i]->schemes[0] != '\0') {
             (void)vivo_buf_printf(&known, " %s", table[i]->schemes);
-    vivo_fail(err, EINVAL,
-              "no driver for '%.*s:'; a source is a folder, zip, tar or manifest, or "
-              "one of:%s",
-              (int)VIVO_MIN(len, (size_t)32), source,
-              known.len > 0 ? (const char *)known.data : " (none)");
+            (void)vivo_buf_printf(&words, "%s ", table[i]->schemes);
+        }
+    snprintf(typed, sizeof typed, "%.*s", (int)VIVO_MIN(len, sizeof typed - 1), source);
+    if (words.len > 0 && vivo_buf_add(&words, "", 1) == 0) {
+        char *rest = (char *)words.data;
+        for (char *w; n < SCHEMES_MAX && (w = strtok_r(rest, " ", &rest)); n++)
+            list[n] = w;
+        near = vivo_text_nearest(typed, list, n);
+    }
+    vivo_fail(
+        err, EINVAL,
+        "no driver for '%s:'%s%s%s; a source is a folder, zip, tar or manifest, or "
+        "one of:%s",
+        typed, near ? " (did you mean '" : "", near ? near : "", near ? ":'?)" : "",
+        known.len > 0 ? (const char *)known.data : " (none)");
 }
 
 const struct vivo_driver *vivo_driver_for(const char *source, struct vivo_err *err)

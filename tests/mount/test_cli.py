@@ -242,6 +242,33 @@ def test_a_source_is_named_by_its_last_part(cli, folder, where):
     assert os.path.basename(folder) in os.listdir(where)
 
 
+@pytest.mark.parametrize("source, words", [
+    ("tica", ["no preset of that name", "'tcia'"]), ("IDC", ["'idc'"]),
+    ("htp://h/", ["'htp:'", "'http:'", "nda+https"]), ("", ["the source is empty"]),
+    ("dicomwb+https://h/", ["'dicomweb+https:'"]),
+    # RFC 3986: schemes have no case; an address of IPv6 is a name without its brackets.
+    ("HTTP://127.0.0.1:1/", ["127.0.0.1: 127.0.0.1:1: GET"]),
+    ("http://[::1]:1/x/", ["vivofs: 1_574ops: "]),
+    ("fbirn", ["Only what is DICOM shows"]),
+], ids=["preset", "capitals", "scheme", "empty", "long", "upper", "ipv6", "whole"])
+def test_a_source_typed_wrongly_is_told(cli, where, source, words):
+    one_line(cli("mount", "-o", "deid=none,retries=0", source, where), *words)
+
+
+def test_a_mount_below_its_own_source(cli, tmp_path):
+    """The listing must not wait for itself, however the two race."""
+    source = tmp_path / "scans"
+    view = source / "a/view"
+    view.mkdir(parents=True)
+    synthetic.make(str(source), patients=1, studies=1, series=1)
+    for i in range(4):
+        run = cli("mount", "-o", f"deid=none,timeout=5,cache={tmp_path}/c{i}",
+                  f"loc={source}", view)
+        assert run.returncode == 0, run.stderr
+        assert len(os.listdir(view / "loc/all")) == 1
+        assert cli("umount", view).returncode == 0
+
+
 def test_a_preset_by_name(cli, folder, where, tmp_path):
     conf = os.path.join(cli.home, "config/vivofs")
     os.makedirs(conf)
