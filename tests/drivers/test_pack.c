@@ -139,7 +139,7 @@ static void test_open_of_other_files_is_refused(void **state)
         struct vivo_err err;
         assert_int_equal(try_open(path, &a, &err), -EINVAL);
         snprintf(want, sizeof want, "%s is a file that is no zip or tar", path);
-        assert_string_equal(err.text, want);
+        assert_ptr_equal(strstr(err.text, want), err.text);
         free(path);
     }
     folder_free(dir);
