@@ -4,7 +4,8 @@
  * Locators: collection "P", study "E", series "E/S", instance "E/S/R/F…": project,
  * accession of the session, scan, resource (label or number) and the path of the file
  * in it, each part percent-encoded but for letters, digits, '_' and '-'. R is "-" where
- * the archive names no resource; a resource of that name is "%2D". */
+ * the archive names no resource; a resource of that name is "%2D". Of a session that
+ * another project shares with project P, "P:" stands before E: it is in both. */
 #ifndef VIVOFS_DRIVERS_XNAT_H
 #define VIVOFS_DRIVERS_XNAT_H
 
@@ -52,7 +53,7 @@ static inline struct xnat *xnat_of(struct vivo_archive *a)
 
 /* ---- locators and addresses (xnat_locator.c) ---------------------------------- */
 
-struct xnat_place {
+struct xnat_place { /* project: of a session, only one that shares it */
     char project[XNAT_ID_MAX + 1], session[XNAT_ID_MAX + 1], scan[XNAT_ID_MAX + 1];
     char resource[XNAT_ID_MAX + 1], file[XNAT_FILE_MAX + 1];
 };

@@ -78,13 +78,19 @@ static int take_row(void *ctx, json_t *row, struct vivo_err *err)
     struct wanted *w = bsearch(&key, d->all, d->n, sizeof key, compare_wanted);
     if (!w || w->told)
         return 0;
-    w->told = true;
     if (read_row(row, &d->attrs, &any))
         return vivo_fail(err, ENOMEM, "xnat: out of memory");
-    const struct vivo_record rec = {.level = VIVO_LEVEL_SERIES,
-                                    .locator = w->locator,
-                                    .attrs = {d->attrs.data, d->attrs.len}};
-    return any ? d->in->record(d->in, &rec, err) : 0;
+    while (w > d->all && compare_wanted(w - 1, &key) == 0)
+        w--;
+    int rc = 0; /* in each project that the session is in */
+    for (; rc == 0 && w < d->all + d->n && compare_wanted(w, &key) == 0; w++) {
+        const struct vivo_record rec = {.level = VIVO_LEVEL_SERIES,
+                                        .locator = w->locator,
+                                        .attrs = {d->attrs.data, d->attrs.len}};
+        w->told = true;
+        rc = any ? d->in->record(d->in, &rec, err) : 0;
+    }
+    return rc;
 }
 
 static int read_wanted(struct describing *d, const char *const *series, size_t n,

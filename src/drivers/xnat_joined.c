@@ -32,6 +32,7 @@ static const char *const columns[XNAT_CELLS] = {
 struct xnat_joined { /* the scans of a session, for list() to take */
     struct xnat_joined *next;
     int64_t until_ms;
+    size_t uses; /* of one that is shared with another project more than one */
     char session[XNAT_ID_MAX + 1];
     struct vivo_buf cells; /* texts, each with its NUL */
 };
@@ -131,19 +132,37 @@ static void keep_all(struct joining *j)
     pthread_mutex_unlock(&x->mutex);
 }
 
+/* What is left of it stays. */
+static struct xnat_joined *take_use_locked(struct xnat *x, struct xnat_joined **at)
+{
+    struct xnat_joined *found = *at;
+    if (found->uses > 1) {
+        struct xnat_joined *copy = calloc(1, sizeof *copy);
+        if (!copy)
+            return NULL;
+        vivo_buf_init(&copy->cells, CELLS_BYTES);
+        if (vivo_buf_add(&copy->cells, found->cells.data, found->cells.len)) {
+            free(copy);
+            return NULL;
+        }
+        found->uses--;
+        return copy;
+    }
+    *at = found->next;
+    x->joined_bytes -= found->cells.len;
+    return found;
+}
+
 static struct xnat_joined *take_kept(struct xnat *x, const char *session)
 {
     struct xnat_joined *found = NULL;
     pthread_mutex_lock(&x->mutex);
     drop_old_locked(x);
-    for (struct xnat_joined **p = &x->joined; *p && !found; p = &(*p)->next) {
-        if (strcmp((*p)->session, session) != 0)
-            continue;
-        found = *p;
-        *p = found->next;
-        x->joined_bytes -= found->cells.len;
-        break;
-    }
+    struct xnat_joined **p = &x->joined;
+    while (*p && strcmp((*p)->session, session) != 0)
+        p = &(*p)->next;
+    if (*p)
+        found = take_use_locked(x, p);
     pthread_mutex_unlock(&x->mutex);
     return found;
 }
@@ -308,12 +327,18 @@ static int add_session(struct joining *j, const char *locator, struct vivo_buf *
         vivo_err_clear(err);
         return 0;
     }
+    for (size_t i = 0; i < j->n; i++)
+        if (strcmp(j->all[i]->session, p.session) == 0) {
+            j->all[i]->uses++;
+            return 0;
+        }
     if (!vivo_xnat_add_id(ids, p.session))
         return 0; /* it is asked for by itself */
     struct xnat_joined *one = calloc(1, sizeof *one);
     if (!one)
         return vivo_fail(err, ENOMEM, "xnat: out of memory");
     vivo_buf_init(&one->cells, CELLS_BYTES);
+    one->uses = 1;
     snprintf(one->session, sizeof one->session, "%s", p.session);
     j->all[j->n++] = one;
     return 0;

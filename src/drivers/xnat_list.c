@@ -179,6 +179,14 @@ static bool is_imaging(const char *type)
                       strcasecmp(type + n - (sizeof tail - 1), tail) == 0);
 }
 
+/* Its own project's or, where the server does not say whose it is, this one's. */
+static bool is_shared(const struct xnat_listing *l, const json_t *row)
+{
+    char project[XNAT_ID_MAX + 1];
+    vivo_xnat_text(row, "project", project, sizeof project);
+    return project[0] && strcmp(project, l->parent.project) != 0;
+}
+
 static int take_session(void *ctx, json_t *row, struct vivo_err *err)
 {
     struct xnat_listing *l = ctx;
@@ -196,6 +204,7 @@ static int take_session(void *ctx, json_t *row, struct vivo_err *err)
         .date = vivo_xnat_take(l, row, "date|xnat:imageSessionData/date"),
         .modality = "",
         .text = "",
+        .shared = is_shared(l, row),
     };
     if (!type || !id || !r.id || !r.label || !r.subject || !r.uid || !r.date)
         return vivo_fail(err, ENOMEM, "xnat: out of memory");
@@ -216,6 +225,8 @@ static int emit_session(struct xnat_listing *l, const struct xnat_row *r)
     char date[9];
     struct xnat_place p = {0};
     bool own = vivo_xnat_uid_ok(r->uid) && !r->twice;
+    if (r->shared)
+        p = l->parent;
     snprintf(p.session, sizeof p.session, "%s", r->id);
     vivo_xnat_place_write(&p, VIVO_LEVEL_STUDY, locator);
     vivo_xnat_date(r->date, date);
@@ -239,7 +250,8 @@ static int emit_session(struct xnat_listing *l, const struct xnat_row *r)
 }
 
 #define SESSION_COLUMNS                                                                \
-    "ID,label,date,xsiType,subject_ID,subject_label,UID,xnat:imageSessionData/UID"
+    "ID,project,label,date,xsiType,subject_ID,subject_label,UID,xnat:"                 \
+    "imageSessionData/UID"
 
 /* Statuses of a server that is there and does not know the question. */
 bool vivo_xnat_is_refusal(int rc, int status)

@@ -8,7 +8,8 @@
 
 struct xnat_row { /* a session or a scan; all in the arena */
     const char *id, *label, *subject, *uid, *date, *modality, *text;
-    bool twice; /* a sibling has this UID too */
+    bool twice;  /* a sibling has this UID too */
+    bool shared; /* a session of another project */
 };
 
 struct xnat_listing {

@@ -103,7 +103,10 @@ void vivo_xnat_place_write(const struct xnat_place *p, enum vivo_level level,
         write_id(p->project, out, 0);
         return;
     }
-    size_t at = write_id(p->session, out, 0);
+    size_t at = write_id(p->project, out, 0);
+    if (at)
+        out[at++] = ':';
+    at = write_id(p->session, out, at);
     if (level >= VIVO_LEVEL_SERIES) {
         out[at++] = '/';
         at = write_id(p->scan, out, at);
@@ -125,13 +128,13 @@ static int hex_value(char c)
     return at ? (int)(at - hex_digits) : -1;
 }
 
-/* Percent-decoding of one part, up to a '/' or, with `all`, to the end. NUL is refused.
- */
-static bool read_part(const char **s, bool all, char *out, size_t cap)
+/* Percent-decoding of one part, up to a '/' or this other one, or, with `all`, to the
+ * end. NUL is refused. */
+static bool read_until(const char **s, char end, bool all, char *out, size_t cap)
 {
     size_t n = 0;
     const char *p = *s;
-    for (; *p && (all || *p != '/'); p++) {
+    for (; *p && (all || (*p != '/' && *p != end)); p++) {
         if (n + 1 >= cap)
             return false;
         if (*p != '%') {
@@ -148,8 +151,13 @@ static bool read_part(const char **s, bool all, char *out, size_t cap)
         p += 2;
     }
     out[n] = '\0';
-    *s = *p == '/' ? p + 1 : p;
+    *s = *p ? p + 1 : p;
     return n > 0;
+}
+
+static bool read_part(const char **s, bool all, char *out, size_t cap)
+{
+    return read_until(s, '/', all, out, cap);
 }
 
 /* One place, one form: what is written back must be what was read. */
@@ -166,9 +174,11 @@ int vivo_xnat_place_read(const char *locator, enum vivo_level level,
 {
     const char *s = locator;
     *out = (struct xnat_place){0};
-    bool ok = level == VIVO_LEVEL_COLLECTION
-                  ? read_part(&s, false, out->project, sizeof out->project)
-                  : read_part(&s, false, out->session, sizeof out->session);
+    bool ok = true;
+    if (level == VIVO_LEVEL_COLLECTION || s[strcspn(s, ":/")] == ':')
+        ok = read_until(&s, ':', false, out->project, sizeof out->project);
+    if (level != VIVO_LEVEL_COLLECTION)
+        ok = ok && read_part(&s, false, out->session, sizeof out->session);
     if (level >= VIVO_LEVEL_SERIES)
         ok = ok && read_part(&s, false, out->scan, sizeof out->scan) &&
              vivo_xnat_scan_ok(out->scan);

@@ -130,6 +130,23 @@ def test_things_without_a_uid_of_their_own_stay_apart(server, folder):
             assert sorted(read(m / "x/" + n) for n in names) == originals(folder)
 
 
+def test_a_session_shared_with_a_project_is_in_both(server, folder):
+    server(shared="demo_2")
+    with Mount({"x": server.source}) as m:
+        for _ in range(2):
+            assert len(m.files("x/DEMO1")) == 12 and len(m.files("x/demo_2")) == 24
+        names = m.files("x")
+        assert sorted({read(m / "x/" + n) for n in names}) == originals(folder)
+        both = m.files("x/q/Modality=CT and Manufacturer=ACME")
+        assert len(both) == 18 and both == [n for n in names if "_CT_" in n]
+    server.get("/__reset")
+    server(shared="demo_2", order="stable")
+    with Mount({"x": server.source}) as m:
+        assert m.files("x/q/Modality=CT and Manufacturer=ACME") == both
+        scans = [p for p in server.paths() if p.endswith(("/scans", "/data/experiments"))]
+        assert len(scans) == 1 + 2  # each session once, and their columns
+
+
 def test_no_original_is_seen_by_a_reader_of_a_profile(server, folder, tmp_path):
     key = tmp_path / "key"
     key.write_bytes(os.urandom(32))

@@ -55,6 +55,7 @@ base.DEFAULTS.update({
     "uri": "label",         # | number: of resources; | encoded: names in URIs
     "names": "plain",       # | odd: spaces, plus signs, folders
     "formats": 1,           # file_format is told
+    "shared": "",           # a project in which all sessions are, too
     "types": 0,             # scan types are the ids of other scans
     "refuse_join": 0,       # experiments of several projects: this status
     "ignore_ids": 0,        # ... all of them, whatever ID says
@@ -222,7 +223,7 @@ class Handler(base.Handler):
     def object(self, locator):
         s = self.server
         parts = [urllib.parse.unquote(p) for p in locator.split("/")]
-        for key in s.members.get((parts[0], parts[1]), []):
+        for key in s.members.get((parts[0].split(":")[-1], parts[1]), []):
             for uri_of in (self.path_in_resource(key, n) for n in ("plain", "odd")):
                 if uri_of == "/".join(parts[3:]):
                     with open(s.archive.files[key], "rb") as f:
@@ -401,10 +402,11 @@ class Handler(base.Handler):
 
     def in_project(self, project, parts, query):
         t = self.server.tables
+        shared = self.k["shared"] == project
         if parts == ["subjects"]:
-            return self.table("subjects", [r for r in t["subjects"]
-                                           if r["project"] == project], query)
-        rows = [r for r in t["experiments"] if r["project"] == project]
+            return self.table("subjects", [r for r in t["subjects"] if shared or
+                                           r["project"] == project], query)
+        rows = [r for r in t["experiments"] if r["project"] == project or shared]
         if parts == ["experiments"]:
             return self.sessions_of(rows, query)
         if len(parts) == 3 and parts[0] == "subjects" and parts[2] == "experiments":
