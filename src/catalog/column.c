@@ -1,26 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/catalog/column.c -- columns of what varies: packed after a listing, read back.
+/* src/catalog/column.c -- columns of what varies, read back; pack.c makes them.
  *
  * A row of `col` is keyed by tag and series, tag first, so that one attribute of all
  * series lies together: a query on it reads a few bytes an instance and nothing else.
- * Blob: VR (2 bytes), zoned (1), lo and hi (8 each, this machine's doubles), then a
- * cell a member: 0 = as in the base, 1 = absent, n + 2 = n bytes follow. Tag 0 holds
- * sizes and states: 8 bytes and 1 byte. */
+ */
 #include "catalog/column.h"
 
 #include <errno.h>
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-#define HEAD 19
-#define VALUE_MAX 200           /* longer values are left to the difference */
-#define COLUMNS_MAX 128         /* of a series */
-#define COLUMN_BYTES (8u << 20) /* of one column */
-#define SERIES_A_STEP 64        /* in one transaction */
-#define SIZE_CELL 9
-
-static bool column_id(vivo_row series, uint32_t tag, int64_t *id)
+bool vivo_catalog_column_id(vivo_row series, uint32_t tag, int64_t *id)
 {
     if (series <= 0 || series > INT32_MAX)
         return false;
@@ -42,7 +31,7 @@ static int open_blob(struct vivo_catdb *d, const char *sql, vivo_row series,
 
     if (!st)
         return -EIO;
-    if (!column_id(series, tag, &id))
+    if (!vivo_catalog_column_id(series, tag, &id))
         return 0;
     vivo_catdb_int(st, 1, id);
     rc = vivo_catdb_step(d, st, err);
@@ -51,6 +40,37 @@ static int open_blob(struct vivo_catdb *d, const char *sql, vivo_row series,
         *blob = vivo_catdb_column_attrs(st, 0);
     }
     return rc;
+}
+
+static int parse_column(struct vivo_attrs blob, struct vivo_column *out)
+{
+    const uint8_t *p = blob.data + VIVO_COLUMN_HEAD;
+    size_t len = blob.len - VIVO_COLUMN_HEAD;
+
+    if (blob.len < VIVO_COLUMN_HEAD)
+        return 0;
+    memcpy(out->vr, blob.data, 2);
+    out->vr[2] = '\0';
+    out->kind = blob.data[2];
+    out->zoned = blob.data[3] != 0;
+    memcpy(&out->lo, blob.data + 4, 8);
+    memcpy(&out->hi, blob.data + 12, 8);
+    memcpy(&out->members, blob.data + 20, 4);
+    out->codes = out->numbers = NULL;
+    out->at = out->end = NULL;
+    if (out->kind == VIVO_COLUMN_CODES) {
+        out->codes = p;
+        return len == out->members * sizeof(uint16_t);
+    }
+    if (out->kind == VIVO_COLUMN_NUMBERS) {
+        out->numbers = p;
+        if (len / sizeof(double) < out->members)
+            return 0;
+        p += out->members * sizeof(double);
+    }
+    out->at = p;
+    out->end = blob.data + blob.len;
+    return 1;
 }
 
 int vivo_catalog_column_open(struct vivo_catdb *d, vivo_row series, uint32_t tag,
@@ -62,18 +82,10 @@ int vivo_catalog_column_open(struct vivo_catdb *d, vivo_row series, uint32_t tag
 
     if (rc != 1)
         return rc;
-    if (blob.len < HEAD) {
+    rc = parse_column(blob, out);
+    if (rc != 1)
         vivo_catalog_column_close(out);
-        return 0;
-    }
-    memcpy(out->vr, blob.data, 2);
-    out->vr[2] = '\0';
-    out->zoned = blob.data[2] != 0;
-    memcpy(&out->lo, blob.data + 3, 8);
-    memcpy(&out->hi, blob.data + 11, 8);
-    out->at = blob.data + HEAD;
-    out->end = blob.data + blob.len;
-    return 1;
+    return rc;
 }
 
 void vivo_catalog_column_close(struct vivo_column *c)
@@ -91,369 +103,23 @@ int vivo_catalog_sizes_open(struct vivo_catdb *d, vivo_row series,
     if (rc == 1) {
         out->at = blob.data;
         out->end = blob.data + blob.len;
+        out->alike = blob.len == VIVO_SIZE_CELL;
     }
     return rc;
 }
 
 bool vivo_catalog_sizes_next(struct vivo_member_sizes *m, struct vivo_member_size *out)
 {
-    if (m->end - m->at < SIZE_CELL)
+    if (m->end - m->at < VIVO_SIZE_CELL)
         return false;
     out->size = vivo_le32(m->at) | (uint64_t)vivo_le32(m->at + 4) << 32;
     out->refused = m->at[8] & 1;
     out->risk = m->at[8] & 2;
-    m->at += SIZE_CELL;
+    m->at += m->alike ? 0 : VIVO_SIZE_CELL;
     return true;
 }
 
 void vivo_catalog_sizes_close(struct vivo_member_sizes *m)
 {
     sqlite3_reset(m->st);
-}
-
-/* ---- packing one series
- * ------------------------------------------------------------- */
-
-struct made {
-    uint32_t tag;
-    char vr[3];
-    bool bad, zoned; /* bad: it cannot be packed */
-    double lo, hi;
-    size_t cells;
-    struct vivo_buf cells_buf;
-};
-
-struct packing {
-    struct vivo_writer *w;
-    vivo_row series;
-    struct vivo_buf base, sizes;
-    struct made *made;
-    size_t nmade, members;
-    struct vivo_err *err;
-};
-
-static int no_memory(struct packing *p)
-{
-    return vivo_fail(p->err, ENOMEM, "catalog: out of memory");
-}
-
-static void note_zone(struct made *m, const struct vivo_attr *a)
-{
-    char text[32], *end;
-    double v;
-
-    if (!m->zoned)
-        return;
-    m->zoned = a->len < sizeof text && (!strcmp(a->vr, "DS") || !strcmp(a->vr, "IS"));
-    if (!m->zoned)
-        return;
-    memcpy(text, a->value, a->len);
-    text[a->len] = '\0';
-    v = strtod(text, &end);
-    while (*end == ' ')
-        end++;
-    m->zoned = end != text && end == text + a->len && isfinite(v);
-    m->lo = VIVO_MIN(m->lo, v);
-    m->hi = VIVO_MAX(m->hi, v);
-}
-
-static int put_cell(struct packing *p, struct made *m, const struct vivo_attr *a)
-{
-    uint8_t head = 1;
-    int rc;
-
-    if (a->vr[0] != '-') {
-        if (!m->vr[0])
-            memcpy(m->vr, a->vr, sizeof m->vr);
-        if (a->len > VALUE_MAX || memcmp(m->vr, a->vr, 2) != 0 ||
-            !memcmp(a->vr, "SQ", 2) || !memcmp(a->vr, "UN", 2)) {
-            m->bad = true;
-            return 0;
-        }
-        head = (uint8_t)(a->len + 2);
-        note_zone(m, a);
-    }
-    rc = vivo_buf_add(&m->cells_buf, &head, 1);
-    if (rc == 0 && head > 2)
-        rc = vivo_buf_add(&m->cells_buf, a->value, a->len);
-    m->cells++;
-    m->bad = m->bad || rc == -ENOSPC;
-    return rc == 0 || rc == -ENOSPC ? 0 : no_memory(p);
-}
-
-static int fill(struct packing *p, struct made *m, size_t upto)
-{
-    static const uint8_t as_base = 0;
-
-    for (; !m->bad && m->cells < upto; m->cells++) {
-        int rc = vivo_buf_add(&m->cells_buf, &as_base, 1);
-        if (rc == -ENOSPC)
-            m->bad = true;
-        else if (rc < 0)
-            return no_memory(p);
-    }
-    return 0;
-}
-
-/* A difference ascends, and so do the columns: one pass. */
-static int put_member(struct packing *p, struct vivo_attrs diff)
-{
-    struct vivo_attr a;
-    size_t k = 0;
-    int rc = 0;
-
-    while (rc == 0 && vivo_attrs_next(&diff, &a)) {
-        while (k < p->nmade && p->made[k].tag < a.tag)
-            k++;
-        if (k == p->nmade)
-            break;
-        if (p->made[k].tag != a.tag || p->made[k].bad)
-            continue;
-        rc = fill(p, &p->made[k], p->members);
-        if (rc == 0)
-            rc = put_cell(p, &p->made[k], &a);
-    }
-    p->members++;
-    return rc;
-}
-
-static int put_size(struct packing *p, sqlite3_stmt *st)
-{
-    uint64_t size = (uint64_t)sqlite3_column_int64(st, 0);
-    uint8_t cell[SIZE_CELL];
-
-    vivo_put_le32(cell, (uint32_t)size);
-    vivo_put_le32(cell + 4, (uint32_t)(size >> 32));
-    cell[8] = (uint8_t)((sqlite3_column_int(st, 1) != 0) |
-                        (sqlite3_column_int(st, 2) != 0) << 1);
-    return vivo_buf_add(&p->sizes, cell, sizeof cell) < 0 ? no_memory(p) : 0;
-}
-
-/* The base, and a column to be made for each tag that varies. */
-static int start(struct packing *p)
-{
-    sqlite3_stmt *st = vivo_catdb_stmt(
-        &p->w->db, "SELECT attrs, varying FROM base WHERE id = ?1", p->err);
-    struct vivo_attrs a;
-    int rc;
-
-    if (!st)
-        return -EIO;
-    vivo_catdb_int(st, 1, p->series);
-    rc = vivo_catdb_step(&p->w->db, st, p->err);
-    if (rc <= 0)
-        return rc;
-    a = vivo_catdb_column_attrs(st, 0);
-    rc = a.len && vivo_buf_add(&p->base, a.data, a.len) < 0 ? no_memory(p) : 0;
-    a = vivo_catdb_column_attrs(st, 1);
-    p->made = calloc(a.len / 4 + 1, sizeof *p->made);
-    if (!p->made)
-        rc = no_memory(p);
-    for (size_t i = 0; rc == 0 && i < a.len / 4; i++) {
-        struct made *m = &p->made[p->nmade++];
-        *m = (struct made){.tag = vivo_le32(a.data + 4 * i),
-                           .zoned = true,
-                           .bad = i >= COLUMNS_MAX,
-                           .lo = INFINITY,
-                           .hi = -INFINITY};
-        vivo_buf_init(&m->cells_buf, COLUMN_BYTES);
-    }
-    sqlite3_reset(st);
-    return rc;
-}
-
-static int read_members(struct packing *p)
-{
-    sqlite3_stmt *st = vivo_catdb_stmt(
-        &p->w->db,
-        "SELECT i.size, i.refusal, i.risk, (SELECT d.attrs FROM diff d WHERE"
-        " d.id = i.id) FROM instance i WHERE i.parent = ?1 ORDER BY i.id",
-        p->err);
-    int rc;
-
-    if (!st)
-        return -EIO;
-    vivo_catdb_int(st, 1, p->series);
-    while ((rc = vivo_catdb_step(&p->w->db, st, p->err)) == 1) {
-        rc = put_size(p, st);
-        if (rc == 0)
-            rc = put_member(p, vivo_catdb_column_attrs(st, 3));
-        if (rc < 0)
-            break;
-    }
-    sqlite3_reset(st);
-    return rc;
-}
-
-static int write_blob(struct packing *p, uint32_t tag, const struct vivo_buf *b)
-{
-    sqlite3_stmt *st = vivo_catdb_stmt(
-        &p->w->db, "INSERT OR REPLACE INTO col(id, data) VALUES(?1, ?2)", p->err);
-    int64_t id;
-
-    if (!st)
-        return -EIO;
-    if (!column_id(p->series, tag, &id))
-        return 0;
-    vivo_catdb_int(st, 1, id);
-    vivo_catdb_blob(st, 2, b->data, b->len);
-    return vivo_catdb_run(&p->w->db, st, p->err);
-}
-
-static int drop_blob(struct vivo_writer *w, vivo_row series, uint32_t tag,
-                     struct vivo_err *err)
-{
-    sqlite3_stmt *st = vivo_catdb_stmt(&w->db, "DELETE FROM col WHERE id = ?1", err);
-    int64_t id;
-
-    if (!st)
-        return -EIO;
-    if (!column_id(series, tag, &id))
-        return 0;
-    vivo_catdb_int(st, 1, id);
-    return vivo_catdb_run(&w->db, st, err);
-}
-
-static int write_column(struct packing *p, struct made *m, struct vivo_buf *out)
-{
-    struct vivo_attr common;
-    uint8_t head[HEAD] = {0};
-    int rc = fill(p, m, p->members);
-
-    if (rc < 0)
-        return rc;
-    /* What some members have as in the base belongs to the column's zone and VR. */
-    if (!m->bad && vivo_attrs_find((struct vivo_attrs){p->base.data, p->base.len},
-                                   m->tag, &common)) {
-        m->bad = m->vr[0] && memcmp(m->vr, common.vr, 2) != 0;
-        memcpy(m->vr, common.vr, 2);
-        note_zone(m, &common);
-    }
-    if (m->bad)
-        return drop_blob(p->w, p->series, m->tag, p->err);
-    memcpy(head, m->vr, 2);
-    head[2] = m->zoned;
-    memcpy(head + 3, &m->lo, 8);
-    memcpy(head + 11, &m->hi, 8);
-    vivo_buf_clear(out);
-    if (vivo_buf_add(out, head, HEAD) < 0 ||
-        (m->cells_buf.len &&
-         vivo_buf_add(out, m->cells_buf.data, m->cells_buf.len) < 0))
-        return no_memory(p);
-    return write_blob(p, m->tag, out);
-}
-
-static int mark(struct packing *p, int packed)
-{
-    sqlite3_stmt *st = vivo_catdb_stmt(
-        &p->w->db, "UPDATE series SET packed = ?2 WHERE id = ?1", p->err);
-
-    if (!st)
-        return -EIO;
-    vivo_catdb_int(st, 1, p->series);
-    vivo_catdb_int(st, 2, packed);
-    return vivo_catdb_run(&p->w->db, st, p->err);
-}
-
-static int pack_series(struct vivo_writer *w, vivo_row series, int64_t members,
-                       struct vivo_err *err)
-{
-    struct packing p = {.w = w, .series = series, .err = err};
-    struct vivo_buf out;
-    int64_t id;
-    int rc;
-
-    if (members > VIVO_COLUMN_MEMBERS || !column_id(series, 0, &id))
-        return mark(&p, PACKED_NEVER);
-    vivo_buf_init(&p.base, VIVO_ATTRS_MAX);
-    vivo_buf_init(&p.sizes, SIZE_CELL * (size_t)VIVO_COLUMN_MEMBERS);
-    vivo_buf_init(&out, HEAD + COLUMN_BYTES);
-    rc = start(&p);
-    if (rc == 0)
-        rc = read_members(&p);
-    for (size_t i = 0; rc == 0 && i < p.nmade; i++)
-        rc = write_column(&p, &p.made[i], &out);
-    if (rc == 0)
-        rc = write_blob(&p, 0, &p.sizes);
-    if (rc == 0)
-        rc = mark(&p, PACKED);
-    for (size_t i = 0; i < p.nmade; i++)
-        vivo_buf_free(&p.made[i].cells_buf);
-    free(p.made);
-    vivo_buf_free(&p.base);
-    vivo_buf_free(&p.sizes);
-    vivo_buf_free(&out);
-    return rc;
-}
-
-/* ---- all of them
- * ------------------------------------------------------------------- */
-
-struct work {
-    vivo_row series[SERIES_A_STEP];
-    int64_t members[SERIES_A_STEP];
-    size_t n;
-};
-
-static int next_work(struct vivo_writer *w, struct work *work, struct vivo_err *err)
-{
-    sqlite3_stmt *st =
-        vivo_catdb_stmt(&w->db,
-                        "SELECT id, members FROM series WHERE (packed & 1) = 0 AND"
-                        " members > 1 AND (known = members OR known = 0)"
-                        " ORDER BY id LIMIT ?1",
-                        err);
-    int rc;
-
-    if (!st)
-        return -EIO;
-    work->n = 0;
-    vivo_catdb_int(st, 1, SERIES_A_STEP);
-    while ((rc = vivo_catdb_step(&w->db, st, err)) == 1) {
-        work->series[work->n] = sqlite3_column_int64(st, 0);
-        work->members[work->n++] = sqlite3_column_int64(st, 1);
-    }
-    return rc;
-}
-
-static int pack_some(struct vivo_writer *w, struct work *work, struct vivo_err *err)
-{
-    int rc = vivo_catalog_flush(w, err);
-
-    if (rc == 0)
-        rc = next_work(w, work, err);
-    for (size_t i = 0; rc == 0 && i < work->n; i++)
-        rc = pack_series(w, work->series[i], work->members[i], err);
-    return rc;
-}
-
-int vivo_catalog_pack(struct vivo_catalog *c, struct vivo_err *err)
-{
-    struct work work = {.n = 0};
-    int rc;
-
-    do {
-        rc = vivo_catalog_write_begin(c, err);
-        if (rc < 0)
-            return rc;
-        rc = pack_some(&c->w, &work, err);
-        rc = vivo_catalog_write_end(c, rc, false, err);
-    } while (rc == 0 && work.n == SERIES_A_STEP);
-    return rc;
-}
-
-int vivo_catalog_unpack(struct vivo_writer *w, vivo_row series, struct vivo_err *err)
-{
-    struct packing p = {.w = w, .series = series, .err = err};
-    int rc;
-
-    vivo_buf_init(&p.base, VIVO_ATTRS_MAX);
-    rc = start(&p);
-    for (size_t i = 0; rc == 0 && i < p.nmade; i++)
-        rc = drop_blob(w, series, p.made[i].tag, err);
-    if (rc == 0)
-        rc = drop_blob(w, series, 0, err);
-    vivo_buf_free(&p.base);
-    free(p.made);
-    return rc;
 }

@@ -1,29 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/catalog/column.h -- what varies in a series, one blob an attribute.
  *
- * column.c makes the blobs of series of which all headers are known, or none, after a
- * listing;
- * vector.c decides a query over them. They say again what base and differences say:
- * a series that has none, or has changed since (series.packed), is read member by
- * member as before. */
+ * pack.c makes the blobs of series of which all headers are known, or none, after a
+ * listing; vector.c and leaf.c decide a query over them. They say again what base and
+ * differences say: a series that has none, or has changed since (series.packed), is
+ * read member by member as before. */
 #ifndef VIVOFS_CATALOG_COLUMN_H
 #define VIVOFS_CATALOG_COLUMN_H
 
 #include "catalog/internal.h"
+
+#include <string.h>
 
 /* series.packed */
 enum { PACKED_NO = 0, PACKED = 1, PACKED_SIZES_OLD = 2, PACKED_NEVER = 3 };
 
 #define VIVO_COLUMN_MEMBERS ((int64_t)1 << 16) /* of a series that is packed */
 
-/* One column: a cell for each member in order of the rows. */
+/* Column: VR (2 bytes), kind (1), zoned (1), lo and hi (8 each, this machine's
+ * doubles), number of members (4), then by kind, for each member in order of the rows:
+ * CELLS: 0 = as in the base, 1 = absent, n + 2 = n bytes follow;
+ * CODES: 2 bytes, the number of its value (codes.h);
+ * NUMBERS: a double, NAN where absent, and after all of them the cells. */
+enum { VIVO_COLUMN_CELLS = 0, VIVO_COLUMN_CODES = 1, VIVO_COLUMN_NUMBERS = 2 };
+#define VIVO_COLUMN_HEAD 24
+
 struct vivo_column {
     char vr[3];
+    int kind;
     bool zoned; /* DS, IS: every value that is there is a number within lo..hi */
     double lo, hi;
-    const uint8_t *at, *end;
-    sqlite3_stmt *st; /* holds the bytes */
+    uint32_t members;
+    const uint8_t *codes, *numbers; /* NULL unless of that kind; not aligned */
+    const uint8_t *at, *end;        /* cells */
+    sqlite3_stmt *st;               /* holds the bytes */
 };
+
+bool vivo_catalog_column_id(vivo_row series, uint32_t tag, int64_t *id);
+
+/* Quick, and for tables in memory only. */
+static inline uint32_t vivo_catalog_hash_bytes(const uint8_t *p, size_t len)
+{
+    uint64_t h = len * 0x9E3779B97F4A7C15u, word;
+
+    for (; len >= 8; p += 8, len -= 8) {
+        memcpy(&word, p, 8);
+        h = (h ^ word) * 0x9E3779B97F4A7C15u;
+        h ^= h >> 29;
+    }
+    word = 0;
+    if (len)
+        memcpy(&word, p, len);
+    h = (h ^ word) * 0x9E3779B97F4A7C15u;
+    return (uint32_t)(h >> 32);
+}
 
 enum vivo_cell_kind { VIVO_CELL_END, VIVO_CELL_BASE, VIVO_CELL_ABSENT, VIVO_CELL_OWN };
 
@@ -57,8 +87,10 @@ static inline void vivo_catalog_column_next(struct vivo_column *c,
 }
 
 /* Members' sizes and states, in the same order. */
+#define VIVO_SIZE_CELL 9
 struct vivo_member_sizes {
     const uint8_t *at, *end;
+    bool alike; /* one cell for all */
     sqlite3_stmt *st;
 };
 struct vivo_member_size {

@@ -61,6 +61,8 @@ struct vivo_tstate { /* what it remembers of a study */
     char namer[VIVO_UID_MAX + 1];
 };
 
+struct vivo_code_table;
+
 struct vivo_writer {
     pthread_mutex_t mutex; /* guards all of it */
     struct vivo_catdb db;
@@ -78,7 +80,8 @@ struct vivo_writer {
     struct vivo_pstate paths[VIVO_CATALOG_SLOTS];
     size_t remembered; /* bytes of bases in `series` */
     struct vivo_buf scratch, scratch2;
-    pthread_t ticker; /* commits a batch that nobody goes on with */
+    struct vivo_code_table *codes; /* codes.c; while columns are made, else NULL */
+    pthread_t ticker;              /* commits a batch that nobody goes on with */
     pthread_cond_t tick;
     bool ticking, closing;
 };

@@ -15,7 +15,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define SCHEMA_VERSION 7
+#define SCHEMA_VERSION 8
 
 /* What collections, patients, studies and series have in common. `key` tells the node
  * from others of its parent (label; issuer and ID; UID), as shown. lookup and sealed
@@ -51,6 +51,7 @@ static const char *const tables[] = {
     "CREATE INDEX series_packed ON series(id) WHERE (packed & 1) = 0 AND members > 1"
     " AND (known = members OR known = 0)",
     "CREATE TABLE col(id INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+    "CREATE TABLE code(id INTEGER PRIMARY KEY, data BLOB NOT NULL)",
     "CREATE TABLE base(id INTEGER PRIMARY KEY, attrs BLOB, varying BLOB)",
     "CREATE TABLE instance(id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, "
     "name TEXT NOT NULL, u TEXT NOT NULL, uid TEXT NOT NULL, size INTEGER NOT NULL, "
@@ -74,7 +75,7 @@ static int make_tables(struct vivo_catdb *d, struct vivo_err *err)
     for (size_t i = 0; rc == 0 && i < VIVO_ARRAY_LEN(tables); i++)
         rc = vivo_catdb_do(d, tables[i], err);
     if (rc == 0)
-        rc = vivo_catdb_do(d, "PRAGMA user_version = 7", err);
+        rc = vivo_catdb_do(d, "PRAGMA user_version = 8", err);
     return rc;
 }
 

@@ -6,6 +6,7 @@
  * every tag in which it differs. So the base decides most queries for all members at
  * once. With ORIGIN_RECORD differences have no tombstones: what an instance's record
  * lacks may well be as the archive says of the series. */
+#include "catalog/codes.h"
 #include "catalog/internal.h"
 
 #include <errno.h>
@@ -205,6 +206,7 @@ void vivo_catalog_forget(struct vivo_writer *w)
         w->studies[i].id = 0;
     }
     w->remembered = 0;
+    vivo_catalog_codes_forget(w);
 }
 
 /* ---- base, varying tags, differences

@@ -4,7 +4,7 @@
  * Values that no comparison tells apart are one (HEAD and Head, 1.0 and 1; DESIGN A5),
  * spelt as the smallest in byte order. Where the attribute does not vary in a series
  * its base answers for all members. */
-#include "catalog/column.h"
+#include "catalog/values.h"
 
 #include "vivofs/text.h"
 
@@ -13,40 +13,6 @@
 #include <string.h>
 
 #define VALUES_MAX (48u << 20) /* bytes of all values */
-
-struct value {
-    const char *key, *text;     /* in the arena */
-    uint64_t instances, object; /* object: the last that was counted */
-};
-
-#define SEEN_SLOTS 2048
-#define SEEN_VALUE 23
-struct seen {        /* a value as it stands, taken in before */
-    struct value *v; /* NULL = an empty slot */
-    char vr[2];
-    uint8_t len;
-    uint8_t text[SEEN_VALUE];
-};
-
-struct gather {
-    struct vivo_catdb *d;
-    const struct vivo_selection *sel;
-    uint32_t tag;
-    struct vivo_arena *arena;
-    struct value **table; /* open addressing; a power of two */
-    size_t n, cap;
-    uint64_t missing, object;
-    bool has_missing;
-    struct vivo_buf tmp;
-    struct vivo_buf one; /* a data set of one attribute */
-    bool hot_only;
-    struct value *last; /* that add_text found or made */
-    struct seen seen[SEEN_SLOTS];
-    struct vivo_place place;
-    struct vivo_common common;
-    struct vivo_vector *vector;
-    struct vivo_err *err;
-};
 
 static int no_memory(struct gather *g)
 {
@@ -146,7 +112,7 @@ static int add_text(struct gather *g, const char *vr, const char *s, size_t len,
     return 1;
 }
 
-static bool is_text(const char *vr)
+bool vivo_catalog_gather_text(const char *vr)
 {
     static const char binary[] = "US SS UL SL FL FD SV UV AT OB OW OF OD OL OV UN SQ";
 
@@ -159,13 +125,13 @@ static bool is_whole(const char *vr)
 }
 
 /* All values of one object, or of `instances` that have the same. */
-static int add_attr(struct gather *g, const struct vivo_attr *a, struct vivo_attrs in,
-                    uint64_t instances)
+int vivo_catalog_gather_attr(struct gather *g, const struct vivo_attr *a,
+                             struct vivo_attrs in, uint64_t instances)
 {
     int rc = 0, added = 0;
 
     g->object++;
-    if (a && is_text(a->vr)) {
+    if (a && vivo_catalog_gather_text(a->vr)) {
         const char *p = (const char *)a->value, *end = p + a->len;
         while (rc >= 0 && p < end) {
             const char *q = is_whole(a->vr) ? NULL : memchr(p, '\\', (size_t)(end - p));
@@ -217,9 +183,9 @@ static int add_members(struct gather *g, vivo_row series, struct vivo_attrs base
         if (rc == 0)
             continue;
         if (!vivo_attrs_find(diff, g->tag, &own))
-            rc = add_attr(g, in_base ? &common : NULL, base, 1);
+            rc = vivo_catalog_gather_attr(g, in_base ? &common : NULL, base, 1);
         else
-            rc = add_attr(g, own.vr[0] == '-' ? NULL : &own, diff, 1);
+            rc = vivo_catalog_gather_attr(g, own.vr[0] == '-' ? NULL : &own, diff, 1);
         if (rc < 0)
             break;
     }
@@ -227,115 +193,6 @@ static int add_members(struct gather *g, vivo_row series, struct vivo_attrs base
         sqlite3_reset(st);
     vivo_catalog_matcher_free(&m);
     return st ? rc : -EIO;
-}
-
-/* A value that was taken in before, or 0. */
-static struct seen *seen_slot(struct gather *g, const struct vivo_cell *cell)
-{
-    uint32_t h = 2166136261u;
-
-    if (cell->len > SEEN_VALUE)
-        return NULL;
-    for (size_t i = 0; i < cell->len; i++)
-        h = (h ^ cell->value[i]) * 16777619u;
-    return &g->seen[(h ^ h >> 11) % SEEN_SLOTS];
-}
-
-static int add_cell(struct gather *g, const char *vr, const struct vivo_cell *cell)
-{
-    struct vivo_attr a = {
-        .tag = g->tag, .value = cell->value, .len = (uint32_t)cell->len};
-    struct seen *s = is_text(vr) ? seen_slot(g, cell) : NULL;
-    int rc;
-
-    if (s && s->v && s->len == cell->len && s->vr[0] == vr[0] && s->vr[1] == vr[1] &&
-        !memcmp(s->text, cell->value, cell->len)) {
-        s->v->instances++;
-        return 0;
-    }
-    memcpy(a.vr, vr, sizeof a.vr);
-    if (!is_text(vr)) { /* read through a data set of its own */
-        vivo_buf_clear(&g->one);
-        if (vivo_attrs_put(&g->one, a.tag, vr, a.value, a.len) < 0)
-            return no_memory(g);
-        return add_attr(g, &a, (struct vivo_attrs){g->one.data, g->one.len}, 1);
-    }
-    g->last = NULL;
-    rc = add_attr(g, &a, (struct vivo_attrs){NULL, 0}, 1);
-    if (rc < 0 || !s || !g->last || memchr(a.value, '\\', a.len))
-        return rc;
-    s->v = g->last;
-    s->len = (uint8_t)a.len;
-    memcpy(s->vr, vr, 2);
-    memcpy(s->text, a.value, a.len);
-    return 0;
-}
-
-static int add_cells(struct gather *g, const uint8_t *truths, struct vivo_column *c,
-                     struct vivo_member_sizes *sizes, uint64_t *shared)
-{
-    struct vivo_member_size m;
-    struct vivo_cell cell;
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < g->common.members; i++) {
-        cell = (struct vivo_cell){.kind = VIVO_CELL_BASE};
-        if (c)
-            vivo_catalog_column_next(c, &cell);
-        if (!vivo_catalog_sizes_next(sizes, &m) || cell.kind == VIVO_CELL_END)
-            return vivo_fail(g->err, EIO, "catalog: a column is too short");
-        if ((truths && !truths[i]) || m.refused)
-            continue;
-        if (cell.kind == VIVO_CELL_BASE)
-            ++*shared;
-        else if (cell.kind == VIVO_CELL_ABSENT)
-            rc = add_attr(g, NULL, (struct vivo_attrs){NULL, 0}, 1);
-        else
-            rc = add_cell(g, c->vr, &cell);
-    }
-    return rc;
-}
-
-/* Members from columns: 1 = done, 0 = they do not tell. */
-static int add_columns(struct gather *g, sqlite3_stmt *row, vivo_row series, bool whole)
-{
-    struct vivo_common *k = &g->common;
-    const uint8_t *truths = NULL;
-    struct vivo_member_sizes sizes;
-    struct vivo_column col;
-    struct vivo_attr e;
-    uint64_t shared = 0;
-    bool varies;
-    int rc = sqlite3_column_int(row, COL_PACKED);
-
-    if (rc != PACKED && rc != PACKED_SIZES_OLD)
-        return 0;
-    rc = vivo_catalog_common_load(k, g->d, row, g->hot_only, g->err);
-    if (rc == 0)
-        rc = whole ? 1
-                   : vivo_catalog_common_truths(k, g->vector, g->d, series, &truths,
-                                                g->err);
-    if (rc != 1)
-        return rc;
-    varies = vivo_catalog_tags_have(k->src.varying, k->src.nvarying, g->tag);
-    if (varies)
-        rc = vivo_catalog_column_open(g->d, series, g->tag, &col, g->err);
-    if (rc != 1)
-        return rc;
-    rc = vivo_catalog_sizes_open(g->d, series, &sizes, g->err);
-    if (rc == 1) {
-        rc = add_cells(g, truths, varies ? &col : NULL, &sizes, &shared);
-        vivo_catalog_sizes_close(&sizes);
-        rc = rc < 0 ? rc : 1;
-    }
-    if (varies)
-        vivo_catalog_column_close(&col);
-    if (rc == 1 && shared) {
-        bool there = vivo_attrs_find(k->src.attrs, g->tag, &e);
-        int added = add_attr(g, there ? &e : NULL, k->src.attrs, shared);
-        rc = added < 0 ? added : 1;
-    }
-    return rc;
 }
 
 static bool tag_varies(struct vivo_attrs packed, uint32_t tag)
@@ -376,9 +233,9 @@ static int add_base(struct gather *g, vivo_row series, bool whole, uint64_t open
     if (!whole || varies)
         return add_members(g, series, a);
     if (vivo_attrs_find(a, g->tag, &e))
-        return add_attr(g, &e, a, open);
+        return vivo_catalog_gather_attr(g, &e, a, open);
     /* Of a series that is not listed it is not known that the attribute is missing. */
-    return members ? add_attr(g, NULL, a, open) : 0;
+    return members ? vivo_catalog_gather_attr(g, NULL, a, open) : 0;
 }
 
 static int add_series(struct gather *g, sqlite3_stmt *st)
@@ -406,13 +263,13 @@ static int add_series(struct gather *g, sqlite3_stmt *st)
         struct vivo_attrs a = vivo_catdb_column_attrs(st, COL_HOT);
         struct vivo_attr e;
         if (vivo_attrs_find(a, g->tag, &e))
-            return add_attr(g, &e, a, open);
-        return members ? add_attr(g, NULL, a, open) : 0;
+            return vivo_catalog_gather_attr(g, &e, a, open);
+        return members ? vivo_catalog_gather_attr(g, NULL, a, open) : 0;
     }
     if (!whole || hot < 0 || mask >> hot & 1) {
         int rc;
         memcpy(g->place.rows, l.rows, sizeof l.rows);
-        rc = add_columns(g, st, l.rows[VIVO_LEVEL_SERIES], whole);
+        rc = vivo_catalog_gather_columns(g, st, l.rows[VIVO_LEVEL_SERIES], whole);
         if (rc != 0)
             return VIVO_MIN(rc, 0);
     }
@@ -473,7 +330,7 @@ static int add_unlisted(struct gather *g, enum vivo_level level, vivo_row row)
         if ((g->sel && !vivo_selection_whole(g->sel, &l)) ||
             !vivo_attrs_find(a, g->tag, &e))
             continue;
-        rc = add_attr(g, &e, a, 0);
+        rc = vivo_catalog_gather_attr(g, &e, a, 0);
         if (rc < 0)
             break;
     }
@@ -507,6 +364,8 @@ static int gather_in(struct gather *g, struct vivo_catalog *c, enum vivo_level l
     rc = vivo_catdb_do(g->d, "BEGIN", g->err);
     if (rc == 0) {
         rc = gather_all(g, level, level == VIVO_LEVEL_NONE ? 0 : row);
+        if (rc == 0)
+            rc = vivo_catalog_gather_codes(g);
         vivo_catdb_do(g->d, "COMMIT", NULL);
     }
     vivo_catalog_reader_done(c, g->d);
@@ -534,6 +393,7 @@ int vivo_catalog_values(struct vivo_catalog *c, enum vivo_level level, vivo_row 
         rc = no_memory(g);
     vivo_buf_init(&g->tmp, 4 * VIVO_ATTRS_VALUE_MAX);
     vivo_buf_init(&g->one, VIVO_ATTRS_MAX);
+    vivo_buf_init(&g->shown, (size_t)VIVO_COLUMN_MEMBERS);
     vivo_catalog_common_init(&g->common, &g->place);
     if (sel && !sel->all) {
         g->vector = vivo_catalog_vector_new(vivo_query_root(sel->query));
@@ -545,10 +405,12 @@ int vivo_catalog_values(struct vivo_catalog *c, enum vivo_level level, vivo_row 
         rc = emit_values(g, fn, ctx);
     vivo_buf_free(&g->tmp);
     vivo_buf_free(&g->one);
+    vivo_buf_free(&g->shown);
     vivo_catalog_common_free(&g->common);
     vivo_catalog_vector_free(g->vector);
     vivo_arena_free(g->arena);
     free(g->table);
+    free(g->by_code);
     free(g);
     return rc;
 }
