@@ -7,6 +7,7 @@
 #include "catalog/column.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 bool vivo_catalog_column_id(vivo_row series, uint32_t tag, int64_t *id)
@@ -15,6 +16,24 @@ bool vivo_catalog_column_id(vivo_row series, uint32_t tag, int64_t *id)
         return false;
     *id = (int64_t)tag << 31 | series;
     return true;
+}
+
+double vivo_catalog_number_of(const char *vr, const uint8_t *value, size_t len)
+{
+    char text[65], *end;
+    double v;
+
+    if (len >= sizeof text || (strcmp(vr, "DS") != 0 && strcmp(vr, "IS") != 0))
+        return NAN;
+    memcpy(text, value, len);
+    text[len] = '\0';
+    if (strspn(text, "0123456789+-.eE ") != len)
+        return NAN;
+    v = strtod(text, &end);
+    end += strspn(end, " ");
+    if (end == text || end != text + len || !isfinite(v))
+        return NAN;
+    return v == 0 && strpbrk(text, "eE") ? (double)NAN : v;
 }
 
 /* ---- reading

@@ -38,6 +38,10 @@ struct vivo_column {
 
 bool vivo_catalog_column_id(vivo_row series, uint32_t tag, int64_t *id);
 
+/* Of DS and IS; NAN unless all of it is one number as vivo_query_eval takes them:
+ * decimal, with blanks around, and no zero by underflow. */
+double vivo_catalog_number_of(const char *vr, const uint8_t *value, size_t len);
+
 /* Quick, and for tables in memory only. */
 static inline uint32_t vivo_catalog_hash_bytes(const uint8_t *p, size_t len)
 {

@@ -44,33 +44,13 @@ static int no_memory(struct packing *p)
     return vivo_fail(p->err, ENOMEM, "catalog: out of memory");
 }
 
-/* NAN unless all of it is one number as vivo_query_eval takes them: decimal, with
- * blanks around, and no zero by underflow. */
-static double number_of(const char *vr, const uint8_t *value, size_t len)
-{
-    char text[32], *end;
-    double v;
-
-    if (len >= sizeof text || (strcmp(vr, "DS") != 0 && strcmp(vr, "IS") != 0))
-        return NAN;
-    memcpy(text, value, len);
-    text[len] = '\0';
-    if (strspn(text, "0123456789+-.eE ") != len)
-        return NAN;
-    v = strtod(text, &end);
-    end += strspn(end, " ");
-    if (end == text || end != text + len || !isfinite(v))
-        return NAN;
-    return v == 0 && strpbrk(text, "eE") ? (double)NAN : v;
-}
-
 static void note_zone(struct made *m, const struct vivo_attr *a)
 {
     double v;
 
     if (!m->zoned)
         return;
-    v = number_of(a->vr, a->value, a->len);
+    v = vivo_catalog_number_of(a->vr, a->value, a->len);
     m->zoned = !isnan(v);
     m->lo = VIVO_MIN(m->lo, v);
     m->hi = VIVO_MAX(m->hi, v);
@@ -285,15 +265,17 @@ static int add_numbers(struct packing *p, struct made *m, const struct shared *s
     struct vivo_column c = {.at = m->cells_buf.data,
                             .end = m->cells_buf.data + m->cells_buf.len};
     struct vivo_cell cell;
-    double v, base = s->there ? number_of(m->vr, s->a.value, s->a.len) : NAN;
+    double v,
+        base = s->there ? vivo_catalog_number_of(m->vr, s->a.value, s->a.len) : NAN;
 
     for (;;) {
         vivo_catalog_column_next(&c, &cell);
         if (cell.kind == VIVO_CELL_END)
             return 0;
-        v = cell.kind == VIVO_CELL_BASE  ? base
-            : cell.kind == VIVO_CELL_OWN ? number_of(m->vr, cell.value, cell.len)
-                                         : (double)NAN;
+        v = cell.kind == VIVO_CELL_BASE ? base
+            : cell.kind == VIVO_CELL_OWN
+                ? vivo_catalog_number_of(m->vr, cell.value, cell.len)
+                : (double)NAN;
         if (vivo_buf_add(out, &v, sizeof v) < 0)
             return no_memory(p);
     }

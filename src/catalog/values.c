@@ -9,7 +9,7 @@
 #include "vivofs/text.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <math.h>
 #include <string.h>
 
 #define VALUES_MAX (48u << 20) /* bytes of all values */
@@ -57,17 +57,14 @@ static int grow(struct gather *g)
 /* What two values have in common when A5's comparison does not tell them apart. */
 static int make_key(struct gather *g, const char *vr, const char *s, size_t len)
 {
+    double v;
+
     vivo_buf_clear(&g->tmp);
     if (strcmp(vr, "UI") == 0)
         return vivo_buf_add(&g->tmp, s, len);
-    if (strcmp(vr, "DS") == 0 || strcmp(vr, "IS") == 0) {
-        char text[65], *end;
-        double v;
-        snprintf(text, sizeof text, "%.*s", (int)VIVO_MIN(len, (size_t)64), s);
-        v = strtod(text, &end);
-        if (end != text && *end == 0)
-            return vivo_buf_printf(&g->tmp, "%.17g", v + 0.0);
-    }
+    v = vivo_catalog_number_of(vr, (const uint8_t *)s, len);
+    if (!isnan(v))
+        return vivo_buf_printf(&g->tmp, "%.17g", v + 0.0);
     return vivo_text_fold(s, len, &g->tmp);
 }
 
