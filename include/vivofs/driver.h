@@ -82,7 +82,8 @@ struct vivo_delivery {
 
 /* Receives the objects of a series that come together; called by one thread. */
 struct vivo_bundle {
-    struct vivo_sink sink; /* bytes of the object under way, in order; no restart */
+    struct vivo_sink sink; /* bytes of the object under way, in order; restart: they are
+                              to be forgotten, the next object begins */
     /* Those were all bytes of one object, exactly; locator: as fetch() takes it. */
     int (*whole)(struct vivo_bundle *self, const char *locator, struct vivo_err *err);
     /* Bytes came from the archive; who waits waits on. */

@@ -17,6 +17,12 @@ int vivo_inflate_new(struct vivo_inflate **out); /* 0 or -ENOMEM */
 int vivo_inflate_push(struct vivo_inflate *z, const void *in, size_t len,
                       int (*sink)(void *ctx, const void *data, size_t len), void *ctx,
                       bool *end);
+/* How much of all input belongs to the stream. */
+uint64_t vivo_inflate_used(const struct vivo_inflate *z);
 void vivo_inflate_free(struct vivo_inflate *z);
+
+/* CRC-32 of zip and gzip (RFC 1952 section 8) of more bytes; crc: of those before, 0
+ * for none. */
+uint32_t vivo_crc32(uint32_t crc, const void *data, size_t len);
 
 #endif

@@ -31,8 +31,8 @@ int vivo_net_new(const struct vivo_net_config *cfg, struct vivo_net **out,
                  struct vivo_err *err);
 void vivo_net_free(struct vivo_net *n); /* ends what is under way with -EINTR */
 
-/* Where a body goes; called on the net thread, must not block long. Non-zero ends
- * the transfer with it. */
+/* Where a body goes; called on the net thread, must not block long (see on_caller).
+ * Non-zero ends the transfer with it. */
 struct vivo_sink {
     int (*write)(struct vivo_sink *self, const void *data, size_t len,
                  struct vivo_err *err);
@@ -73,6 +73,8 @@ struct vivo_net_request {
     uint64_t range_first, range_len;      /* bytes; range_len 0 = whole body */
     uint64_t max_bytes;                   /* of the reply; 0 = 64 MiB */
     bool close_ends; /* a body ended by close is not a cut one (caller checks) */
+    bool on_caller;  /* the sink is called by the thread that waits, and may take its
+                        time: the server is held up meanwhile */
     bool ftp; /* the URL is of ftp or ftps. method: NULL = RETR, else a listing: MLSD,
                  LIST. Its answers become HTTP's: 401, 403, 404, 501 (a command that it
                  does not know), 503, and 200 or 206 */

@@ -56,6 +56,16 @@ int vivo_inflate_push(struct vivo_inflate *z, const void *in, size_t len,
     return 0;
 }
 
+uint64_t vivo_inflate_used(const struct vivo_inflate *z)
+{
+    return z->z.total_in;
+}
+
+uint32_t vivo_crc32(uint32_t crc, const void *data, size_t len)
+{
+    return (uint32_t)crc32_z(crc, data, len);
+}
+
 void vivo_inflate_free(struct vivo_inflate *z)
 {
     if (!z)

@@ -133,6 +133,7 @@ const struct vivo_driver vivo_driver_dicomweb = {
     .probe = probe,
     .list = vivo_dicomweb_list,
     .fetch = vivo_dicomweb_fetch,
+    .bundle = vivo_dicomweb_bundle,
     .headers = vivo_dicomweb_headers,
     .searches = vivo_dicomweb_searches,
     .search = vivo_dicomweb_search,

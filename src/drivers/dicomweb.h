@@ -12,6 +12,9 @@
 #include <pthread.h>
 
 #define DICOMWEB_JSON "application/dicom+json"
+/* As the object is stored: without the star the server may transcode. */
+#define DICOMWEB_MULTIPART                                                             \
+    "multipart/related; type=\"application/dicom\"; transfer-syntax=*"
 #define DICOMWEB_PAGE 500    /* rows asked for at once (dcm4chee caps at 1000) */
 #define DICOMWEB_PAGE_MIN 20 /* 413 halves the page down to this */
 #define DICOMWEB_PAGE_BYTES (64u << 20)
@@ -41,6 +44,7 @@ struct dicomweb {
     atomic_bool no_fields; /* refuses includefield with 400 */
     atomic_bool no_offset; /* gives the same page whatever the offset */
     atomic_bool single_part; /* refuses multipart, gives single parts */
+    atomic_bool no_bundle;   /* refuses whole series */
     struct dicomweb_memory *memory;
 };
 
@@ -55,6 +59,10 @@ struct dicomweb_place {
     char study[VIVO_UID_MAX + 1], series[VIVO_UID_MAX + 1], instance[VIVO_UID_MAX + 1];
     char orthanc[ORTHANC_ID_LEN + 1]; /* or "" */
 };
+#define DICOMWEB_LOCATOR_MAX (3 * VIVO_UID_MAX + ORTHANC_ID_LEN + 8)
+/* The locator of the lowest level that is not "". */
+void vivo_dicomweb_place_write(const struct dicomweb_place *p,
+                               char out[DICOMWEB_LOCATOR_MAX]);
 /* Digits and dots, 1 to 64 of them: PS3.5 section 9.1, leading zeros tolerated. */
 bool vivo_dicomweb_uid_ok(const char *uid);
 bool vivo_dicomweb_orthanc_id_ok(const char *id);
@@ -174,6 +182,8 @@ int vivo_dicomweb_search(struct vivo_archive *self, const struct vivo_match *mat
                          struct vivo_op *op);
 int vivo_dicomweb_headers(struct vivo_archive *self, const char *series,
                           struct vivo_intake *in, struct vivo_op *op);
+int vivo_dicomweb_bundle(struct vivo_archive *self, const char *series,
+                         struct vivo_bundle *to, struct vivo_op *op);
 int vivo_dicomweb_fetch(struct vivo_archive *self, const char *locator,
                         struct vivo_delivery *to, struct vivo_op *op);
 

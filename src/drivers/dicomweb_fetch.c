@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MULTIPART "multipart/related; type=\"application/dicom\"; transfer-syntax=*"
 #define SINGLE "application/dicom; transfer-syntax=*"
 
 struct arrival {
@@ -206,8 +205,8 @@ static int fetch_wado(struct dicomweb *d, const struct dicomweb_place *p,
                  p->study, p->series, p->instance) >= (int)sizeof url)
         return vivo_fail(&op->err, EINVAL, "dicomweb: URL too long");
     bool single = atomic_load(&d->single_part);
-    int rc =
-        fetch_again(d, url, single ? SINGLE : MULTIPART, p->instance, to, &how, op);
+    int rc = fetch_again(d, url, single ? SINGLE : DICOMWEB_MULTIPART, p->instance, to,
+                         &how, op);
     if (how != REFUSED || single)
         return rc;
     vivo_err_clear(&op->err);

@@ -13,8 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOCATOR_MAX (3 * VIVO_UID_MAX + ORTHANC_ID_LEN + 8)
-
 const uint32_t vivo_dicomweb_study_fields[] = {VIVO_TAG_StudyDate,
                                                VIVO_TAG_StudyTime,
                                                VIVO_TAG_AccessionNumber,
@@ -116,23 +114,25 @@ static int put_uids(struct vivo_buf *out, const struct dicomweb_place *p,
     return rc ? vivo_fail(err, ENOMEM, "dicomweb: out of memory") : 0;
 }
 
-static int make_locator(const struct listing *l, const char *uid,
-                        const struct dicomweb_native *native, char out[LOCATOR_MAX])
+static void make_locator(const struct listing *l, const char *uid,
+                         const struct dicomweb_native *native,
+                         char out[DICOMWEB_LOCATOR_MAX])
 {
-    const struct dicomweb_place *p = &l->place;
-    if (l->level == VIVO_LEVEL_STUDY)
-        return snprintf(out, LOCATOR_MAX, "%s", uid);
-    if (l->level == VIVO_LEVEL_SERIES)
-        return snprintf(out, LOCATOR_MAX, "%s/%s", p->study, uid);
-    return snprintf(out, LOCATOR_MAX, "%s/%s/%s%s%s", p->study, p->series, uid,
-                    native ? "/" : "", native ? native->id : "");
+    struct dicomweb_place p = l->place;
+    char *own = l->level == VIVO_LEVEL_STUDY    ? p.study
+                : l->level == VIVO_LEVEL_SERIES ? p.series
+                                                : p.instance;
+    snprintf(own, VIVO_UID_MAX + 1, "%s", uid);
+    if (native)
+        snprintf(p.orthanc, sizeof p.orthanc, "%s", native->id);
+    vivo_dicomweb_place_write(&p, out);
 }
 
 static int emit_record(struct listing *l, const char *uid,
                        const struct dicomweb_native *native, struct vivo_attrs row,
                        struct vivo_err *err)
 {
-    char locator[LOCATOR_MAX];
+    char locator[DICOMWEB_LOCATOR_MAX];
     struct vivo_record rec = {.level = l->level, .locator = locator};
     int rc = merge_row(l, row, &rec.attrs, err);
     if (rc)
@@ -220,7 +220,7 @@ static int merge_into(struct vivo_buf *under, const struct vivo_buf *over,
 static int series_base(struct dicomweb *d, const struct dicomweb_place *p,
                        struct vivo_buf *out, struct vivo_op *op)
 {
-    char locator[LOCATOR_MAX];
+    char locator[DICOMWEB_LOCATOR_MAX];
     char path[128];
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf study = {0};
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf series = {0};
@@ -402,7 +402,7 @@ static int emit_header(struct listing *l, const char *object, size_t len,
                        struct vivo_buf *attrs, struct vivo_err *err)
 {
     char uid[VIVO_UID_MAX + 2];
-    char locator[LOCATOR_MAX];
+    char locator[DICOMWEB_LOCATOR_MAX];
     vivo_buf_clear(attrs);
     int rc = vivo_dicomjson_attrs(object, len, 0, attrs, err);
     if (rc)

@@ -6,6 +6,7 @@
 #include "drivers/locator.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 bool vivo_dicomweb_uid_ok(const char *uid)
@@ -49,4 +50,14 @@ int vivo_dicomweb_place_read(const char *locator, enum vivo_level level,
         return vivo_fail(err, ENOENT, "not a locator of a DICOMweb %s",
                          vivo_level_name(level));
     return 0;
+}
+
+void vivo_dicomweb_place_write(const struct dicomweb_place *p,
+                               char out[DICOMWEB_LOCATOR_MAX])
+{
+    const char *const parts[] = {p->study, p->series, p->instance, p->orthanc};
+    size_t at = 0;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(parts) && parts[i][0]; i++)
+        at += (size_t)snprintf(out + at, DICOMWEB_LOCATOR_MAX - at, "%s%s",
+                               i ? "/" : "", parts[i]);
 }

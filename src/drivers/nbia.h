@@ -8,6 +8,7 @@
 #ifndef VIVOFS_DRIVERS_NBIA_H
 #define VIVOFS_DRIVERS_NBIA_H
 
+#include "parcel.h"
 #include "vivofs/driver.h"
 
 #define NBIA_COLLECTIONS_BYTES (16u << 20)
@@ -108,11 +109,22 @@ void vivo_nbia_citation(const char *row, size_t len, char *out, size_t cap);
 /* "MM-DD-YYYY" (v4), "YYYY-MM-DD hh:mm:ss.0" (v1), YYYYMMDD → YYYYMMDD, or "". */
 void vivo_nbia_date(const char *text, char out[9]);
 
-/* ---- zips of series (nbia_bundle.c) ------------------------------------------- */
+/* ---- zips of series (nbia_zip.c) ----------------------------------------------- */
 
-/* The images of a series out of its zip, in a nameless file; for series that are read
- * in order, or whose images the server neither lists nor gives one by one. The last two
- * are kept. */
+/* What the archive says of a series; -ENOENT: nothing. */
+int vivo_nbia_series_ask(struct nbia *n, const char *series, struct nbia_place *out,
+                         struct vivo_op *op);
+/* Objects of the zip of a series to the parcel, as they come; to: NULL, or told that
+ * something does. 0 = all of them. The parcel is freed. */
+int vivo_nbia_zip(struct nbia *n, const struct nbia_place *series,
+                  struct vivo_parcel *parcel, struct vivo_bundle *to,
+                  struct vivo_op *op);
+
+/* ---- images out of them (nbia_bundle.c) -------------------------------------------
+ */
+
+/* The images of a series out of its zip, in a nameless file; for series whose images
+ * the server neither lists nor gives one by one. The last two are kept. */
 struct nbia_bundle;
 struct nbia_bundles *vivo_nbia_bundles_new(void);
 void vivo_nbia_bundles_free(struct nbia_bundles *b); /* NULL is fine */

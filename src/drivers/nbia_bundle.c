@@ -1,35 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/drivers/nbia_bundle.c -- the zip of a series (getImage), taken apart.
+/* src/drivers/nbia_bundle.c -- the images of a series out of its zip (nbia_zip.c).
  *
- * For series that are read in order, and for those whose images the server fails to
- * list or to give one by one. Its entries do not say which image they are, so their
- * headers are read. A failure in the middle ends in a zip that looks whole: number and
- * bytes must be those of the series.
- */
-#include "dicomjson.h"
-#include "multipart.h"
+ * Of series that are read in order they are handed on one by one. For series whose
+ * images the server fails to list or to give one by one, all of them are kept in a
+ * file. */
 #include "nbia.h"
 #include "pack_members.h"
-#include "pack_reader.h"
 
-#include "vivofs/dcm.h"
 #include "vivofs/file.h"
 #include "vivofs/pool.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define KEPT 2
-#define URL_MAX 4096
 #define CHUNK (256u << 10)
-#define HEAD_MAX (4u << 20)               /* where the SOP Instance UID must be */
 #define BUNDLE_BYTES (UINT64_C(16) << 30) /* of a series */
 #define UNSAID_BYTES (UINT64_C(1) << 30)  /* of a series that does not say */
-#define IMAGES_MAX 1000000u
 
 struct image {
     char uid[VIVO_UID_MAX + 1];
@@ -41,7 +30,6 @@ struct nbia_bundle {
     int fd; /* nameless: the images, one after the other */
     struct image *images;
     size_t n, cap;
-    size_t entries; /* that are images */
     uint64_t bytes;
     unsigned refs; /* guarded by the mutex of the bundles, as is used */
     uint64_t used;
@@ -134,147 +122,48 @@ void vivo_nbia_bundle_put(struct nbia *n, struct nbia_bundle *b)
     pthread_mutex_unlock(&n->bundles->mutex);
 }
 
-/* ---- getting the zip -------------------------------------------------------- */
+/* ---- filling ---------------------------------------------------------------- */
 
-struct file_sink {
-    struct vivo_sink base;
-    struct vivo_bundle *to; /* who wants to hear of it; or NULL */
-    int fd;
-    uint64_t len;
+struct filling {           /* the images of a zip go into the file of the bundle */
+    struct vivo_sink sink; /* first */
+    struct nbia_bundle *b;
+    uint64_t len; /* of the image under way */
 };
 
-static int write_file(struct vivo_sink *self, const void *data, size_t len,
-                      struct vivo_err *err)
+static int write_image(struct vivo_sink *self, const void *data, size_t len,
+                       struct vivo_err *err)
 {
-    struct file_sink *s = (struct file_sink *)self; /* first member */
-    int rc = vivo_pwrite_full(s->fd, data, len, s->len, err);
-    s->len += len;
-    if (s->to)
-        s->to->alive(s->to, len);
+    struct filling *f = (struct filling *)self; /* first member */
+    if (f->b->bytes + f->len + len > BUNDLE_BYTES)
+        return vivo_fail(err, EIO, "the series is too large for a zip");
+    int rc = vivo_pwrite_full(f->b->fd, data, len, f->b->bytes + f->len, err);
+    f->len += rc ? 0 : len;
     return rc;
 }
 
-static int restart_file(struct vivo_sink *self, struct vivo_err *err)
+static int forget_image(struct vivo_sink *self, struct vivo_err *err)
 {
-    struct file_sink *s = (struct file_sink *)self; /* first member */
-    s->len = 0;
-    return ftruncate(s->fd, 0) ? vivo_fail(err, EIO, "a temporary file cannot be cut")
-                               : 0;
-}
-
-static int get_zip(struct nbia *n, const struct nbia_place *p, int fd, uint64_t *len,
-                   struct vivo_bundle *to, struct vivo_op *op)
-{
-    enum nbia_version v = (enum nbia_version)atomic_load(&n->version);
-    struct vivo_net_reply reply = {0};
-    struct file_sink sink = {.base = {write_file, restart_file}, .to = to, .fd = fd};
-    char url[URL_MAX];
-    if (snprintf(url, sizeof url, "%s/services/%s/getImage?SeriesInstanceUID=%s",
-                 n->url, vivo_nbia_version_name(v), p->series) >= URL_MAX)
-        return vivo_fail(&op->err, EINVAL, "nbia: URL longer than %d", URL_MAX);
-    uint64_t most = p->bytes ? p->bytes : UNSAID_BYTES;
-    const struct vivo_net_request rq = {
-        .url = url,
-        .bearer = v == NBIA_V1 ? NULL : n->bearer,
-        .max_bytes = most + most / 8 + (64u << 20),
-        .close_ends = true, /* a zip has its directory at its end */
-    };
-    atomic_fetch_add(&n->base.requests, 1);
-    int rc = vivo_net_fetch(n->base.net, &rq, &sink.base, &reply, op);
-    atomic_fetch_add(&n->base.bytes, reply.received);
-    *len = sink.len;
-    if (rc == -ENOENT) { /* a request that the server does not have is nothing gone */
-        op->err.errnum = EIO;
-        rc = -EIO;
-    }
-    if (rc == 0 && (vivo_media_type_is(reply.content_type, "text/html") ||
-                    vivo_media_type_is(reply.content_type, "application/json")))
-        rc = vivo_fail(&op->err, EIO, "the server answers words, not a zip");
-    return rc;
-}
-
-/* ---- taking it apart -------------------------------------------------------- */
-
-static int on_element(void *ctx, enum vivo_dcm_event event,
-                      const struct vivo_dcm_elem *e, struct vivo_err *err)
-{
-    char *uid = ctx;
     (void)err;
-    if (e->depth > 0 || event == VIVO_DCM_META || event == VIVO_DCM_DATASET)
-        return 0;
-    if (event == VIVO_DCM_SEQUENCE)
-        return VIVO_DCM_SKIP;
-    if (e->tag < VIVO_TAG_SOPInstanceUID && event != VIVO_DCM_END)
-        return 0;
-    if (e->tag == VIVO_TAG_SOPInstanceUID && event == VIVO_DCM_ELEMENT &&
-        e->length <= VIVO_UID_MAX) {
-        size_t len = (size_t)e->length;
-        while (len > 0 && (e->value[len - 1] == '\0' || e->value[len - 1] == ' '))
-            len--;
-        memcpy(uid, e->value, len);
-        uid[len] = '\0';
-    }
-    return VIVO_DCM_STOP;
+    ((struct filling *)self)->len = 0;
+    return 0;
 }
 
-/* "" when the object has none that is usable. */
-static int read_uid(int fd, const struct image *at, char uid[VIVO_UID_MAX + 1],
-                    struct vivo_err *err)
+static int add_image(void *ctx, const char *uid, struct vivo_err *err)
 {
-    uint8_t block[4096];
-    struct vivo_dcm_walk *w = NULL;
-    uid[0] = '\0';
-    int rc = vivo_dcm_walk_new(NULL, 0, 0, -1, on_element, uid, &w, err);
-    while (rc == 0) {
-        uint64_t off = vivo_dcm_walk_wants(w);
-        if (off >= at->len || off > HEAD_MAX)
-            break;
-        size_t len = (size_t)VIVO_MIN(at->len - off, (uint64_t)sizeof block);
-        rc = vivo_pread_full(fd, block, len, at->off + off, err);
-        if (rc == 0)
-            rc = vivo_dcm_walk_push(w, off, block, len, err);
-    }
-    vivo_dcm_walk_free(w);
-    if (!vivo_nbia_uid_ok(uid))
-        uid[0] = '\0';
-    return rc < 0 ? rc : 0;
-}
-
-static int add_image(struct nbia_bundle *b, const struct image *image,
-                     struct vivo_err *err)
-{
+    struct filling *f = ctx;
+    struct nbia_bundle *b = f->b;
+    struct image image = {.off = b->bytes, .len = f->len};
     struct image *images =
         vivo_array_grow(b->images, b->n, &b->cap, sizeof *images, VIVO_ARRAY_MAX);
     if (!images)
         return vivo_fail(err, ENOMEM, "nbia: out of memory");
     b->images = images;
-    b->images[b->n++] = *image;
+    b->bytes += f->len;
+    f->len = 0;
+    snprintf(image.uid, sizeof image.uid, "%s", uid);
+    if (vivo_nbia_uid_ok(uid))
+        b->images[b->n++] = image;
     return 0;
-}
-
-static int take_entry(struct nbia_bundle *b, struct pack_reader *r,
-                      const struct pack_entry *e, struct vivo_op *op)
-{
-    const uint8_t *head;
-    size_t len;
-    struct image image = {.off = b->bytes};
-    if (e->folder)
-        return 0;
-    int rc = e->readable ? pack_reader_head(r, &head, &len, op) : PACK_BAD_MEMBER;
-    if (rc == 0 && !vivo_dcm_probe(head, len, VIVO_MAX(e->size, (uint64_t)len)))
-        return 0; /* LICENSE, md5hashes.csv */
-    if (rc == 0)
-        rc = pack_reader_copy(r, b->fd, image.off, &image.len, op);
-    if (rc == PACK_BAD_MEMBER)
-        return vivo_fail(&op->err, EIO, "an image of the zip cannot be decoded");
-    if (rc)
-        return rc;
-    b->entries++;
-    b->bytes += image.len;
-    if (b->bytes > BUNDLE_BYTES || b->entries > IMAGES_MAX)
-        return vivo_fail(&op->err, EIO, "the zip holds more than any series");
-    rc = read_uid(b->fd, &image, image.uid, &op->err);
-    return rc || !image.uid[0] ? rc : add_image(b, &image, &op->err);
 }
 
 static int compare_images(const void *a, const void *b)
@@ -284,87 +173,19 @@ static int compare_images(const void *a, const void *b)
     return strcmp(x->uid, y->uid);
 }
 
-static int unpack(struct nbia_bundle *b, int zip, uint64_t len, struct vivo_op *op)
+static int load(struct nbia *n, struct nbia_bundle *b, struct vivo_op *op)
 {
-    struct pack_reader *r = NULL;
-    struct pack_entry e;
-    int rc = pack_reader_new(zip, len, &r, &op->err);
-    while (rc == 0 && (rc = pack_reader_next(r, &e, op)) == 1) {
-        rc = vivo_op_check(op);
-        if (rc == 0)
-            rc = take_entry(b, r, &e, op);
-    }
-    pack_reader_free(r);
-    if (rc == -EINVAL || rc == -EBADMSG)
-        op->err.errnum = EIO; /* what came is no zip: the object itself may be fine */
-    if (rc)
-        return -op->err.errnum;
-    if (b->n)
-        qsort(b->images, b->n, sizeof *b->images, compare_images);
-    return 0;
-}
-
-static int check_whole(const struct nbia_bundle *b, const struct nbia_place *p,
-                       struct vivo_err *err)
-{
-    if (b->entries < p->count || b->entries == 0)
-        return vivo_fail(err, EIO, "the zip holds %zu of the %" PRIu64 " images",
-                         b->entries, p->count);
-    if (b->bytes < p->bytes)
-        return vivo_fail(err, EIO, "the images of the zip are shorter than the series");
-    return 0;
-}
-
-/* ---- one series ------------------------------------------------------------- */
-
-/* What the archive says of the series; -ENOENT: nothing. */
-static int ask_series(struct nbia *n, const char *series, struct nbia_place *out,
-                      struct vivo_op *op)
-{
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body = {0};
-    struct vivo_dicomjson_rows rows;
-    const char *object;
-    size_t len;
-    char query[128];
-    vivo_buf_init(&body, NBIA_INSTANCES_BYTES);
-    snprintf(query, sizeof query, "getSeries?SeriesInstanceUID=%s", series);
-    int rc = vivo_nbia_ask(n, query, body.max, &body, op);
-    if (rc)
-        return rc;
-    vivo_dicomjson_rows_init(&rows, body.data,
-                             vivo_nbia_is_empty(&body) ? 0 : body.len);
-    while ((rc = vivo_dicomjson_next(&rows, &object, &len, &op->err)) > 0) {
-        rc = vivo_nbia_series(object, len, out, &op->err);
-        if (rc || strcmp(out->series, series) == 0)
-            return rc;
-    }
-    return rc ? rc
-              : vivo_fail(&op->err, ENOENT, "the archive does not list the series");
-}
-
-static int load(struct nbia *n, struct nbia_bundle *b, struct vivo_bundle *to,
-                struct vivo_op *op)
-{
+    struct filling f = {.sink = {write_image, forget_image}, .b = b};
+    struct vivo_parcel parcel = {.to = &f.sink, .done = add_image, .ctx = &f};
     struct nbia_place p;
-    uint64_t len = 0;
-    int rc = ask_series(n, b->series, &p, op);
+    int rc = vivo_nbia_series_ask(n, b->series, &p, op);
     if (rc)
         return rc;
-    if (p.bytes > BUNDLE_BYTES)
-        return vivo_fail(&op->err, EIO, "the series is too large for a zip");
-    uint64_t room = p.bytes ? p.bytes : UNSAID_BYTES;
-    VIVO_AUTO(vivo_close_p) int zip = pack_temporary(room, &op->err);
-    if (zip < 0)
-        return zip;
-    b->fd = pack_temporary(room, &op->err);
-    if (b->fd < 0)
-        return b->fd;
-    rc = get_zip(n, &p, zip, &len, to, op);
-    if (rc == 0)
-        rc = unpack(b, zip, len, op);
-    if (rc == 0)
-        rc = check_whole(b, &p, &op->err);
-    return rc ? vivo_fail_in(&op->err, "getImage") : 0;
+    b->fd = pack_temporary(p.bytes ? p.bytes : UNSAID_BYTES, &op->err);
+    rc = b->fd < 0 ? b->fd : vivo_nbia_zip(n, &p, &parcel, NULL, op);
+    if (rc == 0 && b->n)
+        qsort(b->images, b->n, sizeof *b->images, compare_images);
+    return rc;
 }
 
 /* Waits a little for what another thread loads. */
@@ -389,8 +210,8 @@ static int find_or_begin(struct nbia_bundles *all, const char *series,
     return rc;
 }
 
-static int get_or_load(struct nbia *n, const char *series, struct vivo_bundle *to,
-                       struct nbia_bundle **out, struct vivo_op *op)
+int vivo_nbia_bundle_get(struct nbia *n, const char *series, struct nbia_bundle **out,
+                         struct vivo_op *op)
 {
     struct nbia_bundles *all = n->bundles;
     int rc = find_or_begin(all, series, out, op);
@@ -401,7 +222,7 @@ static int get_or_load(struct nbia *n, const char *series, struct vivo_bundle *t
         b->fd = -1;
         b->refs = 1;
         snprintf(b->series, sizeof b->series, "%s", series);
-        rc = load(n, b, to, op);
+        rc = load(n, b, op);
     } else {
         rc = vivo_fail(&op->err, ENOMEM, "nbia: out of memory");
     }
@@ -415,12 +236,6 @@ static int get_or_load(struct nbia *n, const char *series, struct vivo_bundle *t
     pthread_mutex_unlock(&all->mutex);
     *out = rc ? NULL : b;
     return rc;
-}
-
-int vivo_nbia_bundle_get(struct nbia *n, const char *series, struct nbia_bundle **out,
-                         struct vivo_op *op)
-{
-    return get_or_load(n, series, NULL, out, op);
 }
 
 size_t vivo_nbia_bundle_count(const struct nbia_bundle *b)
@@ -459,27 +274,51 @@ int vivo_nbia_bundle_send(const struct nbia_bundle *b, const char *uid,
 
 /* ---- a series that somebody reads in order ------------------------------------ */
 
+struct passing { /* images go on to whom they are for */
+    struct vivo_bundle *to;
+    struct nbia_place place;
+};
+
+static int pass_image(void *ctx, const char *uid, struct vivo_err *err)
+{
+    struct passing *p = ctx;
+    char locator[NBIA_LOCATOR_MAX];
+    if (!vivo_nbia_uid_ok(uid)) /* of no locator */
+        return p->to->sink.restart(&p->to->sink, err);
+    snprintf(p->place.instance, sizeof p->place.instance, "%s", uid);
+    vivo_nbia_place_write(&p->place, VIVO_LEVEL_INSTANCE, locator);
+    return p->to->whole(p->to, locator, err);
+}
+
+static int pass_kept(const struct nbia_bundle *b, struct passing *p, struct vivo_op *op)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < b->n; i++) {
+        rc = vivo_nbia_bundle_send(b, b->images[i].uid, &p->to->sink, op);
+        if (rc == 0)
+            rc = pass_image(p, b->images[i].uid, &op->err);
+    }
+    return rc;
+}
+
 int vivo_nbia_bundle(struct vivo_archive *self, const char *series,
                      struct vivo_bundle *to, struct vivo_op *op)
 {
     struct nbia *n = nbia_of(self);
-    struct nbia_bundle *b = NULL;
-    struct nbia_place p;
-    char locator[NBIA_LOCATOR_MAX];
-    int rc = vivo_nbia_place_read(series, VIVO_LEVEL_SERIES, &p, &op->err);
+    struct passing p = {.to = to};
+    struct vivo_parcel parcel = {.to = &to->sink, .done = pass_image, .ctx = &p};
+    int rc = vivo_nbia_place_read(series, VIVO_LEVEL_SERIES, &p.place, &op->err);
     if (rc == 0 && !atomic_load(&n->version))
         rc = vivo_nbia_settle(n, op);
-    if (rc == 0)
-        rc = get_or_load(n, p.series, to, &b, op);
     if (rc)
         return rc;
-    for (size_t i = 0; rc == 0 && i < b->n; i++) {
-        memcpy(p.instance, b->images[i].uid, sizeof p.instance);
-        vivo_nbia_place_write(&p, VIVO_LEVEL_INSTANCE, locator);
-        rc = vivo_nbia_bundle_send(b, p.instance, &to->sink, op);
-        if (rc == 0)
-            rc = to->whole(to, locator, &op->err);
+    struct nbia_bundle *kept = vivo_nbia_bundle_kept(n, p.place.series);
+    if (kept) {
+        rc = pass_kept(kept, &p, op);
+        vivo_nbia_bundle_put(n, kept);
+        return rc;
     }
-    vivo_nbia_bundle_put(n, b);
-    return rc;
+    struct nbia_place said;
+    rc = vivo_nbia_series_ask(n, p.place.series, &said, op);
+    return rc ? rc : vivo_nbia_zip(n, &said, &parcel, to, op);
 }

@@ -142,6 +142,7 @@ static void end_bundle(struct vivo_flow *f, vivo_row series, bool failed)
 struct member {
     char *locator;
     vivo_row row;
+    bool came;
 };
 
 struct loading {
@@ -165,7 +166,7 @@ static int add_member(void *ctx, const struct vivo_entry *e)
         return 1;
     l->members = m;
     if (!e->refusal)
-        l->members[l->n++] = (struct member){NULL, e->row};
+        l->members[l->n++] = (struct member){.row = e->row};
     return 0;
 }
 
@@ -199,20 +200,20 @@ static int find_members(struct loading *l, struct vivo_err *err)
     return rc;
 }
 
-static vivo_row row_of(const struct loading *l, const char *locator)
+static struct member *member_of(const struct loading *l, const char *locator)
 {
     size_t lo = 0, hi = l->n;
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
         int c = strcmp(l->members[mid].locator, locator);
         if (!c)
-            return l->members[mid].row;
+            return &l->members[mid];
         if (c < 0)
             lo = mid + 1;
         else
             hi = mid;
     }
-    return 0;
+    return NULL;
 }
 
 static void drop_raw(struct loading *l)
@@ -235,6 +236,14 @@ static int write_raw(struct vivo_sink *self, const void *data, size_t len,
     l->size += rc ? 0 : len;
     flight_progress(l->flight, 0);
     return rc;
+}
+
+/* What came of it is not the object. */
+static int forget_raw(struct vivo_sink *self, struct vivo_err *err)
+{
+    (void)err;
+    drop_raw((struct loading *)self); /* first of its first member */
+    return 0;
 }
 
 /* The object of a row came; what is wrong with it concerns only who wants it. */
@@ -265,11 +274,13 @@ static int take_whole(struct vivo_bundle *self, const char *locator,
                       struct vivo_err *err)
 {
     struct loading *l = (struct loading *)self; /* first member */
-    vivo_row row = row_of(l, locator);
+    struct member *m = member_of(l, locator);
     (void)err;
-    if (row && l->fd >= 0)
-        keep_object(l, row);
-    l->came++;
+    if (m && !m->came && l->fd >= 0) { /* of two with one locator the first counts */
+        keep_object(l, m->row);
+        m->came = true;
+        l->came++;
+    }
     atomic_fetch_add_explicit(&l->flight->things, 1, memory_order_relaxed);
     drop_raw(l);
     return 0;
@@ -297,6 +308,8 @@ static int load(struct loading *l)
     atomic_store(&l->flight->seen, l->n);
     if (!rc)
         rc = vivo_archive_bundle(f->archive, (char *)locator.data, &l->to, op);
+    if (!rc && l->came < l->n)
+        rc = vivo_fail(&op->err, EIO, "%zu of %zu objects came", l->came, l->n);
     return rc;
 }
 
@@ -304,7 +317,9 @@ static int run_bundle(struct vivo_flight *flight)
 {
     struct vivo_flow *f = flight->flow;
     struct loading l = {
-        .to = {.sink = {.write = write_raw}, .whole = take_whole, .alive = stay_alive},
+        .to = {.sink = {write_raw, forget_raw},
+               .whole = take_whole,
+               .alive = stay_alive},
         .flight = flight,
         .fd = -1,
     };

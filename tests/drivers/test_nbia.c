@@ -138,7 +138,7 @@ static void test_listing_fails_rather_than_being_short(void **state)
         {"sop_drop=1&zip_short=2", -EIO, "2 of the 3"},
         {"sop_drop=1&zip_short=1", -EIO, "getImage: the zip holds 2 of the 3"},
         {"sop_drop=1&zip_short=3", -EIO, "getImage: the zip holds 0 of the 3"},
-        {"sop_drop=1&zip_cut=100", -EIO, "getImage: the images of the zip are shorter"},
+        {"sop_drop=1&zip_cut=100", -EIO, "getImage: the zip holds 2 of the 3"},
         {"sop_drop=1&zip_break=1", -EIO, "getImage"},
         {"sop_drop=1&zip_html=1", -EIO, "getImage: the server answers words"},
         {"sop_drop=1&zip_text=oops", -EIO, "getImage"},

@@ -447,6 +447,13 @@ static int parcel_bytes(struct vivo_sink *self, const void *data, size_t len,
     return vivo_buf_add(&p->bytes, data, len) ? vivo_fail(err, ENOSPC, "too long") : 0;
 }
 
+static int parcel_forget(struct vivo_sink *self, struct vivo_err *err)
+{
+    (void)err;
+    vivo_buf_clear(&((struct parcel *)self)->bytes);
+    return 0;
+}
+
 static int parcel_whole(struct vivo_bundle *self, const char *locator,
                         struct vivo_err *err)
 {
@@ -481,7 +488,7 @@ static void parcel_alive(struct vivo_bundle *self, uint64_t bytes)
 
 static void check_bundles(struct suite *s)
 {
-    struct parcel p = {.base = {.sink = {.write = parcel_bytes},
+    struct parcel p = {.base = {.sink = {parcel_bytes, parcel_forget},
                                 .whole = parcel_whole,
                                 .alive = parcel_alive},
                        .s = s,

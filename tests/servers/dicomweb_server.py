@@ -72,6 +72,12 @@ DEFAULTS = {
     "preamble": "",         # text before the first boundary
     "parts": 1,             # the object this often in one reply
     "part_type": "application/dicom",
+    "part_stall": 0,        # nothing more after so many parts, until it is turned off
+    "no_series": 0,         # whole series: this status
+    "series_short": 0,      # so many of its objects are not sent ...
+    "series_foreign": 0,    # ... so many of others are
+    "series_words": 0,      # ... so many parts are no objects
+    "series_twice": 0,      # ... so many come twice
     "wrong_object": 0,      # another object than asked for
     "status": 200,          # of successful retrieves (206)
     "no_search": 0,         # series of all studies: this status
@@ -270,7 +276,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if k["cut"] >= 0:
             return
         self.connection.settimeout(0.1)
-        while self.server.knobs["stall"] >= 0:
+        while self.server.knobs["stall"] >= 0 or self.server.knobs.get("zip_stall") \
+                or self.server.knobs["part_stall"]:
             try:
                 if not self.connection.recv(1):
                     return
@@ -401,6 +408,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if ids[2] not in a.tree[ids[0]][ids[1]]:
                 return self.answer(404)
             return self.retrieve(ids[2])
+        if words == ["studies", "series"] and len(ids) == 2:
+            return self.retrieve_series(a.tree[ids[0]][ids[1]])
         return self.answer(404)
 
     def missing(self, words, ids):
@@ -472,20 +481,40 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(k["refuse"])
         if not multipart:
             return self.answer(k["status"], "application/dicom", data)
-        return self.send_multipart(data)
+        return self.send_multipart([data] * k["parts"])
 
-    def send_multipart(self, data):
+    def retrieve_series(self, keys):
+        """A multipart reply of all instances, in any order; never a single part."""
+        k, a = self.k, self.server.archive
+        if k["no_series"] or "transfer-syntax=*" not in self.headers.get("Accept", ""):
+            return self.answer(k["no_series"] or 406)
+        with self.server.lock:
+            self.server.retrieved += 1
+        keys = keys[k["series_short"]:]
+        keys += [i for i in a.files if i not in keys][:k["series_foreign"]]
+        random.Random(1).shuffle(keys)
+        parts = [self.file(i) for i in keys]
+        parts += [b"This is no object.\r\n"] * k["series_words"] + parts[:k["series_twice"]]
+        return self.send_multipart(parts)
+
+    def file(self, key):
+        with open(self.server.archive.files[key], "rb") as f:
+            return f.read()
+
+    def send_multipart(self, datas):
         k = self.k
         b = k["boundary"]
         kind = 'multipart/related; type="application/dicom"; boundary=' + (
             '"%s"' % b if k["quoted"] else b)
         body = (k["preamble"].encode() + b"\r\n") if k["preamble"] else b""
-        for _ in range(k["parts"]):
+        for n, data in enumerate(datas):
             length = len(data) + k["part_length_add"]
             body += b"--" + b.encode() + b"\r\nContent-Type: " + k["part_type"].encode()
             if k["part_length"]:
                 body += b"\r\nContent-Length: %d" % length
             body += b"\r\n\r\n" + data + b"\r\n"
+            if n + 1 == k["part_stall"]:
+                k["stall"] = len(body) + len(b) + 4
         if k["last_boundary"]:
             body += b"--" + b.encode() + b"--\r\n"
         return self.answer(k["status"], kind, body)

@@ -58,6 +58,7 @@ base.DEFAULTS.update({
     "zip_short": 0,         # so many images are missing in a zip that looks whole
     "zip_cut": 0,           # ... or so many bytes of its last image
     "zip_break": 0,         # bytes in its middle are others
+    "zip_stall": 0,         # nothing more after so many images, until it is turned off
     "zip_html": 0,          # a page instead of it
     "zip_text": "",         # exactly this instead of it
 })
@@ -397,6 +398,8 @@ class Handler(base.Handler):
                 if n == len(chosen) and self.k["zip_cut"]:
                     data = data[:-self.k["zip_cut"]]
                 z.writestr("%08d.dcm" % n, data)
+                if n == self.k["zip_stall"]:
+                    self.k["stall"] = len(out.getvalue())
                 sums.append("%08d.dcm,%s" % (n, hashlib.md5(data).hexdigest()))
             if query.get("IncludeMD5") == "Yes":
                 z.writestr("md5hashes.csv", "\n".join(sums) + "\n")

@@ -149,6 +149,19 @@ static struct transfer *find_ending(struct vivo_net *n, int64_t now)
     return t;
 }
 
+/* One whose caller has made room again. */
+static struct transfer *find_resuming(struct vivo_net *n)
+{
+    struct transfer *t;
+    pthread_mutex_lock(&n->mutex);
+    for (t = n->running; t; t = t->next) {
+        if (vivo_relay_resume_locked(t))
+            break;
+    }
+    pthread_mutex_unlock(&n->mutex);
+    return t;
+}
+
 /* Queued transfers that were abandoned were never libcurl's. */
 static void drop_queued(struct vivo_net *n)
 {
@@ -191,9 +204,11 @@ static void *run(void *ctx)
         int still;
         drop_queued(n);
         start_queued(n);
+        struct transfer *t;
+        while ((t = find_resuming(n)))
+            curl_easy_pause(t->easy, CURLPAUSE_CONT);
         curl_multi_perform(n->multi, &still);
         bool ended = finish_completed(n);
-        struct transfer *t;
         int64_t now = vivo_now_ms();
         while ((t = find_ending(n, now))) {
             finish(n, t, CURLE_ABORTED_BY_CALLBACK);
@@ -233,29 +248,48 @@ static void enqueue(struct vivo_net *n, struct transfer *t)
     curl_multi_wakeup(n->multi);
 }
 
+/* What came by the relay, else a little later: is the op still wanted? */
+static int take_or_wait_locked(struct vivo_net *n, struct transfer *t,
+                               struct vivo_op *op)
+{
+    bool resume = false;
+    int rc = 0;
+    if (t->relay.came.len > 0 && !t->abandon)
+        rc = vivo_relay_take_locked(t, &resume, &op->err);
+    else if (!t->done)
+        wait_a_little_locked(n, t);
+    if (rc == 0 && !t->done && !t->abandon) {
+        pthread_mutex_unlock(&n->mutex);
+        rc = vivo_op_check(op);
+        pthread_mutex_lock(&n->mutex);
+    }
+    if (rc || resume)
+        curl_multi_wakeup(n->multi);
+    return rc;
+}
+
 int vivo_net_run(struct vivo_net *n, struct transfer *t, struct vivo_op *op)
 {
     struct vivo_err why = {0};
+    int sunk = 0;
+    t->relay.mutex = &n->mutex;
     enqueue(n, t);
     pthread_mutex_lock(&n->mutex);
-    while (!t->done) {
-        wait_a_little_locked(n, t);
-        if (t->done || t->abandon)
-            continue;
-        pthread_mutex_unlock(&n->mutex);
-        int rc = vivo_op_check(op);
-        pthread_mutex_lock(&n->mutex);
+    while (!t->done || (t->relay.came.len > 0 && !t->abandon)) {
+        int rc = take_or_wait_locked(n, t, op);
         if (rc == 0)
             continue;
+        sunk = rc;
         why = op->err;
         vivo_err_clear(&op->err);
         t->abandon = true;
-        curl_multi_wakeup(n->multi);
     }
     bool stopped = n->stopping && t->code == CURLE_ABORTED_BY_CALLBACK && !t->silent;
     pthread_mutex_unlock(&n->mutex);
-    if (t->abandon && t->code != CURLE_OK)
-        return vivo_fail(&op->err, why.errnum, "%s", why.text);
+    if (t->abandon && (t->code != CURLE_OK || t->rq->on_caller)) {
+        op->err = why;
+        return sunk;
+    }
     if (stopped)
         return vivo_fail(&op->err, EINTR, "ended: the mount is going away");
     return 0;

@@ -81,6 +81,9 @@ static size_t on_header(char *line, size_t size, size_t nmemb, void *ctx)
         vivo_transfer_ftp_line(t, line, len);
         return len;
     }
+    /* Trailers say nothing, and the caller is reading what the head said. */
+    if (t->rq->on_caller && r->received > 0)
+        return len;
     /* Each status line (100 Continue, a proxy's CONNECT) starts another head. */
     if (len > 5 && memcmp(line, "HTTP/", 5) == 0)
         start_reply(t);
@@ -165,6 +168,9 @@ static size_t on_body(char *data, size_t size, size_t nmemb, void *ctx)
     size_t len = size * nmemb;
     if (t->reply->received == 0)
         read_status(t);
+    bool relayed = t->rq->on_caller && is_success(t);
+    if (relayed && !vivo_relay_has_room(t))
+        return CURL_WRITEFUNC_PAUSE; /* and gives the same once more */
     t->reply->received += len;
     if (!is_success(t)) {
         /* An error page is read to its end to keep the connection, if it is short. */
@@ -179,7 +185,10 @@ static size_t on_body(char *data, size_t size, size_t nmemb, void *ctx)
     if (t->rc)
         return 0;
     t->delivered = true;
-    t->rc = t->sink ? t->sink->write(t->sink, data, len, &t->err) : 0;
+    if (relayed && vivo_relay_put(t, data, len))
+        t->rc = vivo_fail(&t->err, ENOMEM, "reply: out of memory");
+    else if (!relayed && t->sink)
+        t->rc = t->sink->write(t->sink, data, len, &t->err);
     return t->rc ? 0 : len;
 }
 
@@ -192,7 +201,7 @@ bool vivo_transfer_is_silent(struct transfer *t, int64_t now_ms)
     curl_easy_getinfo(t->easy, CURLINFO_SIZE_DOWNLOAD_T, &down);
     curl_easy_getinfo(t->easy, CURLINFO_HEADER_SIZE, &head);
     int64_t seen = (int64_t)up + (int64_t)down + head;
-    if (seen != t->seen) {
+    if (seen != t->seen || t->relay.paused) {
         t->seen = seen;
         t->last_ms = now_ms;
     }
@@ -486,6 +495,7 @@ void vivo_transfer_fini(struct transfer *t)
     if (t->easy)
         curl_easy_cleanup(t->easy);
     curl_slist_free_all(t->headers);
+    vivo_buf_free(&t->relay.came);
     free(t->redirect);
     pthread_cond_destroy(&t->ended);
 }

@@ -30,6 +30,13 @@ struct exchange {
     bool same_origin; /* false: redirected elsewhere, so no credentials */
 };
 
+/* Between the net thread and a caller that takes the body in by itself. */
+struct relay {
+    pthread_mutex_t *mutex; /* the net's: guards what follows */
+    struct vivo_buf came;   /* and was not taken yet */
+    bool paused;            /* libcurl keeps the rest until there is room */
+};
+
 struct transfer {
     void *easy; /* CURL * */
     struct curl_slist *headers;
@@ -53,7 +60,8 @@ struct transfer {
     char *redirect;      /* absolute URL of a 3xx, or NULL; owned */
     char detail[DETAIL_MAX];
 
-    pthread_cond_t ended;
+    struct relay relay;    /* with rq->on_caller */
+    pthread_cond_t ended;  /* or something came by the relay */
     struct transfer *next; /* queue or running list; guarded by the net's mutex */
     bool abandon;          /* guarded by mutex: the caller wants it to end */
     bool done;             /* guarded by mutex */
@@ -73,6 +81,18 @@ bool vivo_transfer_is_silent(struct transfer *t, int64_t now_ms);
 /* The verdict over a finished exchange: 0 or the negative errno with *err set,
  * text without host and path. *again: may be tried again. */
 int vivo_transfer_verdict(const struct transfer *t, bool *again, struct vivo_err *err);
+
+/* ---- relay.c ---------------------------------------------------------------- */
+
+/* On the net thread: may more be put? If not, the transfer counts as paused. */
+bool vivo_relay_has_room(struct transfer *t);
+int vivo_relay_put(struct transfer *t, const void *data, size_t len);
+/* On the net thread, with the mutex held: paused, and there is room again? Then it is
+ * not paused any more. */
+bool vivo_relay_resume_locked(struct transfer *t);
+/* On the caller's thread, with the mutex held, which is let go meanwhile: gives what
+ * came to the sink. *resume: the net thread shall look at it. */
+int vivo_relay_take_locked(struct transfer *t, bool *resume, struct vivo_err *err);
 
 /* ---- ftp.c ------------------------------------------------------------------ */
 
