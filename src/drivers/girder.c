@@ -313,18 +313,9 @@ static int fetch(struct vivo_archive *self, const char *locator,
     return rc ? rc : vivo_girder_ask(a.g, path, ask_file, &a, op);
 }
 
-/* Who knows the version knows Girder; a login comes first. */
 static int probe(struct vivo_archive *self, struct vivo_op *op)
 {
-    json_t *version = NULL;
-    int rc =
-        vivo_girder_object(girder_of(self), "version", "/system/version", &version, op);
-    json_decref(version);
-    if (rc == -ENOENT) {
-        op->err.errnum = EIO;
-        rc = -EIO;
-    }
-    return rc;
+    return vivo_girder_probe(girder_of(self), op);
 }
 
 static int open_girder(const struct vivo_archive_config *cfg, struct vivo_archive **out,

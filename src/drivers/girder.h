@@ -49,6 +49,8 @@ typedef int girder_row_fn(void *ctx, const json_t *row, const char *id,
                           struct vivo_err *err);
 int vivo_girder_rows(struct girder *g, const char *what, const char *path,
                      girder_row_fn *fn, void *ctx, struct vivo_op *op);
+/* Does it list collections, were it none? A login comes first. */
+int vivo_girder_probe(struct girder *g, struct vivo_op *op);
 /* One object. */
 int vivo_girder_object(struct girder *g, const char *what, const char *path,
                        json_t **out, struct vivo_op *op);

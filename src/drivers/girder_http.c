@@ -135,11 +135,14 @@ static void make_login(const struct girder *g, char url[GIRDER_URL_MAX],
     }
 }
 
-/* Nobody named himself, which is no wrong password. */
-static bool is_guest(const struct girder *g, int rc, const struct vivo_net_reply *r)
+/* Nobody named himself, or there is nobody to be: what is public needs no login, and
+ * what is not is refused when it is asked for. A wrong password says so. */
+static bool is_guest(const struct girder *g, const struct vivo_net_reply *r)
 {
-    return rc == -EACCES && r->status == 401 && !g->key &&
-           strstr(r->refusal, "Use HTTP Basic Authentication");
+    if (g->key)
+        return false;
+    return r->status == 400 || r->status == 404 || r->status == 405 ||
+           (r->status == 401 && !strstr(r->refusal, "Login failed"));
 }
 
 static int read_login(struct girder *g, const struct vivo_buf *body,
@@ -170,7 +173,7 @@ static int begin(void *ctx, char out[VIVO_TOKEN_MAX + 1], int64_t *until_ms,
     make_login(g, url, header, &rq);
     rq.headers = header[0] ? headers : NULL;
     int rc = ask_text(&m, &rq, &reply, op);
-    bool guest = is_guest(g, rc, &reply);
+    bool guest = rc && is_guest(g, &reply);
     if (rc == 0)
         rc = read_login(g, &body, out, until_ms, op);
     if (guest) {
@@ -242,6 +245,24 @@ int vivo_girder_object(struct girder *g, const char *what, const char *path,
         rc = vivo_fail(&op->err, EBADMSG, "the reply is no JSON object");
     }
     return rc ? vivo_fail_in(&op->err, "%s", what) : 0;
+}
+
+int vivo_girder_probe(struct girder *g, struct vivo_op *op)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body = {0};
+    struct into_memory m = {g, &body};
+    vivo_buf_init(&body, GIRDER_PAGE_BYTES);
+    int rc = vivo_girder_ask(g, "/collection?limit=1", ask_text, &m, op);
+    json_t *rows = rc == 0 ? parse(&body) : NULL;
+    if (rc == 0 && !json_is_array(rows))
+        rc = vivo_fail(&op->err, EBADMSG,
+                       "the reply is no JSON array: is it a Girder's API?");
+    json_decref(rows);
+    if (rc == -ENOENT) {
+        op->err.errnum = EIO;
+        rc = -EIO;
+    }
+    return rc ? vivo_fail_in(&op->err, "collections") : 0;
 }
 
 /* ---- pages ------------------------------------------------------------------------

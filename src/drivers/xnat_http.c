@@ -32,7 +32,8 @@ static int read_id(const struct vivo_buf *body, const struct vivo_net_reply *rep
         return vivo_fail(err, EACCES,
                          "the server answers a page for people: it " WORDS_OF_LOGIN
                          ", or is no XNAT");
-    if (n < 8 || n > XNAT_SESSION_MAX || !strchr("; \t\r\n", s[n]))
+    size_t behind = n + strspn(s + n, " \t\r\n");
+    if (n == 0 || n > XNAT_SESSION_MAX || (s[behind] && s[behind] != ';'))
         return vivo_fail(err, EBADMSG, "the server gives no session");
     memcpy(out, s, n);
     out[n] = '\0';
