@@ -11,7 +11,7 @@ import sys
 
 # Headers in include/vivofs that are not named after their module.
 PART_OF = {"error": "base", "op": "base", "buf": "base", "log": "base", "hash": "base",
-           "file": "base", "pool": "base", "text": "base", "inflate": "base",
+           "cert": "base", "file": "base", "pool": "base", "text": "base", "inflate": "base",
            "view": "model", "driver": "drivers", "dimse": "net"}
 
 

@@ -2,7 +2,7 @@
 /* src/drivers/dimse.c -- archive = a PACS, by C-FIND and C-GET, or C-MOVE.
  *
  * URL:      dimse://[CALLING@]HOST:PORT/CALLED[?move=PORT&associations=N], dimses://
- *           the same over TLS
+ *           the same over TLS, also [?name=NAME]
  * Lists:    top = studies, study = series, series = instances (study root)
  * Locator:  UIDs, see dimse.h
  * Source:   PS3.4 annex C, PS3.7, PS3.8; DCMTK 3.6.7's dcmnet. Quirks: dimse.md. */
@@ -21,6 +21,7 @@ static void close_dimse(struct vivo_archive *self)
     pthread_mutex_destroy(&d->mutex);
     free(d->host);
     free(d->cafile);
+    free(d->certname);
     free(d);
 }
 
@@ -53,7 +54,16 @@ static bool take_number(const char *s, size_t n, unsigned most, unsigned *out)
     return v > 0 && v <= most;
 }
 
-/* "move=11112&associations=2" */
+/* Whom the certificate is for, where that is not HOST; "*" = anybody. */
+static bool take_name(struct dimse *d, const char *s, size_t n)
+{
+    free(d->certname);
+    d->any_name = n == 1 && s[0] == '*';
+    d->certname = n == 0 || n > 250 || d->any_name ? NULL : strndup(s, n);
+    return d->certname || d->any_name;
+}
+
+/* "move=11112&associations=2&name=pacs.example" */
 static int read_settings(struct dimse *d, const char *s, struct vivo_err *err)
 {
     while (*s) {
@@ -63,23 +73,30 @@ static int read_settings(struct dimse *d, const char *s, struct vivo_err *err)
             ok = take_number(s + 5, n - 5, 65535, &d->move_port);
         else if (n > 13 && strncmp(s, "associations=", 13) == 0)
             ok = take_number(s + 13, n - 13, 64, &d->associations);
+        else if (n >= 5 && strncmp(s, "name=", 5) == 0)
+            ok = d->tls && take_name(d, s + 5, n - 5);
         if (!ok)
             return vivo_fail(err, EINVAL,
-                             "behind the ? of a dimse URL: move=PORT, associations=N");
+                             "behind the ? of a dimse URL: move=PORT, associations=N, "
+                             "of a dimses URL also name=NAME");
         s += n + (s[n] == '&');
     }
     return 0;
 }
 
-/* "HOST:PORT", an IPv6 address in brackets refused: DCMTK 3.6.7 has no IPv6. */
+/* "HOST:PORT", "[ADDRESS]:PORT" */
 static int read_host(struct dimse *d, const char *s, size_t n, struct vivo_err *err)
 {
-    const char *colon = memchr(s, ':', n);
-    size_t host = colon ? (size_t)(colon - s) : n;
-    if (!colon || host == 0 || host > 250 ||
-        !take_number(colon + 1, n - host - 1, 65535, &d->port))
-        return vivo_fail(err, EINVAL, "expected HOST:PORT in the URL of a PACS");
-    d->host = strndup(s, host);
+    bool bracket = n > 0 && s[0] == '[';
+    const char *end = memchr(s, bracket ? ']' : ':', n);
+    const char *colon = end ? end + bracket : NULL;
+    const char *host = s + bracket;
+    size_t len = end ? (size_t)(end - host) : 0;
+    if (len == 0 || len > 250 || colon >= s + n || *colon != ':' ||
+        !take_number(colon + 1, (size_t)(s + n - colon) - 1, 65535, &d->port))
+        return vivo_fail(err, EINVAL,
+                         "expected HOST:PORT or [ADDRESS]:PORT in the URL of a PACS");
+    d->host = strndup(host, len);
     return d->host ? 0 : vivo_fail(err, ENOMEM, "dimse: out of memory");
 }
 
@@ -109,7 +126,12 @@ static int read_source(struct dimse *d, const char *source, struct vivo_err *err
                          "an AE title has 1 to 16 characters: "
                          "dimse://[CALLING@]HOST:PORT/CALLED");
     int rc = read_host(d, s, (size_t)(slash - s), err);
-    return rc ? rc : read_settings(d, mark ? mark + 1 : "", err);
+    if (rc == 0)
+        rc = read_settings(d, mark ? mark + 1 : "", err);
+    if (rc == 0 && d->tls && !d->certname && !d->any_name &&
+        !(d->certname = strdup(d->host)))
+        rc = vivo_fail(err, ENOMEM, "dimse: out of memory");
+    return rc;
 }
 
 /* ---- open and probe --------------------------------------------------------- */

@@ -29,9 +29,9 @@ struct dimse_kind {
 
 struct dimse {
     struct vivo_archive base;
-    char *host, *cafile;
+    char *host, *cafile, *certname; /* certname: NULL = not asked for */
     unsigned port, move_port, associations, rate;
-    bool tls;
+    bool tls, any_name; /* any_name: the certificate may be for anybody */
     char calling[DIMSE_TITLE_MAX + 1], called[DIMSE_TITLE_MAX + 1];
     int64_t timeout_ms;
     struct dicomweb_memory *memory;

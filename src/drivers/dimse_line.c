@@ -36,6 +36,7 @@ static int connect_line(struct dimse *d, const struct dimse_kind *kind,
                                           .called = d->called,
                                           .tls = d->tls,
                                           .cafile = d->cafile,
+                                          .certname = d->certname,
                                           .timeout_ms = d->timeout_ms};
     return vivo_dimse_open(&cfg, offers.offer, offers.n, out, op);
 }

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Counted up when a table, or a struct that passes through one, changes. */
-#define VIVO_NET_ABI 1u
+#define VIVO_NET_ABI 2u
 #define VIVO_NET_EXPORT __attribute__((visibility("default")))
 
 #ifdef __cplusplus

@@ -178,13 +178,16 @@ static void test_receiver_that_refuses_ends_it(void **state)
     assert_int_equal(p.n, 0);
 }
 
-static void test_reader_who_leaves_ends_it(void **state)
+static void test_reader_who_leaves_cancels_it_at_the_server(void **state)
 {
     struct parcel p = {.cancel = true};
     struct vivo_op op;
     (void)state;
     assert_int_equal(bundle("EXTRA", &p, &op), -EINTR);
     assert_true(p.n <= 1);
+    for (int i = 0; i < 200 && !requests("EXTRA C-CANCEL"); i++)
+        usleep(10000);
+    assert_int_equal(requests("EXTRA C-CANCEL"), 1);
 }
 
 int main(void)
@@ -195,7 +198,7 @@ int main(void)
         cmocka_unit_test(test_series_that_is_short_fails_after_what_came),
         cmocka_unit_test(test_object_that_is_another_ends_the_bundle),
         cmocka_unit_test(test_receiver_that_refuses_ends_it),
-        cmocka_unit_test(test_reader_who_leaves_ends_it),
+        cmocka_unit_test(test_reader_who_leaves_cancels_it_at_the_server),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }

@@ -12,11 +12,12 @@ import subprocess
 import threading
 
 
-def certificate(folder, name):
-    """Key and certificate, self-signed; their paths."""
+def certificate(folder, name, of):
+    """Key and certificate, self-signed, for the host `of`; their paths."""
     key, cert = (os.path.join(folder, name + end) for end in (".key", ".pem"))
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
-                    key, "-out", cert, "-days", "2", "-subj", "/CN=" + name],
+                    key, "-out", cert, "-days", "2", "-subj", "/CN=" + name,
+                    "-addext", "subjectAltName=" + of],
                    check=True, capture_output=True)
     return key, cert
 
@@ -35,8 +36,8 @@ def pump(source, sink):
 
 
 class TlsFront:
-    def __init__(self, folder, port):
-        key, self.cafile = certificate(str(folder), "front")
+    def __init__(self, folder, port, of="IP:127.0.0.1"):
+        key, self.cafile = certificate(str(folder), "front", of)
         self.to = port
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.cafile, key)

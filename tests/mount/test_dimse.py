@@ -125,7 +125,7 @@ def query(source, options, home):
 
 
 def test_tls_takes_the_certificate_that_was_named_only(pacs, tmp_path):
-    other = tlsfront.certificate(str(tmp_path), "other")[1]
+    other = tlsfront.certificate(str(tmp_path), "other", "IP:127.0.0.1")[1]
     with tlsfront.TlsFront(tmp_path, pacs.port) as front:
         source = "dimses://VIVOFS@127.0.0.1:%d/ARCHIVE" % front.port
         with Mount({"h": source}, "rate=100,cache=memory,cafile=" + front.cafile) as m:
@@ -135,3 +135,13 @@ def test_tls_takes_the_certificate_that_was_named_only(pacs, tmp_path):
         assert run.returncode and "certificate" in run.stderr
         run = query(source, "timeout=5", tmp_path)
         assert run.returncode and "cafile" in run.stderr
+
+
+def test_tls_wants_the_certificate_of_the_host(pacs, tmp_path):
+    with tlsfront.TlsFront(tmp_path, pacs.port, of="DNS:*.pacs.example") as front:
+        source = "dimses://VIVOFS@127.0.0.1:%d/ARCHIVE" % front.port
+        for name, good in (("", False), ("?name=a.pacs.example", True), ("?name=*", True),
+                           ("?name=pacs.example", False), ("?name=front", False)):
+            run = query(source + name, "cafile=" + front.cafile, tmp_path)
+            assert (run.returncode == 0) == good, run.stderr
+            assert good or "for another host" in run.stderr

@@ -65,6 +65,16 @@ def test_series_comes_by_one_move(folder):
         assert server.asked_for("Move", "IMAGE") <= 3
 
 
+def test_listing_fetches_nothing_and_is_remembered(folder, tmp_path):
+    with Dcmqrscp(folder, ["-v"]) as server:
+        for asked in (True, False):
+            with Mount({"h": server.source}, "rate=1000", home=str(tmp_path)) as m:
+                assert len(m.files("h")) == N
+                assert (m.archive("h")["requests"] > 0) == asked
+        assert server.asked_for("Find", "IMAGE") == 1
+        assert server.asked_for("Get", "") == 0
+
+
 def of_one_series(folder):
     """Objects of five classes, each as it was compressed; {UID: path}."""
     paths = {}

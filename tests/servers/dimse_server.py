@@ -14,6 +14,8 @@ of the driver need them. How it behaves is in the AE title that it is called by:
     OTHER    sends another object             FAILED    fails to send it
     NOTHING  accepts no context               LATIN     names in ISO_IR 100
     PARTIAL  sends one object of a series, says so; LIAR says that it sent both
+    NOTITLE, NOTUS, BUSY, ABORTA, CLOSEA  answer the request for an association: unknown
+             called title, unknown calling title, too many, an abort, a closed connection
     EXTRA    sends one that is not listed, and one twice
     SWAP     sends a data set that is not the object of its command
 
@@ -32,6 +34,9 @@ IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 FIND, GET = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.3"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 REQUESTS = {0x20: "C-FIND", 0x10: "C-GET", 0x21: "C-MOVE", 0x30: "C-ECHO"}
+# PS3.8 sections 9.3.4 and 9.3.8: result, source, reason
+REFUSALS = {"NOTITLE": (3, b"\0\1\1\7"), "NOTUS": (3, b"\0\1\1\3"),
+            "BUSY": (3, b"\0\2\3\2"), "ABORTA": (7, b"\0\0\2\0")}
 LEVEL, CHARSET, DATE, TIME = 0x00080052, 0x00080005, 0x00080020, 0x00080030
 NAME, PATIENT = 0x00100010, 0x00100020
 STUDY, SERIES, SOP, SOP_CLASS = 0x0020000D, 0x0020000E, 0x00080018, 0x00080016
@@ -185,6 +190,11 @@ class Peer(socketserver.BaseRequestHandler):
         if self.title == "GARBAGE":
             self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\nno DICOM here")
             return False
+        if self.title in REFUSALS:
+            self.send_pdu(*REFUSALS[self.title])
+            return False
+        if self.title == "CLOSEA":
+            return False
         items, user, at = b"", b"", 68
         while at < len(body):
             kind, _, n = struct.unpack_from(">BBH", body, at)
@@ -318,13 +328,17 @@ class Server(socketserver.ThreadingTCPServer):
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--ipv6", action="store_true")
     parser.add_argument("--log", type=argparse.FileType("a"))
     args = parser.parse_args()
-    server = Server(("127.0.0.1", 0), Peer)
+    if args.ipv6:
+        Server.address_family = socket.AF_INET6
+    server = Server(("::1" if args.ipv6 else "127.0.0.1", 0), Peer)
     server.log = args.log
     server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print("127.0.0.1:%d" % server.server_address[1], flush=True)
+    host = "[::1]" if args.ipv6 else "127.0.0.1"
+    print("%s:%d" % (host, server.server_address[1]), flush=True)
     while sys.stdin.buffer.read(4096):
         pass
 

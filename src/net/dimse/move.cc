@@ -5,13 +5,9 @@
  * store. */
 #include "wire.h"
 
-#include <dcmtk/dcmdata/dcdatset.h>
-#include <dcmtk/dcmdata/dcistrmb.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <new>
 #include <poll.h>
 
 namespace net = vivo_dimse_net;
@@ -28,6 +24,7 @@ struct Move {
     vivo_dimse_taker *to = nullptr;
     vivo_dimse_result *out = nullptr;
     T_ASC_Network *listener = nullptr;
+    net::Link link; /* of the second association */
     std::unique_ptr<net::PlainLayer> layer;
     bool done = false; /* the final response has come */
     int64_t heard_ms = 0;
@@ -52,17 +49,10 @@ static int take_response(Move &m)
     const T_DIMSE_C_MoveRSP &r = msg.msg.CMoveRSP;
     if (rc == 0 || msg.CommandField != DIMSE_C_MOVE_RSP ||
         r.MessageIDBeingRespondedTo != m.d->message) {
-        m.d->line.broken = true;
-        return m.d->patience.fail(EIO, "the server sent a message that is no answer to "
-                                       "C-MOVE");
+        return net::unexpected(m.d);
     }
     m.out->status = r.DimseStatus;
-    if (r.opts & O_MOVE_NUMBEROFCOMPLETEDSUBOPERATIONS)
-        m.out->completed = r.NumberOfCompletedSubOperations;
-    if (r.opts & O_MOVE_NUMBEROFFAILEDSUBOPERATIONS)
-        m.out->failed = r.NumberOfFailedSubOperations;
-    if (r.opts & O_MOVE_NUMBEROFWARNINGSUBOPERATIONS)
-        m.out->warning = r.NumberOfWarningSubOperations;
+    net::count(r, m.out);
     m.done = r.DimseStatus != VIVO_DIMSE_STATUS_PENDING;
     if (r.DataSetType == DIMSE_DATASET_NULL)
         return 0;
@@ -73,7 +63,7 @@ static int take_response(Move &m)
 /* Waits a step for a descriptor or the first association. *ready: the descriptor. */
 static int step(Move &m, int fd, bool *ready)
 {
-    struct pollfd p[2] = {{m.d->fd, POLLIN, 0}, {fd, POLLIN, 0}};
+    struct pollfd p[2] = {{m.d->link.fd, POLLIN, 0}, {fd, POLLIN, 0}};
     *ready = false;
     if (!m.d->patience.check())
         return m.d->patience.fail(m.d->patience.failed, "cancelled");
@@ -161,7 +151,7 @@ static int receive_one(Move &m)
                                            nullptr, OFFalse, DUL_BLOCK, 0);
     int rc = 0;
     if (c.good() && let_in(m, assoc))
-        rc = serve(m, assoc, m.layer->fd);
+        rc = serve(m, assoc, m.link.fd);
     if (assoc) {
         ASC_dropAssociation(assoc);
         ASC_destroyAssociation(&assoc);
@@ -175,7 +165,8 @@ static int receive_one(Move &m)
 static int open_door(Move &m)
 {
     char text[100];
-    m.layer = std::make_unique<net::PlainLayer>(m.d->patience);
+    m.layer = std::make_unique<net::PlainLayer>(m.link);
+    m.link.patience = &m.d->patience;
     int limit = static_cast<int>(m.d->patience.silence_ms / 1000) + 1;
     if (ASC_initializeNetwork(NET_ACCEPTOR, static_cast<int>(m.door->port), limit,
                               &m.listener)
@@ -185,35 +176,6 @@ static int open_door(Move &m)
     snprintf(text, sizeof text, "C-MOVE: port %u of this machine cannot be had",
              m.door->port);
     return m.d->patience.fail(EIO, text);
-}
-
-static int request_move(Move &m, const char *sop_class, const void *identifier,
-                        size_t len)
-{
-    T_ASC_PresentationContextID id =
-        ASC_findAcceptedPresentationContextID(m.d->line.assoc, sop_class);
-    if (id == 0)
-        return m.d->patience.fail(EIO, "the server offers neither C-GET nor C-MOVE");
-    DcmInputBufferStream in;
-    DcmDataset keys;
-    in.setBuffer(identifier, static_cast<offile_off_t>(len));
-    in.setEos();
-    keys.transferInit();
-    OFCondition c = keys.read(in, EXS_LittleEndianExplicit);
-    keys.transferEnd();
-    if (c.bad())
-        return m.d->patience.fail(EINVAL, "dimse: an identifier is not DICOM");
-    T_DIMSE_Message msg;
-    memset(static_cast<void *>(&msg), 0, sizeof msg);
-    msg.CommandField = DIMSE_C_MOVE_RQ;
-    T_DIMSE_C_MoveRQ &rq = msg.msg.CMoveRQ;
-    m.d->message = static_cast<unsigned short>(m.d->message % 30000 + 1);
-    rq.MessageID = m.d->message;
-    rq.Priority = DIMSE_PRIORITY_MEDIUM;
-    rq.DataSetType = DIMSE_DATASET_PRESENT;
-    snprintf(rq.AffectedSOPClassUID, sizeof rq.AffectedSOPClassUID, "%s", sop_class);
-    snprintf(rq.MoveDestination, sizeof rq.MoveDestination, "%s", m.door->destination);
-    return net::send(m.d->line, id, msg, &keys);
 }
 
 static int run(Move &m)
@@ -234,7 +196,7 @@ extern "C" int vivo_dimse_move(vivo_dimse *d, const vivo_dimse_door *door,
                                size_t len, vivo_dimse_taker *to, vivo_dimse_result *out,
                                vivo_op *op)
 {
-    try {
+    return net::no_throw(op, [&] {
         Move m;
         d->patience.op = op;
         *out = vivo_dimse_result{};
@@ -244,15 +206,9 @@ extern "C" int vivo_dimse_move(vivo_dimse *d, const vivo_dimse_door *door,
         m.out = out;
         int rc = open_door(m);
         if (rc == 0)
-            rc = request_move(m, sop_class, identifier, len);
-        if (rc == 0)
-            rc = run(m);
-        if (rc)
-            d->line.broken = true;
-        return rc;
-    } catch (const std::bad_alloc &) {
-        return vivo_fail(vivo_dimse_op_err(op), ENOMEM, "dimse: out of memory");
-    } catch (...) {
-        return vivo_fail(vivo_dimse_op_err(op), EIO, "dimse: failed inside DCMTK");
-    }
+            rc = net::request(
+                d, {DIMSE_C_MOVE_RQ, sop_class, identifier, len, door->destination},
+                op);
+        return net::finish(d, rc ? rc : run(m));
+    });
 }

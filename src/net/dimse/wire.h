@@ -16,7 +16,9 @@
 #include "op.h"
 #include "vivofs/dimse.h"
 
+#include <cerrno>
 #include <memory>
+#include <new>
 #include <string>
 
 namespace vivo_dimse_net
@@ -34,11 +36,35 @@ struct Patience {
     int fail(int errnum, const char *what);
 };
 
+/* What an association knows of its connection. */
+struct Link {
+    Patience *patience = nullptr;
+    std::string name; /* that a certificate must bear; "" = any */
+    int real = -1;    /* connected already; takes the place of DCMTK's own */
+    int decoy = -1;   /* where DCMTK is sent to connect */
+    int fd = -1;      /* of the latest Wire */
+    bool secured = false;
+    bool wrong_name = false;
+    /* C-CANCEL, as it is said when we leave in the middle of an operation: by the Wire
+     * where a wait ends, because DCMTK closes the connection as soon as it hears of it.
+     */
+    std::string last_words;
+    DcmTransportConnection *wire = nullptr;
+
+    Link() = default;
+    Link(const Link &) = delete;
+    Link &operator=(const Link &) = delete;
+    ~Link();
+    void cancel_with(T_ASC_PresentationContextID id, unsigned message);
+    void say_last_words();
+};
+
 /* A connection that waits with patience around one of DCMTK's. */
 class Wire : public DcmTransportConnection
 {
   public:
-    Wire(int fd, DcmTransportConnection *inner, Patience &patience);
+    Wire(int fd, DcmTransportConnection *inner, Link &link);
+    ~Wire() override;
     OFCondition serverSideHandshake() override;
     OFCondition clientSideHandshake() override;
     OFCondition renegotiate(const char *suite) override;
@@ -53,27 +79,33 @@ class Wire : public DcmTransportConnection
     OFString &dumpConnectionParameters(OFString &str) override;
 
   private:
+    bool is_for_us();
+    ssize_t read_secure(void *buf, size_t n);
+    ssize_t write_secure(void *buf, size_t n);
     int fd_;
     std::unique_ptr<DcmTransportConnection> inner_;
+    Link &link_;
     Patience &patience_;
 };
 
-/* Makes Wires; remembers the descriptor of the latest. */
+/* Puts the connection of ours in the place of DCMTK's. */
+void replace(int s, Link &link);
+
+/* Makes Wires. */
 template <class Base> class Layer : public Base
 {
   public:
-    template <class... A> explicit Layer(Patience &p, A... a) : Base(a...), patience(p)
+    template <class... A> explicit Layer(Link &l, A... a) : Base(a...), link(l)
     {
     }
     DcmTransportConnection *createConnection(DcmNativeSocketType s,
                                              OFBool secure) override
     {
+        replace(s, link);
         DcmTransportConnection *inner = Base::createConnection(s, secure);
-        fd = s;
-        return inner ? new Wire(s, inner, patience) : nullptr;
+        return inner ? new Wire(s, inner, link) : nullptr;
     }
-    Patience &patience;
-    int fd = -1;
+    Link &link;
 };
 using PlainLayer = Layer<DcmTransportLayer>;
 using SecureLayer = Layer<DcmTLSTransportLayer>;
@@ -120,15 +152,58 @@ int send(Line &line, T_ASC_PresentationContextID id, T_DIMSE_Message &msg,
 int take_object(Line &line, T_ASC_PresentationContextID id, const T_DIMSE_Message &rq,
                 vivo_dimse_taker *to, vivo_dimse_result *out);
 
+/* A request with an identifier. */
+struct Question {
+    T_DIMSE_Command command; /* DIMSE_C_FIND_RQ, _GET_RQ, _MOVE_RQ */
+    const char *sop_class;
+    const void *identifier; /* explicit little endian */
+    size_t len;
+    const char *destination; /* of C-MOVE */
+};
+int begin(vivo_dimse *d, const char *sop_class, vivo_op *op,
+          T_ASC_PresentationContextID *id);
+int request(vivo_dimse *d, const Question &q, vivo_op *op);
+/* What came is no answer. */
+int unexpected(vivo_dimse *d);
+/* After the last answer, or a failure: the server is told to stop (PS3.7 section
+ * 9.3.2.3), and the association is of no more use. Returns rc. */
+int finish(vivo_dimse *d, int rc);
+
+/* Sub-operations of C-GET and C-MOVE, whose flags have the same values. */
+template <class Rsp> void count(const Rsp &r, vivo_dimse_result *out)
+{
+    static_assert(
+        O_GET_NUMBEROFCOMPLETEDSUBOPERATIONS == O_MOVE_NUMBEROFCOMPLETEDSUBOPERATIONS &&
+            O_GET_NUMBEROFFAILEDSUBOPERATIONS == O_MOVE_NUMBEROFFAILEDSUBOPERATIONS &&
+            O_GET_NUMBEROFWARNINGSUBOPERATIONS == O_MOVE_NUMBEROFWARNINGSUBOPERATIONS,
+        "one function for both");
+    if (r.opts & O_GET_NUMBEROFCOMPLETEDSUBOPERATIONS)
+        out->completed = r.NumberOfCompletedSubOperations;
+    if (r.opts & O_GET_NUMBEROFFAILEDSUBOPERATIONS)
+        out->failed = r.NumberOfFailedSubOperations;
+    if (r.opts & O_GET_NUMBEROFWARNINGSUBOPERATIONS)
+        out->warning = r.NumberOfWarningSubOperations;
+}
+
+template <class F> int no_throw(vivo_op *op, F f)
+{
+    try {
+        return f();
+    } catch (const std::bad_alloc &) {
+        return vivo_fail(vivo_dimse_op_err(op), ENOMEM, "dimse: out of memory");
+    } catch (...) {
+        return vivo_fail(vivo_dimse_op_err(op), EIO, "dimse: failed inside DCMTK");
+    }
+}
+
 } // namespace vivo_dimse_net
 
 struct vivo_dimse {
     vivo_dimse_net::Patience patience;
+    vivo_dimse_net::Link link;
     std::unique_ptr<DcmTransportLayer> layer;
     T_ASC_Network *net = nullptr;
     vivo_dimse_net::Line line;
-    std::string calling;
-    int fd = -1;
     unsigned short message = 0;
 };
 
