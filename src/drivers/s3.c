@@ -12,6 +12,7 @@
 #include "drivers/crew.h"
 
 #include "vivofs/hash.h"
+#include "vivofs/log.h"
 #include "vivofs/text.h"
 
 #include <errno.h>
@@ -154,6 +155,7 @@ struct listing {
     struct s3 *s;
     struct vivo_intake *in;
     struct vivo_s3_pages pages; /* of the one page task that there is */
+    atomic_uint_least64_t locked, readable;
 };
 
 struct taking { /* one page */
@@ -184,8 +186,10 @@ static int take_key(void *ctx, const struct vivo_s3_entry *e, struct vivo_err *e
         return 0;
     }
     write_locator(e, task + 1);
-    if (e->tag[0] && l->in->known(l->in, task + 1, e->tag))
+    if (e->tag[0] && l->in->known(l->in, task + 1, e->tag)) {
+        atomic_fetch_add(&l->readable, 1);
         return 0;
+    }
     if (t->n == PAGE_KEYS)
         return vivo_fail(err, EIO, "the store lists more keys than were asked for");
     t->tasks[t->n] = vivo_arena_strndup(t->names, task, strlen(task));
@@ -213,6 +217,32 @@ static int take_page(struct vivo_crew *crew, struct listing *l, struct vivo_op *
     return rc;
 }
 
+/* An object of another owner, or one in an archive of the store: the others are not
+ * worse for it. It has no version, so that every listing tries again. */
+static int note_locked(struct listing *l, const char *locator, struct vivo_op *op)
+{
+    if (atomic_fetch_add(&l->locked, 1) == 0)
+        vivo_log(VIVO_LOG_WARN, "drivers.s3", "an object: %s", op->err.text);
+    vivo_err_clear(&op->err);
+    l->in->other(l->in, locator, NULL);
+    return 0;
+}
+
+/* Where nothing may be read it is the account that is wrong. */
+static int tell_locked(struct listing *l, struct vivo_err *err)
+{
+    uint64_t locked = atomic_load(&l->locked);
+    if (!locked)
+        return 0;
+    if (atomic_load(&l->readable) == 0)
+        return vivo_fail(err, EACCES,
+                         "the store lists the bucket, but lets none of its objects be "
+                         "read without other keys (AWS_ACCESS_KEY_ID)");
+    vivo_log(VIVO_LOG_WARN, "drivers.s3",
+             "%" PRIu64 " objects that this account may not read are left out", locked);
+    return 0;
+}
+
 static int take_header(struct vivo_crew *crew, struct listing *l, const char *locator,
                        struct vivo_op *op)
 {
@@ -224,6 +254,7 @@ static int take_header(struct vivo_crew *crew, struct listing *l, const char *lo
     const struct vivo_s3_object object = {l->s->bucket, p.key, p.tag, p.size};
     const char *version = p.tag[0] ? p.tag : NULL;
     rc = vivo_s3_header(l->s->store, &object, &h, op);
+    atomic_fetch_add(&l->readable, rc == 0 && h.object);
     if (rc == 0 && h.object) {
         const struct vivo_record rec = {.level = VIVO_LEVEL_INSTANCE,
                                         .locator = locator,
@@ -237,6 +268,8 @@ static int take_header(struct vivo_crew *crew, struct listing *l, const char *lo
     } else if (rc == -ENOENT) {
         vivo_err_clear(&op->err); /* deleted since its page was made */
         rc = 0;
+    } else if (rc == -EACCES && h.reply.status == 403) {
+        rc = note_locked(l, locator, op);
     }
     vivo_ranged_header_free(&h);
     return rc;
@@ -265,7 +298,7 @@ static int list(struct vivo_archive *self, enum vivo_level level, const char *pa
     int rc = vivo_crew_run(THREADS, TASKS_BYTES, do_task, l, "P", op);
     if (rc == 0 && !l->pages.any && s->prefix[0])
         return vivo_fail(&op->err, ENOENT, "the bucket has no such folder");
-    return rc;
+    return rc ? rc : tell_locked(l, &op->err);
 }
 
 static int stop_at_once(void *ctx, const struct vivo_s3_entry *e, struct vivo_err *err)

@@ -167,6 +167,9 @@ static enum part part_of(int depth, bool inside, const char *name)
 
 static int begin_element(struct reading *r, int depth, const char *name)
 {
+    /* S3 may find out late, when 200 has been said already. */
+    if (depth == 0 && strcmp(name, "Error") == 0)
+        return vivo_fail(r->err, EBADMSG, "the store answers an error, not a listing");
     if (depth == 0 && strcmp(name, "ListBucketResult") != 0)
         return vivo_fail(r->err, EBADMSG,
                          strcasecmp(name, "html") == 0

@@ -6,6 +6,7 @@
  * version of libcurl signs what it sends. */
 #include "drivers/s3.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -188,6 +189,7 @@ static int begin_request(const struct vivo_s3 *s, const struct vivo_s3_ask *ask,
     };
     r->rq = (struct vivo_net_request){
         .url = (const char *)r->url.data,
+        .what = ask->key[0] ? "an object" : NULL, /* keys may name patients */
         .signer = s->sign ? &r->signer : NULL,
         .no_netrc = !s->sign,
         .max_bytes = ask->max_bytes,
@@ -195,13 +197,51 @@ static int begin_request(const struct vivo_s3 *s, const struct vivo_s3_ask *ask,
     return 0;
 }
 
-static int explain(const struct vivo_s3 *s, int rc, struct vivo_op *op)
+/* The text of an element of the error that the store answers, if it is one word. */
+static bool error_word(const struct vivo_net_reply *reply, const char *element,
+                       char out[64])
 {
-    if (rc != -EACCES)
-        return rc;
-    return vivo_fail_in(&op->err, s->keys.id[0]
-                                      ? "the store refuses these keys or this region"
-                                      : "the store wants keys (AWS_ACCESS_KEY_ID)");
+    const char *at = strstr(reply->refusal, element);
+    size_t n;
+    if (!at)
+        return false;
+    at += strlen(element);
+    n = strcspn(at, "<");
+    if (n == 0 || n > 63 || at[n] != '<')
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!isalnum((unsigned char)at[i]) && at[i] != '-')
+            return false;
+    memcpy(out, at, n);
+    out[n] = '\0';
+    return true;
+}
+
+static bool is_elsewhere(const char *code)
+{
+    return strcmp(code, "PermanentRedirect") == 0 ||
+           strcmp(code, "AuthorizationHeaderMalformed") == 0;
+}
+
+/* What the store says of its refusal, in the words of who mounts. */
+static int explain(const struct vivo_s3 *s, int rc, const struct vivo_net_reply *reply,
+                   struct vivo_op *op)
+{
+    char code[64], region[64];
+    bool said = rc < 0 && error_word(reply, "<Code>", code);
+    if (said && is_elsewhere(code)) {
+        bool known = error_word(reply, "<Region>", region);
+        return vivo_fail_in(&op->err,
+                            "the bucket lies in another region: set AWS_REGION%s%s",
+                            known ? "=" : "", known ? region : "");
+    }
+    if (said && strcmp(code, "InvalidObjectState") == 0)
+        return vivo_fail_in(&op->err, "the object has to be restored from its archive");
+    if (rc == -EACCES)
+        return vivo_fail_in(
+            &op->err, s->keys.id[0] ? "the store refuses these keys or this region"
+                                    : "the store wants keys (AWS_ACCESS_KEY_ID)");
+    return said ? vivo_fail_in(&op->err, "the store says %s", code) : rc;
 }
 
 int vivo_s3_ask(struct vivo_s3 *s, const struct vivo_s3_ask *ask,
@@ -216,7 +256,7 @@ int vivo_s3_ask(struct vivo_s3 *s, const struct vivo_s3_ask *ask,
         atomic_fetch_add(&s->owner->bytes, reply->received);
     }
     vivo_buf_free(&r.url);
-    return explain(s, rc, op);
+    return explain(s, rc, reply, op);
 }
 
 /* ---- objects -------------------------------------------------------------------- */
@@ -323,5 +363,5 @@ int vivo_s3_header(struct vivo_s3 *s, const struct vivo_s3_object *o,
     if (rc == 0 && o->size && out->size && out->size != o->size)
         rc = vivo_fail(&op->err, EIO, "the object has another length than was listed");
     vivo_buf_free(&r.url);
-    return explain(s, rc, op);
+    return explain(s, rc, &out->reply, op);
 }

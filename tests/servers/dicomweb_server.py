@@ -54,6 +54,7 @@ DEFAULTS = {
     "json": "",             # exactly this instead of JSON
     "fail": 0,              # this status ...
     "fail_times": 1000000,  # ... this often
+    "fail_body": "",        # ... with this body
     "retry_after": "",      # ... with this Retry-After
     "auth": "",             # "user:password" or "bearer:token", else 401
     "redirect": "",         # 302 to this + path
@@ -369,7 +370,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.server.knobs["fail_times"] -= 1
         if failing:
             again = [("Retry-After", k["retry_after"])] if k["retry_after"] else []
-            self.answer(k["fail"], headers=again)
+            self.answer(k["fail"], body=k["fail_body"].encode(), headers=again)
             return True
         if k["redirect"]:
             self.answer(302, headers=[("Location", k["redirect"] + path +
