@@ -9,6 +9,8 @@
 
 #include "shelf_run.h"
 
+#include <unistd.h>
+
 #define OBJECTS 24
 #define COLLECTIONS 3
 #define OTHERS 5
@@ -251,6 +253,30 @@ static void test_tokens_that_ran_out_are_renewed(void **state)
     vivo_archive_close(a);
 }
 
+/* A token that has run out makes a guest of who sends it, who is told less and no word
+ * of it: those that end within a minute are renewed after a second. */
+static void test_tokens_about_to_run_out_are_renewed_beforehand(void **state)
+{
+    (void)state;
+    struct gathering g;
+    struct vivo_op op;
+    control("/__reset");
+    set("private=Brains&life=30");
+    struct vivo_archive *a = open_with(KEY);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(list_all(a, &g, &op), 0);
+        assert_int_equal(g.n_objects, OBJECTS);
+        gathering_free(&g);
+        int64_t until = vivo_now_ms() + 1100;
+        while (vivo_now_ms() < until)
+            usleep(10000);
+        control("/__forget");
+    }
+    assert_true(asked("/api_key/token\"") > 1);
+    vivo_archive_close(a);
+    control("/__reset");
+}
+
 /* ---- files --------------------------------------------------------------------------
  */
 
@@ -284,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_keys_show_what_guests_do_not_see),
         cmocka_unit_test(test_wrong_keys_and_tokens_are_told),
         cmocka_unit_test(test_tokens_that_ran_out_are_renewed),
+        cmocka_unit_test(test_tokens_about_to_run_out_are_renewed_beforehand),
         cmocka_unit_test(test_a_file_is_whole_or_an_error),
     };
     server_program = VIVO_TEST_SOURCE_DIR "/tests/servers/girder_server.py";

@@ -40,7 +40,8 @@ static void test_conforms_whatever_the_server_is_like(void **state)
 {
     (void)state;
     static const char *const knobs[] = {"order=random", "names=odd&uri=encoded",
-                                        "names=odd&numbers=1&duplicates=1&digests=0"};
+                                        "names=odd&numbers=1&duplicates=1&digests=0",
+                                        "scan_ids=odd&names=odd"};
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
         control("/__reset");
         set(knobs[i]);
@@ -74,10 +75,14 @@ static void test_listing_is_complete_whatever_the_server_does(void **state)
         "names=odd&uri=encoded",
         "formats=0",
         "types=1",
+        "scan_ids=odd",
+        "scan_ids=odd&types=1&names=odd&uri=encoded",
         "no_uid=sessions,scans",
         "same_uid=1",
         "refuse_columns=400",
+        "refuse_columns=406",
         "refuse_columns=422",
+        "refuse_columns=500",
         "silent_columns=UID,modality,xnat:imageSessionData/UID,subject_label",
         "fickle=1",
         "field=note&value=null",
@@ -106,6 +111,7 @@ static void test_listing_fails_rather_than_being_short(void **state)
         {"bad_login=1", -EACCES, "JSESSION"},
         {"require_login=1", -EACCES, "netrc=FILE"},
         {"require_login=1&login_page=1", -EACCES, "login"},
+        {"require_login=1&scheme=Shibboleth%20realm%3D%22a%22", -EACCES, "login"},
         {"json=null", -EBADMSG, "projects"},
         {"json=[]", -EBADMSG, "table"},
         {"json={}", -EBADMSG, "table"},
@@ -229,6 +235,30 @@ static void test_session_that_ran_out_is_begun_anew(void **state)
         gathering_free(&g);
         vivo_archive_close(a);
     }
+    control("/__reset");
+}
+
+static void test_a_login_that_has_run_out_is_told(void **state)
+{
+    (void)state;
+    struct gathering g;
+    struct vivo_op op;
+    control("/__reset");
+    set("require_login=1");
+    struct vivo_archive *a = open_with("ALIAS:user-secret");
+    assert_int_equal(list_all(a, &g, &op), -EACCES);
+    gathering_free(&g);
+    set("user=ALIAS:user-secret");
+    assert_int_equal(list_all(a, &g, &op), 0);
+    gathering_free(&g);
+    /* An alias token lasts two days. */
+    control("/__expire");
+    set("user=nobody:nothing");
+    assert_int_equal(list_all(a, &g, &op), -EACCES);
+    assert_non_null(strstr(op.err.text, "ALIAS:SECRET"));
+    assert_null(strstr(op.err.text, "user-secret"));
+    gathering_free(&g);
+    vivo_archive_close(a);
     control("/__reset");
 }
 
@@ -434,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_ids_that_cannot_be_asked_for_are_left_out),
         cmocka_unit_test(test_files_that_lead_elsewhere_are_left_out),
         cmocka_unit_test(test_session_that_ran_out_is_begun_anew),
+        cmocka_unit_test(test_a_login_that_has_run_out_is_told),
         cmocka_unit_test(test_one_session_serves_all),
         cmocka_unit_test(test_guest_sees_what_is_public),
         cmocka_unit_test(test_wrong_credentials_are_eacces),

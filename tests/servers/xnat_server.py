@@ -40,6 +40,7 @@ base.DEFAULTS.update({
     "private": "",          # projects that guests do not see
     "login_page": 0,        # refuses by 302 to a page, as it does browsers
     "bad_login": 0,         # JSESSION answers 200 and a page
+    "scheme": 'Basic realm="XNAT"',  # of WWW-Authenticate
     "fickle": 0,            # every reply begins a session
     "refuse_columns": 0,    # ... and xsiType: this status
     "silent_columns": "",   # columns it does not know and leaves out
@@ -56,6 +57,7 @@ base.DEFAULTS.update({
     "names": "plain",       # | odd: spaces, plus signs, folders
     "formats": 1,           # file_format is told
     "shared": "",           # a project in which all sessions are, too
+    "scan_ids": "plain",    # | odd: spaces, slashes, commas
     "types": 0,             # scan types are the ids of other scans
     "refuse_join": 0,       # experiments of several projects: this status
     "ignore_ids": 0,        # ... all of them, whatever ID says
@@ -71,6 +73,7 @@ base.DEFAULTS.update({
 })
 LOGIN = (b"<!DOCTYPE html><html><body>Login attempt failed. Please try again."
          b"</body></html>")
+ODD = "-MR 1/a, b"
 TYPES = {"CT": "ct", "MR": "mr", "PT": "pet", "CR": "cr", "SEG": "seg"}
 DEFAULT = {
     "projects": "ID secondary_ID name description pi_firstname pi_lastname URI".split(),
@@ -160,10 +163,12 @@ class Handler(base.Handler):
         return None
 
     def refuse_login(self):
-        if self.k["login_page"]:
+        agent = self.headers.get("User-Agent") or ""
+        browser = any(w in agent for w in ("MSIE", "Mozilla", "AppleWebKit", "Opera"))
+        if self.k["login_page"] or browser:
             self.answer(302, headers=[("Location", "/__login")])
         else:
-            self.answer(401, headers=[("WWW-Authenticate", 'Basic realm="XNAT"')])
+            self.answer(401, headers=[("WWW-Authenticate", self.k["scheme"])])
 
     def who(self):
         """The user, or None when it was refused; a new session costs a cookie."""
@@ -191,7 +196,8 @@ class Handler(base.Handler):
         if user is None and (k["require_login"] or self.headers.get("Authorization")):
             return self.refuse_login()
         name = s.begin(user or "guest")
-        return self.answer(200, "text/plain", name.encode(),
+        told = name + "; XNAT_CSRF=0815" if k["scan_ids"] == "odd" else name
+        return self.answer(200, "text/plain", told.encode(),
                            [("Set-Cookie", "JSESSIONID=%s; Path=/" % name)])
 
     def do_DELETE(self):
@@ -223,7 +229,8 @@ class Handler(base.Handler):
     def object(self, locator):
         s = self.server
         parts = [urllib.parse.unquote(p) for p in locator.split("/")]
-        for key in s.members.get((parts[0].split(":")[-1], parts[1]), []):
+        place = (parts[0].split(":")[-1], parts[1].removesuffix(ODD))
+        for key in s.members.get(place, []):
             for uri_of in (self.path_in_resource(key, n) for n in ("plain", "odd")):
                 if uri_of == "/".join(parts[3:]):
                     with open(s.archive.files[key], "rb") as f:
@@ -295,10 +302,11 @@ class Handler(base.Handler):
             return "sub dir/%d+1 (a)&b=%%20.dcm" % number
         return "%d.dcm" % number
 
-    def files(self, e, scan):
+    def files(self, e, scan, told):
         s, k = self.server, self.k
         rows = []
-        uri = f"/data/experiments/{e}/scans/{scan}/resources/"
+        told = told.replace("/", "[SLASH]").replace(",", "[COMMA]")
+        uri = f"/data/experiments/{e}/scans/{told}/resources/"
         where = "12" if k["uri"] == "number" else "DICOM"
         for key in s.members[e, scan]:
             with open(s.archive.files[key], "rb") as f:
@@ -416,6 +424,8 @@ class Handler(base.Handler):
     def scans_of(self, e):
         k = self.k
         rows = [r for r in self.server.tables["scans"] if r["experiment"] == e["ID"]]
+        if k["scan_ids"] == "odd":
+            rows = [dict(r, ID=r["ID"] + ODD) for r in rows]
         if k["types"]:  # each is called as the next one is numbered
             rows = [dict(r, type=rows[(i + 1) % len(rows)]["ID"])
                     for i, r in enumerate(rows)]
@@ -453,14 +463,15 @@ class Handler(base.Handler):
         if len(parts) < 3 or parts[0] != "scans":
             return self.missing()
         scan = urllib.parse.unquote(parts[1])
+        scan = scan.replace("[SLASH]", "/").replace("[COMMA]", ",")
         chosen = [r["ID"] for r in rows if scan in (r["ID"], r["type"])]
         if parts[2:] == ["files"] and chosen:
             if query.get("format") == "zip":
-                return self.zip(e["ID"], scan)
-            files = [f for c in chosen for f in self.files(e["ID"], c)]
+                return self.zip(e["ID"], scan.removesuffix(ODD))
+            files = [f for c in chosen for f in self.files(e["ID"], c.removesuffix(ODD), c)]
             return self.table("files", files, query)
         if parts[2] == "resources" and "files" in parts:
-            return self.download(e["ID"], scan, "/".join(parts[5:]))
+            return self.download(e["ID"], scan.removesuffix(ODD), "/".join(parts[5:]))
         return self.missing()
 
 
