@@ -93,6 +93,15 @@ int vivo_catalog_count(struct vivo_catalog *c, enum vivo_level level, vivo_row r
 int vivo_catalog_words(struct vivo_catalog *c, vivo_row collection,
                        struct vivo_buf *license, struct vivo_buf *citation,
                        struct vivo_err *err);
+/* What the archive says of an instance with the attributes `a`, so that it can be told
+ * again elsewhere; each is appended and may stay empty. */
+struct vivo_told {
+    struct vivo_buf collection; /* its label */
+    struct vivo_buf patient;    /* the label that stands for the PatientID of `a` */
+    struct vivo_buf license, citation;
+};
+int vivo_catalog_told(struct vivo_catalog *c, vivo_row instance, struct vivo_attrs a,
+                      struct vivo_told *out, struct vivo_err *err);
 /* Path of names from the collection down, '/'-separated, for messages and exports. */
 int vivo_catalog_path(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                       struct vivo_buf *out, struct vivo_err *err);
@@ -194,9 +203,10 @@ struct vivo_put { /* a record as shown */
     const char *collection; /* as shown; NULL = "all" */
     const char *patient;    /* as shown; NULL = PatientID of attrs */
     const char *key;        /* as shown; NULL = the UID of attrs */
-    const char *license;    /* COLLECTION, SERIES: or NULL */
-    const char *citation;   /* COLLECTION, SERIES: or NULL */
+    const char *license;    /* COLLECTION, SERIES, INSTANCE (its series'): or NULL */
+    const char *citation;   /* the same */
     const char *label;      /* vivo_record; NULL under de-identification */
+    const char *path;       /* INSTANCE: vivo_record; NULL under de-identification */
     const char *version;
     uint64_t size;
     bool size_exact;

@@ -187,6 +187,9 @@ struct vivo_driver {
      * or '#'. -ENOENT: it is nowhere. NULL, or
      * -EOPNOTSUPP and nothing appended: file://… for folders, else SOURCE#LOCATOR. */
     int (*url)(struct vivo_archive *self, const char *locator, struct vivo_buf *out);
+    /* Optional: the SHA-256 of the object's bytes in hex, where the source has told it
+     * and fetch() checks it. false: it has not. */
+    bool (*sha256)(const char *locator, char hex[65]);
 
     /* Optional, VIVO_CAP_WATCH: blocks until the source has changed since the call
      * began, or the op is cancelled (-EINTR). 0 = something changed. */
@@ -223,6 +226,9 @@ int vivo_archive_watch(struct vivo_archive *a, struct vivo_op *op);
 /* Appends the URL of an object, as the manifest driver takes it. */
 int vivo_archive_url(struct vivo_archive *a, const char *locator, struct vivo_buf *out,
                      struct vivo_err *err);
+/* "" where the source has told none. */
+void vivo_archive_sha256(const struct vivo_archive *a, const char *locator,
+                         char hex[65]);
 const struct vivo_driver *const *vivo_driver_table(size_t *count);
 /* Does this source need the network? An unknown one does not. */
 bool vivo_driver_needs_net(const char *source);

@@ -105,16 +105,20 @@ struct vivo_record {
     const char *key;        /* STUDY, SERIES, INSTANCE that the archive lists no UID of:
                                its own id, which tells it from its siblings and names
                                it (never shown itself). NULL = the UID of attrs does */
-    const char *license;    /* COLLECTION, SERIES: in the archive's words, of a series
-                               several parted by a backslash; NULL = not told */
-    const char *citation;   /* COLLECTION, SERIES: how to cite it, or a URL (DOI) that
-                               tells; NULL = not told */
-    const char *label;      /* STUDY, SERIES, INSTANCE: what the archive itself calls it
-                               (session, scan, file); for names=idc and names=xnat, and
-                               only where nothing is hidden. NULL = no name */
-    const char *version;    /* stamp of the source bytes (mtime, ETag); may be NULL */
-    uint64_t size;          /* bytes on the wire; 0 = unknown */
-    bool size_about;        /* the archive's word for it may be out of date */
+    const char *license;    /* COLLECTION, SERIES, INSTANCE (its series'): in the
+                               archive's words, of a series several parted by a
+                               backslash; NULL = not told */
+    const char *citation; /* COLLECTION, SERIES, INSTANCE (its series'): how to cite it,
+                             or a URL (DOI) that tells; NULL = not told */
+    const char *label;    /* STUDY, SERIES, INSTANCE: what the archive itself calls it
+                             (session, scan, file); for names=idc and names=xnat, and
+                             only where nothing is hidden. NULL = no name */
+    const char *path;     /* INSTANCE: "study/series/file", the names that it had where
+                             it was frozen (vivo_name_path_ok), kept where nothing is
+                             hidden and names are our own. NULL = they are made */
+    const char *version;  /* stamp of the source bytes (mtime, ETag); may be NULL */
+    uint64_t size;        /* bytes on the wire; 0 = unknown */
+    bool size_about;      /* the archive's word for it may be out of date */
     struct vivo_attrs attrs; /* originals; {NULL,0} = only a locator is known */
     bool headers; /* attrs is the whole header, not just a listing's columns */
 };
@@ -169,6 +173,8 @@ void vivo_numbering_name(struct vivo_numbering *n, const long *acquisition,
  * 2), or "NA"; out has room for one more. */
 void vivo_names_tcia_text(struct vivo_attrs a, uint32_t tag, bool hidden, size_t max,
                           char *out);
+/* "study/series/file", each a name that could have been made here. */
+bool vivo_name_path_ok(const char *path);
 /* True when `name` ends in the `_<u>` that a current name ends in (old paths). */
 bool vivo_name_same_u(const char *name, const char *current);
 /* The study's date as Unix seconds, or 946684800 (2000-01-01) without a valid one. */

@@ -221,6 +221,13 @@ int vivo_catalog_put_instance(struct vivo_catalog *c, enum vivo_level level,
                               vivo_row row, const struct vivo_put *put,
                               struct vivo_source_ids *out, struct vivo_err *err);
 /* Its SOP Instance UID, or what stands for it; never empty. */
+/* The name that a frozen object brings for its study, series or itself; false: none. */
+bool vivo_catalog_frozen_name(const struct vivo_put *put, enum vivo_level level,
+                              char out[VIVO_NAME_MAX + 1]);
+/* Is it the name of one with this UID, and not of another that has it, too? */
+bool vivo_catalog_named_after(const char *name, const char *uid);
+/* Is it by the issuer and ID of `a` that a patient is told from others? */
+bool vivo_catalog_is_patient_key(struct vivo_attrs a, const char *key);
 void vivo_catalog_put_uid(const struct vivo_catalog *c, const struct vivo_put *put,
                           char *out, size_t cap);
 /* One new row, as prepared. `free` tells whether name and u were free. */
@@ -261,7 +268,7 @@ int vivo_catalog_prune(struct vivo_writer *w, struct vivo_err *err);
 
 /* Licence and citation of a collection or series. */
 int vivo_catalog_write_words(struct vivo_writer *w, const struct vivo_put *put,
-                             vivo_row id, struct vivo_err *err);
+                             enum vivo_level level, vivo_row id, struct vivo_err *err);
 
 /* ---- number.c (writer locked, flushed) ------------------------------------------- */
 

@@ -5,17 +5,11 @@
  * issuer and ID, the UIDs of study and series, all as shown and without shortening:
  * names may collide, keys may not (DESIGN D10). Records bring their ancestors with
  * them; those are made when they are first named. */
-#include "catalog/internal.h"
+#include "catalog/keys.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-#define KEY_MAX 200 /* longer values stand as their digest */
-
-struct keys {
-    char of[VIVO_LEVEL_SERIES + 1][2 * KEY_MAX + 8];
-};
 
 #define BY_LEVEL(sql)                                                                  \
     {                                                                                  \
@@ -49,63 +43,6 @@ static const char *const old_attrs_sql[] = BY_LEVEL(OLD_ATTRS);
 int64_t vivo_catalog_next_id(struct vivo_writer *w)
 {
     return w->next_id++;
-}
-
-/* ---- keys ---------------------------------------------------------------------------
- */
-
-/* The whole value, not only what a name would show of it. */
-static void key_text(const void *value, size_t len, char out[KEY_MAX + 1])
-{
-    const uint8_t *p = value;
-    uint8_t digest[VIVO_DIGEST_LEN];
-
-    while (len && (p[len - 1] == ' ' || p[len - 1] == 0))
-        len--;
-    while (len && *p == ' ') {
-        p++;
-        len--;
-    }
-    if (len <= KEY_MAX && (len == 0 || !memchr(p, 0, len))) {
-        if (len)
-            memcpy(out, p, len);
-        out[len] = 0;
-        return;
-    }
-    vivo_sha256(p, len, digest);
-    out[0] = '#';
-    vivo_hex(digest, sizeof digest, out + 1);
-}
-
-static void key_attr(struct vivo_attrs a, uint32_t tag, char out[KEY_MAX + 1])
-{
-    struct vivo_attr e;
-
-    out[0] = 0;
-    if (vivo_attrs_find(a, tag, &e))
-        key_text(e.value, e.len, out);
-}
-
-static void make_keys(const struct vivo_put *put, struct keys *k)
-{
-    char id[KEY_MAX + 1], issuer[KEY_MAX + 1];
-
-    key_text(put->collection, put->collection ? strlen(put->collection) : 0,
-             k->of[VIVO_LEVEL_COLLECTION]);
-    key_attr(put->attrs, VIVO_TAG_PatientID, id);
-    key_attr(put->attrs, VIVO_TAG_IssuerOfPatientID, issuer);
-    if (put->patient) {
-        key_text(put->patient, strlen(put->patient), id);
-        issuer[0] = 0;
-    }
-    /* Without an ID nobody is told apart: all of them are "unknown". */
-    snprintf(k->of[VIVO_LEVEL_PATIENT], sizeof k->of[0], "%s%s%s", id[0] ? issuer : "",
-             id[0] && issuer[0] ? "\x1f" : "", id);
-    key_attr(put->attrs, VIVO_TAG_StudyInstanceUID, k->of[VIVO_LEVEL_STUDY]);
-    key_attr(put->attrs, VIVO_TAG_SeriesInstanceUID, k->of[VIVO_LEVEL_SERIES]);
-    /* Marked, so that no UID is taken for a key. */
-    if (put->key && put->level <= VIVO_LEVEL_SERIES)
-        snprintf(k->of[put->level], sizeof k->of[0], "\x1f%.*s", KEY_MAX, put->key);
 }
 
 /* ---- names
@@ -169,6 +106,8 @@ static void make_name(const struct vivo_writer *w, enum vivo_level level,
     struct vivo_attrs a = named_by(level, put, &with);
     bool plain = w->plain_names;
 
+    if (vivo_catalog_frozen_name(put, level, out))
+        return;
     if (key[0] &&
         vivo_name_layout(w->names, level, a, plain, label_of(level, put), out))
         return;
@@ -293,8 +232,11 @@ static int insert(struct vivo_writer *w, enum vivo_level via, enum vivo_level le
     vivo_catdb_int(st, 8, via);
     rc = with_free_name(w, st, 3, name, key, err);
     w->dirty = true;
-    if (rc == 0 && put->lists)
+    if (rc == 0 && (put->lists || put->path))
         rc = keep_name(w, level, id, err);
+    if (rc == 0 && level == VIVO_LEVEL_SERIES && put->level == VIVO_LEVEL_INSTANCE &&
+        (put->license || put->citation))
+        rc = vivo_catalog_write_words(w, put, level, id, err);
     *out = id;
     return rc;
 }
@@ -322,7 +264,7 @@ static int parent_there(struct vivo_writer *w, enum vivo_level level, vivo_row r
 
 /* The node of `upto` that a record below (level, row) belongs to. */
 static int resolve(struct vivo_writer *w, enum vivo_level level, vivo_row row,
-                   enum vivo_level upto, const struct keys *keys,
+                   enum vivo_level upto, const struct vivo_keys *keys,
                    const struct vivo_put *put, vivo_row *out, struct vivo_err *err)
 {
     vivo_row parent = row;
@@ -354,12 +296,12 @@ int vivo_catalog_series_for(struct vivo_catalog *c, enum vivo_level level, vivo_
                             struct vivo_err *err)
 {
     struct vivo_writer *w = &c->w;
-    char path[4 * (2 * KEY_MAX + 10) + 32];
+    char path[4 * (2 * VIVO_CATALOG_KEY_MAX + 10) + 32];
     struct vivo_pstate *p;
-    struct keys keys;
+    struct vivo_keys keys;
     int rc;
 
-    make_keys(put, &keys);
+    vivo_catalog_keys_make(put, &keys);
     snprintf(path, sizeof path, "%d %lld\x1e%s\x1e%s\x1e%s\x1e%s", (int)level,
              (long long)row, keys.of[VIVO_LEVEL_COLLECTION],
              keys.of[VIVO_LEVEL_PATIENT], keys.of[VIVO_LEVEL_STUDY],
@@ -481,7 +423,7 @@ int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_ro
 {
     struct vivo_writer *w = &c->w;
     struct vivo_digests digests;
-    struct keys keys;
+    struct vivo_keys keys;
     enum vivo_level via = via_of(put, level, put->level);
     vivo_row parent, id = 0;
     int rc;
@@ -489,7 +431,7 @@ int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_ro
     if (put->level <= level)
         return vivo_fail(err, EINVAL, "catalog: a %s cannot be below a %s",
                          vivo_level_name(put->level), vivo_level_name(level));
-    make_keys(put, &keys);
+    vivo_catalog_keys_make(put, &keys);
     rc = resolve(w, level, row, put->level - 1, &keys, put, &parent, err);
     if (rc == 0 && put->locator) {
         vivo_catalog_digests(c, put->locator, put->version, &digests);
@@ -503,7 +445,7 @@ int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_ro
         rc = write_record(c, put, via, put->locator ? digests.lookup : NULL, id, err);
     if (rc == 0 &&
         (put->level == VIVO_LEVEL_SERIES || put->level == VIVO_LEVEL_COLLECTION))
-        rc = vivo_catalog_write_words(w, put, id, err);
+        rc = vivo_catalog_write_words(w, put, put->level, id, err);
     if (rc == 0 && put->level == VIVO_LEVEL_SERIES)
         rc = vivo_catalog_base_from_record(w, id, parent, put->attrs, err);
     *out = id;
@@ -544,11 +486,11 @@ static int rename_node(struct vivo_writer *w, enum vivo_level level, vivo_row id
 {
     sqlite3_stmt *st = vivo_catdb_stmt(&w->db, rename_sql[level], err);
     struct vivo_put put = {.level = level, .attrs = a};
-    char name[VIVO_NAME_MAX + 1], key[KEY_MAX + 1];
+    char name[VIVO_NAME_MAX + 1], key[VIVO_CATALOG_KEY_MAX + 1];
 
     if (!st)
         return -EIO;
-    key_attr(a, key_tag, key);
+    vivo_catalog_key_attr(a, key_tag, key);
     make_name(w, level, &put, key, name);
     vivo_catdb_int(st, 1, id);
     vivo_catdb_int(st, 4,

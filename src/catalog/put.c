@@ -19,11 +19,18 @@ void vivo_catalog_put_uid(const struct vivo_catalog *c, const struct vivo_put *p
     struct vivo_digests d;
     char hex[2 * VIVO_CATALOG_KEY_LEN + 1];
 
+    char frozen[VIVO_NAME_MAX + 1];
+
     if (put->key) {
         snprintf(out, cap, "%s", put->key);
         return;
     }
-    if (vivo_attrs_text(put->attrs, VIVO_TAG_SOPInstanceUID, out, cap))
+    vivo_attrs_text(put->attrs, VIVO_TAG_SOPInstanceUID, out, cap);
+    /* One of several that have a UID, or named by the archive's own id. */
+    if (vivo_catalog_frozen_name(put, VIVO_LEVEL_INSTANCE, frozen) &&
+        !vivo_catalog_named_after(frozen, out))
+        snprintf(out, cap, "\x1f%s", frozen);
+    if (out[0])
         return;
     if (put->uid && put->uid[0]) {
         snprintf(out, cap, "%s", put->uid);
@@ -265,7 +272,8 @@ static int put_new(struct vivo_catalog *c, struct vivo_sstate *ss,
 
     vivo_catalog_put_uid(c, put, uid, sizeof uid);
     /* A key names whatever the header says, which may be learned later or never. */
-    if (!vivo_name_layout(w->names, VIVO_LEVEL_INSTANCE,
+    if (!vivo_catalog_frozen_name(put, VIVO_LEVEL_INSTANCE, name) &&
+        !vivo_name_layout(w->names, VIVO_LEVEL_INSTANCE,
                           put->key ? (struct vivo_attrs){NULL, 0} : put->attrs, true,
                           put->label, name))
         vivo_name_instance(put->key ? (struct vivo_attrs){NULL, 0} : put->attrs, uid,

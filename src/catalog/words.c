@@ -80,13 +80,66 @@ int vivo_catalog_words(struct vivo_catalog *c, vivo_row collection,
     return rc;
 }
 
+/* ---- of one object, to be told again ------------------------------------------------
+ */
+
+static int add_told(struct vivo_buf *to, const char *text)
+{
+    size_t n = strlen(text);
+
+    while (n && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+        n--; /* the end of a file */
+    return n ? vivo_buf_add(to, text, n) : 0;
+}
+
+static int add_all_told(sqlite3_stmt *st, struct vivo_attrs a, struct vivo_told *out)
+{
+    const char *patient = vivo_catdb_column_text(st, 1);
+    int rc = add_told(&out->collection, vivo_catdb_column_text(st, 0));
+
+    if (rc == 0 && !vivo_catalog_is_patient_key(a, patient))
+        rc = add_told(&out->patient, patient);
+    if (rc == 0)
+        rc = add_told(&out->license, vivo_catdb_column_text(st, 2));
+    return rc ? rc : add_told(&out->citation, vivo_catdb_column_text(st, 3));
+}
+
+int vivo_catalog_told(struct vivo_catalog *c, vivo_row instance, struct vivo_attrs a,
+                      struct vivo_told *out, struct vivo_err *err)
+{
+    struct vivo_catdb *d = vivo_catalog_reader(c, err);
+    sqlite3_stmt *st;
+    int rc;
+
+    if (!d)
+        return -EIO;
+    st = vivo_catdb_stmt(
+        d,
+        "SELECT c.key, p.key, coalesce(s.license, c.license),"
+        " coalesce(s.citation, c.citation) FROM instance i JOIN series s ON"
+        " s.id = i.parent JOIN study t ON t.id = s.parent JOIN patient p ON"
+        " p.id = t.parent JOIN collection c ON c.id = p.parent WHERE i.id = ?1",
+        err);
+    if (st)
+        vivo_catdb_int(st, 1, instance);
+    rc = st ? vivo_catdb_step(d, st, err) : -EIO;
+    if (rc == 1 && add_all_told(st, a, out))
+        rc = vivo_fail(err, EIO, "catalog: what is told of an object is too long");
+    else if (rc == 0)
+        rc = vivo_fail(err, ENOENT, "catalog: an instance is gone");
+    if (st)
+        sqlite3_reset(st);
+    vivo_catalog_reader_done(c, d);
+    return VIVO_MIN(rc, 0);
+}
+
 /* ---- writing ------------------------------------------------------------------------
  */
 
 int vivo_catalog_write_words(struct vivo_writer *w, const struct vivo_put *put,
-                             vivo_row id, struct vivo_err *err)
+                             enum vivo_level level, vivo_row id, struct vivo_err *err)
 {
-    bool series = put->level == VIVO_LEVEL_SERIES;
+    bool series = level == VIVO_LEVEL_SERIES;
     sqlite3_stmt *st = vivo_catdb_stmt(
         &w->db,
         series ? "UPDATE series SET license = ?2, citation = ?3 WHERE id = ?1"

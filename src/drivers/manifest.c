@@ -200,4 +200,5 @@ const struct vivo_driver vivo_driver_manifest = {
     .fetch = vivo_manifest_fetch,
     .headers = vivo_manifest_headers,
     .url = url,
+    .sha256 = vivo_manifest_sha256,
 };

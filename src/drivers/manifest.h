@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/drivers/manifest.h -- between the files of the manifest driver.
  *
- * Locators. Object: "U", then URL, SOP Instance UID, size, SHA-256 and Series
- * Instance UID parted by tabs; the last three may be empty. What another archive lists:
- * "N", its source, a tab, its own locator. What the archive does not know: "X" and the
- * manifest's word for it. */
+ * Locators. Object: "U", then URL, SOP Instance UID, size, SHA-256 and group, which is
+ * the Series Instance UID and, where names are given, a hash of the directory's, parted
+ * by tabs; the last three may be empty. What another archive lists: "N", its source, a
+ * tab, its own locator. What the archive does not know: "X" and the manifest's word for
+ * it. */
 #ifndef VIVOFS_DRIVERS_MANIFEST_H
 #define VIVOFS_DRIVERS_MANIFEST_H
 
@@ -15,6 +16,7 @@
 
 #define MANIFEST_URL_MAX 8192
 #define MANIFEST_LOCATOR_MAX (MANIFEST_URL_MAX + 256)
+#define MANIFEST_GROUP_MAX 80
 #define MANIFEST_SUBS 16 /* archives open at a time */
 
 struct manifest {
@@ -95,13 +97,14 @@ int vivo_manifest_endpoint(const char *path, char out[MANIFEST_URL_MAX],
 bool vivo_manifest_http_url(const struct manifest *m, const char *url,
                             char out[MANIFEST_URL_MAX]);
 int vivo_manifest_locator(const char *url, const char *uid, const char *size,
-                          const char *sha256, const char *series,
+                          const char *sha256, const char *group,
                           char out[MANIFEST_LOCATOR_MAX], struct vivo_err *err);
 /* Its whole header, without pixels. */
 int vivo_manifest_header(struct manifest *m, const char *locator, struct vivo_buf *out,
                          struct vivo_op *op);
 /* The Series Instance UID of an object's locator, or "". */
-const char *vivo_manifest_series_of(const char *locator);
+const char *vivo_manifest_group_of(const char *locator);
+bool vivo_manifest_sha256(const char *locator, char hex[65]);
 int vivo_manifest_fetch(struct vivo_archive *self, const char *locator,
                         struct vivo_delivery *to, struct vivo_op *op);
 

@@ -43,18 +43,18 @@ static bool is_sha256(const char *s)
 }
 
 int vivo_manifest_locator(const char *url, const char *uid, const char *size,
-                          const char *sha256, const char *series,
+                          const char *sha256, const char *group,
                           char out[MANIFEST_LOCATOR_MAX], struct vivo_err *err)
 {
     if (!*url || strlen(url) >= MANIFEST_URL_MAX || !is_clean(url) ||
         (*sha256 && !is_sha256(sha256)))
         return vivo_fail(err, EINVAL, "a URL or digest of the manifest cannot be used");
     snprintf(out, MANIFEST_LOCATOR_MAX, "U%s\t%s\t%s\t%s\t%s", url, uid, size, sha256,
-             vivo_manifest_uid_ok(series) ? series : "");
+             group);
     return 0;
 }
 
-const char *vivo_manifest_series_of(const char *locator)
+const char *vivo_manifest_group_of(const char *locator)
 {
     const char *tab = strrchr(locator, '\t');
 
@@ -75,7 +75,7 @@ static const char *take(const char *s, char *out, size_t cap)
 
 static int read_locator(const char *locator, struct wanted *w, struct vivo_err *err)
 {
-    char size[24] = "", series[65];
+    char size[24] = "", group[MANIFEST_GROUP_MAX];
     const char *s = locator[0] == 'U' ? locator + 1 : NULL;
 
     *w = (struct wanted){0};
@@ -83,13 +83,23 @@ static int read_locator(const char *locator, struct wanted *w, struct vivo_err *
     s = take(s, w->uid, sizeof w->uid);
     s = take(s, size, sizeof size);
     s = take(s, w->sha256, sizeof w->sha256);
-    s = take(s, series, sizeof series);
+    s = take(s, group, sizeof group);
     if (!s || *s || !is_clean(w->url) || !w->url[0] || !vivo_manifest_uid_ok(w->uid) ||
         strspn(size, "0123456789") != strlen(size) ||
         (w->sha256[0] && !is_sha256(w->sha256)))
         return vivo_fail(err, ENOENT, "not a locator of a manifest's object");
     w->size = strtoull(size, NULL, 10);
     return 0;
+}
+
+bool vivo_manifest_sha256(const char *locator, char hex[65])
+{
+    VIVO_AUTO(vivo_free_p) struct wanted *w = malloc(sizeof *w);
+
+    if (!w || read_locator(locator, w, NULL) < 0 || !w->sha256[0])
+        return false;
+    memcpy(hex, w->sha256, sizeof w->sha256);
+    return true;
 }
 
 /* ---- what comes is counted and digested
@@ -352,7 +362,7 @@ static int fetch_other(struct manifest *m, struct wanted *w, struct vivo_deliver
                        struct vivo_op *op)
 {
     struct gated g = {.base = {.sink = {.write = gated_write}}};
-    char *hash = strchr(w->url, '#');
+    char *hash = strrchr(w->url, '#'); /* locators are encoded, sources may have one */
     int rc = vivo_gate_begin(&g.gate, w->uid, to, &op->err);
 
     g.base.sink.restart = to->sink.restart ? gated_restart : NULL;

@@ -4,6 +4,7 @@
  * nothing is asked of anybody. */
 #include "drivers/manifest.h"
 #include "vivofs/dcm.h"
+#include "vivofs/hash.h"
 #include "vivofs/log.h"
 
 #include <errno.h>
@@ -20,10 +21,10 @@ struct rows {
     struct vivo_op *op;
     struct column columns[MANIFEST_COLUMNS_MAX]; /* ascending by tag */
     size_t ncolumns;
-    size_t url, size, sha256, version, collection, license, uid,
-        series;                   /* SIZE_MAX = none */
+    size_t url, size, sha256, version, collection, license, citation, subject, path,
+        uid, series;              /* SIZE_MAX = none */
     struct manifest_spans *spans; /* being made, or NULL */
-    const char *only;             /* rows of this series, for their headers; or NULL */
+    const char *only;             /* rows of this group, for their headers; or NULL */
     struct manifest *m;
     struct vivo_buf attrs;
     size_t bad, first_bad;
@@ -41,9 +42,11 @@ static void note_column(struct rows *r, const char *head, size_t at)
     const struct {
         const char *name;
         size_t *where;
-    } own[] = {{"Url", &r->url},         {"Size", &r->size},
-               {"Sha256", &r->sha256},   {"Version", &r->version},
-               {"License", &r->license}, {"Collection", &r->collection}};
+    } own[] = {{"Url", &r->url},           {"Size", &r->size},
+               {"Sha256", &r->sha256},     {"Version", &r->version},
+               {"License", &r->license},   {"Collection", &r->collection},
+               {"Citation", &r->citation}, {"Subject", &r->subject},
+               {"MountPath", &r->path}};
     const char *name = vivo_manifest_column(head);
     const struct vivo_dict *d;
     size_t to = r->ncolumns;
@@ -71,6 +74,51 @@ static void note_column(struct rows *r, const char *head, size_t at)
 static const char *field(const struct manifest_text *t, size_t at)
 {
     return at < t->nfields ? t->fields[at] : "";
+}
+
+static const char *field_or_null(const struct manifest_text *t, size_t at)
+{
+    return *field(t, at) ? field(t, at) : NULL;
+}
+
+/* "collection/patient/study/series/file": what is below the patient; NULL = no path. */
+static const char *names_of(const struct rows *r, const struct manifest_text *t)
+{
+    const char *p = field(t, r->path);
+
+    for (int i = 0; p && i < 2; i++) {
+        p = strchr(p, '/');
+        p = p ? p + 1 : NULL;
+    }
+    return p && vivo_name_path_ok(p) ? p : NULL;
+}
+
+/* The rows whose headers are read together: of a series and, where names are given, of
+ * one directory. */
+static void group_of(const struct rows *r, const struct manifest_text *t,
+                     char out[MANIFEST_GROUP_MAX])
+{
+    const char *names = names_of(r, t), *file = names ? strrchr(names, '/') : NULL;
+    const char *series = field(t, r->series);
+    char u[13] = "";
+
+    if (file)
+        vivo_short_name(names, (size_t)(file - names), u, 12);
+    snprintf(out, MANIFEST_GROUP_MAX, "%s%s%s",
+             vivo_manifest_uid_ok(series) ? series : "", file ? "/" : "", u);
+}
+
+/* What a row says of its object besides attributes. */
+static void say(const struct rows *r, const struct manifest_text *t,
+                struct vivo_record *rec)
+{
+    rec->version = field_or_null(t, r->version);
+    rec->collection = field_or_null(t, r->collection);
+    rec->patient = field_or_null(t, r->subject);
+    rec->license = field_or_null(t, r->license);
+    rec->citation = field_or_null(t, r->citation);
+    rec->path = names_of(r, t);
+    rec->size = strtoull(field(t, r->size), NULL, 10);
 }
 
 static int make_attrs(struct rows *r, const struct manifest_text *t)
@@ -110,17 +158,19 @@ static bool row_locator(const struct rows *r, const struct manifest_text *t,
                         char locator[MANIFEST_LOCATOR_MAX])
 {
     const char *uid = field(t, r->uid), *size = field(t, r->size);
+    char group[MANIFEST_GROUP_MAX];
+
+    group_of(r, t, group);
 
     return vivo_manifest_uid_ok(uid) && strlen(size) <= 18 &&
            strspn(size, "0123456789") == strlen(size) &&
            vivo_manifest_locator(field(t, r->url), uid, size, field(t, r->sha256),
-                                 field(t, r->series), locator, NULL) == 0;
+                                 group, locator, NULL) == 0;
 }
 
 static int take_row(struct rows *r, const struct manifest_text *t)
 {
     char locator[MANIFEST_LOCATOR_MAX];
-    const char *version = field(t, r->version), *license = field(t, r->license);
     struct vivo_record rec = {.level = VIVO_LEVEL_INSTANCE, .locator = locator};
     int rc;
 
@@ -128,17 +178,15 @@ static int take_row(struct rows *r, const struct manifest_text *t)
         note_bad(r, t);
         return 0;
     }
-    if (vivo_manifest_spans_add(r->spans, field(t, r->series), t->start, t->offset) < 0)
+    if (vivo_manifest_spans_add(r->spans, vivo_manifest_group_of(locator), t->start,
+                                t->offset) < 0)
         return vivo_fail(&r->op->err, ENOMEM, "no memory for a manifest");
-    rec.version = *version ? version : NULL;
+    say(r, t, &rec);
     if (rec.version && r->in->known(r->in, locator, rec.version))
         return 0;
     rc = make_attrs(r, t);
     if (rc < 0)
         return rc;
-    rec.collection = *field(t, r->collection) ? field(t, r->collection) : NULL;
-    rec.license = *license ? license : NULL;
-    rec.size = strtoull(field(t, r->size), NULL, 10);
     rec.attrs = (struct vivo_attrs){r->attrs.data, r->attrs.len};
     return r->in->record(r->in, &rec, &r->op->err);
 }
@@ -168,8 +216,8 @@ static struct rows *new_rows(struct manifest *m, struct vivo_intake *in,
     r->m = m;
     r->in = in;
     r->op = op;
-    r->url = r->size = r->sha256 = r->version = r->collection = r->license = r->uid =
-        r->series = SIZE_MAX;
+    r->url = r->size = r->sha256 = r->version = r->collection = r->license =
+        r->citation = r->subject = r->path = r->uid = r->series = SIZE_MAX;
     vivo_buf_init(&r->attrs, VIVO_ATTRS_MAX);
     return r;
 }
@@ -239,21 +287,18 @@ int vivo_manifest_list_rows(struct manifest *m, struct manifest_text *t,
 static int header_of_row(struct rows *r, const struct manifest_text *t)
 {
     char locator[MANIFEST_LOCATOR_MAX];
-    const char *version = field(t, r->version), *collection = field(t, r->collection);
     struct vivo_record rec = {
         .level = VIVO_LEVEL_INSTANCE, .locator = locator, .headers = true};
     int rc;
 
     if (!row_locator(r, t, locator) ||
-        strcmp(vivo_manifest_series_of(locator), r->only) != 0)
+        strcmp(vivo_manifest_group_of(locator), r->only) != 0)
         return 0;
     vivo_buf_clear(&r->attrs);
     rc = vivo_manifest_header(r->m, locator, &r->attrs, r->op);
     if (rc < 0)
         return rc;
-    rec.version = *version ? version : NULL;
-    rec.collection = *collection ? collection : NULL;
-    rec.size = strtoull(field(t, r->size), NULL, 10);
+    say(r, t, &rec);
     rec.attrs = (struct vivo_attrs){r->attrs.data, r->attrs.len};
     return r->in->record(r->in, &rec, &r->op->err);
 }
@@ -312,7 +357,7 @@ int vivo_manifest_headers(struct vivo_archive *self, const char *locator,
     struct rows *r;
     int rc;
 
-    if (!*vivo_manifest_series_of(locator))
+    if (!*vivo_manifest_group_of(locator))
         return vivo_fail(&op->err, EIO,
                          "the archive behind the manifest gives no "
                          "headers");
@@ -322,7 +367,7 @@ int vivo_manifest_headers(struct vivo_archive *self, const char *locator,
     r = new_rows(m, in, op);
     rc = r ? 0 : -ENOMEM;
     if (rc == 0) {
-        r->only = vivo_manifest_series_of(locator);
+        r->only = vivo_manifest_group_of(locator);
         rc = read_headers(r, &t);
         free_rows(r);
     }

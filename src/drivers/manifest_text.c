@@ -223,6 +223,9 @@ const char *vivo_manifest_column(const char *head)
         {"Sha256", "Sha256"},
         {"Version", "Version"},
         {"License", "License"},
+        {"Citation", "Citation"},
+        {"Subject", "Subject"},
+        {"MountPath", "MountPath"},
         {"SeriesInstanceUID", "SeriesInstanceUID"},
         {"SOPInstanceUID", "SOPInstanceUID"},
     };

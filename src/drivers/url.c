@@ -46,3 +46,10 @@ int vivo_archive_url(struct vivo_archive *a, const char *locator, struct vivo_bu
                               a->driver->name)
                   : 0;
 }
+
+void vivo_archive_sha256(const struct vivo_archive *a, const char *locator,
+                         char hex[65])
+{
+    if (!a->driver->sha256 || !a->driver->sha256(locator, hex))
+        hex[0] = '\0';
+}

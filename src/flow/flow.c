@@ -519,12 +519,14 @@ const char *vivo_flow_source(const struct vivo_flow *f)
 }
 
 int vivo_flow_url(struct vivo_flow *f, vivo_row instance, struct vivo_buf *url,
-                  struct vivo_buf *version, struct vivo_err *err)
+                  struct vivo_buf *version, char sha256[65], struct vivo_err *err)
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
     vivo_buf_init(&locator, 64 * 1024);
     int rc = vivo_catalog_locator(f->catalog, VIVO_LEVEL_INSTANCE, instance, &locator,
                                   version, err);
+    if (!rc)
+        vivo_archive_sha256(f->archive, (const char *)locator.data, sha256);
     return rc ? rc : vivo_archive_url(f->archive, (const char *)locator.data, url, err);
 }
 

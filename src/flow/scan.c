@@ -415,6 +415,9 @@ static int record_with_attrs(struct scan *s, const struct vivo_record *rec,
     bool none = vivo_deid_is_none(s->flow->deid);
     put.citation = none ? rec->citation : NULL;
     put.label = none ? rec->label : NULL;
+    if (none && rec->path && s->flow->names == VIVO_NAMES_OWN &&
+        vivo_name_path_ok(rec->path))
+        put.path = rec->path;
     if (!none && rec->level == VIVO_LEVEL_COLLECTION)
         put.license = NULL;
     if (rec->level == VIVO_LEVEL_INSTANCE) {

@@ -312,6 +312,39 @@ static const char *tail_of(const char *name)
     return *end == '\0' || strcmp(end, ".dcm") == 0 ? tail : NULL;
 }
 
+static bool part_ok(const char *part, enum vivo_level level)
+{
+    char made[VIVO_NAME_MAX + 1];
+    size_t len = strlen(part);
+
+    if (strcmp(part, level == VIVO_LEVEL_STUDY    ? "no-study"
+                     : level == VIVO_LEVEL_SERIES ? "no-series"
+                                                  : "") == 0)
+        return true;
+    vivo_name_text(part, made);
+    return strcmp(part, made) == 0 &&
+           (level != VIVO_LEVEL_INSTANCE ||
+            (len > 4 && strcmp(part + len - 4, ".dcm") == 0));
+}
+
+bool vivo_name_path_ok(const char *path)
+{
+    char part[VIVO_NAME_MAX + 1];
+
+    for (int level = VIVO_LEVEL_STUDY; level <= VIVO_LEVEL_INSTANCE; level++) {
+        size_t n = strcspn(path, "/");
+        if (n == 0 || n > VIVO_NAME_MAX)
+            return false;
+        memcpy(part, path, n);
+        part[n] = '\0';
+        if (!part_ok(part, (enum vivo_level)level) ||
+            (path[n] == '/') == (level == VIVO_LEVEL_INSTANCE))
+            return false;
+        path += n + 1;
+    }
+    return true;
+}
+
 bool vivo_name_same_u(const char *name, const char *current)
 {
     const char *a = tail_of(name);

@@ -17,6 +17,9 @@ struct freeze {
     const struct node *part;
     struct vivo_tree_spool *out;
     struct vivo_buf url, version, attrs, row;
+    struct vivo_told told;
+    char sha256[65];
+    bool own_names;         /* of the paths; other layouts make theirs of attributes */
     const uint32_t *listed; /* NULL = everything may be in names */
     size_t lines;
     struct vivo_err *err;
@@ -30,6 +33,11 @@ static void freeze_init(struct freeze *z, struct vivo_tree *t, const struct node
     vivo_buf_init(&z->version, 64u << 10);
     vivo_buf_init(&z->attrs, VIVO_ATTRS_MAX);
     vivo_buf_init(&z->row, 256u << 10);
+    vivo_buf_init(&z->told.collection, 4096);
+    vivo_buf_init(&z->told.patient, 4096);
+    vivo_buf_init(&z->told.license, 64u << 10);
+    vivo_buf_init(&z->told.citation, 64u << 10);
+    z->own_names = vivo_flow_names(node_flow(t, part)) == VIVO_NAMES_OWN;
     z->listed = vivo_flow_driver(node_flow(t, part))->listed;
 }
 
@@ -39,6 +47,10 @@ static void freeze_free(struct freeze *z)
     vivo_buf_free(&z->version);
     vivo_buf_free(&z->attrs);
     vivo_buf_free(&z->row);
+    vivo_buf_free(&z->told.collection);
+    vivo_buf_free(&z->told.patient);
+    vivo_buf_free(&z->told.license);
+    vivo_buf_free(&z->told.citation);
 }
 
 static int check_plain(struct vivo_tree *t, const struct node *dir,
@@ -61,7 +73,8 @@ static int locate(struct freeze *z, vivo_row row)
 
     vivo_buf_clear(&z->url);
     vivo_buf_clear(&z->version);
-    rc = vivo_flow_url(node_flow(z->tree, z->part), row, &z->url, &z->version, z->err);
+    rc = vivo_flow_url(node_flow(z->tree, z->part), row, &z->url, &z->version,
+                       z->sha256, z->err);
     if (rc == -ENOENT) {
         vivo_err_clear(z->err);
         return 0;
@@ -79,8 +92,8 @@ static int load_attrs(struct freeze *z, enum vivo_level level, vivo_row row)
 /* ---- .freeze.csv
  * ------------------------------------------------------------------- */
 
-/* Behind Url, Size, Sha256, Version. `naming`: names are made of it, so that it is
- * given only where the archive lists it: an object must keep its name. */
+/* `naming`: names are made of it, so that where MountPath does not give them it is
+ * there only when the archive lists it: an object must keep its name. */
 static const struct extra {
     uint32_t tag;
     bool naming;
@@ -121,33 +134,47 @@ static int add_tag(struct freeze *z, uint32_t tag, bool first)
     return add_cell(z, text, first);
 }
 
+static const char *text_of(const struct vivo_buf *b)
+{
+    return b->len ? (const char *)b->data : "";
+}
+
+static int tell(struct freeze *z, vivo_row row)
+{
+    vivo_buf_clear(&z->told.collection);
+    vivo_buf_clear(&z->told.patient);
+    vivo_buf_clear(&z->told.license);
+    vivo_buf_clear(&z->told.citation);
+    return vivo_catalog_told(node_catalog(z->tree, z->part), row,
+                             (struct vivo_attrs){z->attrs.data, z->attrs.len}, &z->told,
+                             z->err);
+}
+
 static int add_columns(struct freeze *z, const struct walk_item *item)
 {
     static const uint32_t ids[] = {VIVO_TAG_SOPInstanceUID, VIVO_TAG_SeriesInstanceUID,
                                    VIVO_TAG_StudyInstanceUID, VIVO_TAG_PatientID};
-    char collection[VIVO_NAME_MAX + 1], size[24] = "";
+    const char *cells[] = {text_of(&z->told.collection),
+                           text_of(&z->told.patient),
+                           text_of(&z->url),
+                           "", /* Size */
+                           z->sha256,
+                           text_of(&z->version),
+                           text_of(&z->told.license),
+                           text_of(&z->told.citation),
+                           z->own_names ? item->path : ""};
+    char size[24];
     int rc = 0;
 
-    snprintf(collection, sizeof collection, "%.*s", (int)strcspn(item->path, "/"),
-             item->path);
-    if (!strcmp(collection, "all"))
-        collection[0] = '\0';
+    snprintf(size, sizeof size, "%llu", (unsigned long long)item->e.size);
     if (item->e.size_exact)
-        snprintf(size, sizeof size, "%llu", (unsigned long long)item->e.size);
+        cells[3] = size;
     for (size_t i = 0; i < VIVO_ARRAY_LEN(ids) && !rc; i++)
         rc = add_tag(z, ids[i], i == 0);
-    if (!rc)
-        rc = add_cell(z, collection, false);
-    if (!rc)
-        rc = add_cell(z, (const char *)z->url.data, false);
-    if (!rc)
-        rc = add_cell(z, size, false);
-    if (!rc)
-        rc = vivo_buf_puts(&z->row, ","); /* Sha256: nobody has told it */
-    if (!rc)
-        rc = add_cell(z, z->version.len ? (const char *)z->version.data : "", false);
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(cells) && !rc; i++)
+        rc = add_cell(z, cells[i], false);
     for (size_t i = 0; i < VIVO_ARRAY_LEN(extras) && !rc; i++)
-        rc = extras[i].naming && !is_listed(z, extras[i].tag)
+        rc = extras[i].naming && !z->own_names && !is_listed(z, extras[i].tag)
                  ? vivo_buf_puts(&z->row, ",")
                  : add_tag(z, extras[i].tag, false);
     return rc ? rc : vivo_buf_puts(&z->row, "\r\n");
@@ -161,6 +188,8 @@ static int freeze_line(void *ctx, const struct walk_item *item)
 
     if (rc == 1)
         rc = load_attrs(z, VIVO_LEVEL_INSTANCE, item->e.row) < 0 ? -z->err->errnum : 1;
+    if (rc == 1)
+        rc = tell(z, item->e.row) < 0 ? -z->err->errnum : 1;
     if (rc != 1)
         return rc;
     vivo_attrs_text((struct vivo_attrs){z->attrs.data, z->attrs.len},
@@ -242,7 +271,8 @@ int render_freeze(struct vivo_tree *t, const struct node *dir,
         return rc;
     rc = vivo_buf_puts(&head,
                        "SOPInstanceUID,SeriesInstanceUID,StudyInstanceUID,PatientID,"
-                       "Collection,Url,Size,Sha256,Version");
+                       "Collection,Subject,Url,Size,Sha256,Version,License,Citation,"
+                       "MountPath");
     for (size_t i = 0; i < VIVO_ARRAY_LEN(extras) && !rc; i++)
         rc = vivo_buf_printf(&head, ",%s", vivo_dcm_dict(extras[i].tag)->keyword);
     if (!rc)

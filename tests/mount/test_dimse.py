@@ -58,6 +58,18 @@ def test_objects_are_what_the_server_holds(pacs):
         assert ds == original
 
 
+def test_frozen_query_mounts_identically(pacs, tmp_path):
+    def tree(m, top):
+        return {f: open(m / f"{top}/{f}", "rb").read() for f in m.files(top)}
+
+    with Mount({"h": pacs.source}, "rate=200,cache=memory") as m:
+        before = tree(m, "h/q/Modality=MR")
+        with open(m / "h/q/Modality=MR/.freeze.csv", newline="") as f:
+            (tmp_path / "c.csv").write_text(f.read(), newline="")
+    with Mount({"h": str(tmp_path / "c.csv")}, "cache=memory") as m:
+        assert tree(m, "h") == before and len(before) == 8
+
+
 def test_query_of_headers_equals_brute_force(pacs):
     with Mount({"h": pacs.source}, "rate=200,cache=memory") as m:
         query = "StudyDate=202001 and SliceThickness>1.1 and Modality=MR"

@@ -65,6 +65,7 @@ class Walked:
 
     def __init__(self, servers, home):
         self.files, self.content, self.found, self.bytes = {}, {}, {}, {}
+        self.frozen = {}
         with Mount(sources(servers), home=home) as m:
             for kind, s in servers.items():
                 self.files[kind] = objects(m, kind)
@@ -72,6 +73,7 @@ class Walked:
                 found = objects(m, f"{kind}/q/{QUERY}")
                 self.bytes[kind] = [read(m / n) for n in self.files[kind]]
                 self.found[kind] = sorted(read(m / n) for n in found)
+                self.frozen[kind] = read(m / f"{kind}/q/Modality=CT/.freeze.csv")
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +131,29 @@ def test_three_conditions_are_as_brute_force(walked, ward, kind):
                   if h.Modality == "CT" and h.PatientID == "PAT0001"
                   and h.InstanceNumber > 1)
     assert walked.found[kind] == want and len(want) == 2
+
+
+@pytest.fixture(scope="module")
+def thawed(servers, walked, tmp_path_factory):
+    """The frozen lists, mounted by somebody who never saw the archives."""
+    top = tmp_path_factory.mktemp("lists")
+    for kind, text in walked.frozen.items():
+        (top / f"{kind}.csv").write_bytes(text)
+    with Mount({k: str(top / f"{k}.csv") for k in ALL},
+               "endpoint=" + servers["idc"].url) as m:
+        yield m
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_frozen_query_mounts_identically_elsewhere(walked, thawed, kind):
+    cts = [(n, b) for n, b in zip(walked.files[kind], walked.bytes[kind])
+           if pydicom.dcmread(io.BytesIO(b)).Modality == "CT"]
+    shown = objects(thawed, kind)
+    assert len(cts) == 6 and [(n, read(thawed / n)) for n in shown] == cts
+    again = read(thawed / f"{kind}/q/Modality=CT/.freeze.csv")
+    assert again == walked.frozen[kind]
+    assert objects(thawed, f"{kind}/q/Rows=8") == [
+        n.replace(kind, f"{kind}/q/Rows=8", 1) for n in shown]
 
 
 @pytest.mark.parametrize("kind", KNOBS)

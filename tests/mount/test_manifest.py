@@ -97,6 +97,7 @@ def test_digest_and_size_are_checked(folder, tmp_path):
             try:
                 with open(m / f"loc/{name}", "rb") as f:
                     assert f.read() == data and not error
+                assert f",{digest}," in freeze(m, "has SOPInstanceUID").splitlines()[1]
             except OSError as e:
                 assert error and e.errno == error
 

@@ -293,6 +293,36 @@ static void test_same_u_finds_old_paths(void **state)
     assert_false(vivo_name_same_u("", ""));
 }
 
+static void test_path_of_names_is_one_that_could_have_been_made(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "a/b",
+                                      "a/b/c",
+                                      "a/b/c.dcm/d.dcm",
+                                      "a//c.dcm",
+                                      "../b/c.dcm",
+                                      "a/b/.dcm",
+                                      "q/b/c.dcm",
+                                      "a/by/c.dcm",
+                                      "a b/b/c.dcm",
+                                      "a/-b/c.dcm",
+                                      "a/b\n/c.dcm",
+                                      "no-series/b/c.dcm",
+                                      "a/b/LICENSE.txt"};
+    char longer[VIVO_NAME_MAX + 16];
+
+    (void)state;
+    assert_true(
+        vivo_name_path_ok("20200102_Chest_abc234/0001_CT_x_abc234/00001_a.dcm"));
+    assert_true(vivo_name_path_ok("no-study/no-series/abcdefabcdef+2345.dcm"));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(vivo_name_path_ok(bad[i]));
+    memset(longer, 'a', VIVO_NAME_MAX + 1);
+    memcpy(longer + VIVO_NAME_MAX + 1, "/b/c.dcm", sizeof "/b/c.dcm");
+    assert_false(vivo_name_path_ok(longer));
+    assert_true(vivo_name_path_ok(longer + 1));
+}
+
 static void test_mtime_is_the_study_date(void **state)
 {
     (void)state;
@@ -342,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_instance_duplicate_gets_a_mark),
         cmocka_unit_test(test_collections_and_archives),
         cmocka_unit_test(test_same_u_finds_old_paths),
+        cmocka_unit_test(test_path_of_names_is_one_that_could_have_been_made),
         cmocka_unit_test(test_mtime_is_the_study_date),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
