@@ -7,6 +7,7 @@
 #include "vivofs/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 static int translate(struct vivo_catdb *d, int rc, struct vivo_err *err)
@@ -37,13 +38,22 @@ int vivo_catdb_do(struct vivo_catdb *d, const char *sql, struct vivo_err *err)
     return st ? vivo_catdb_run(d, st, err) : -EIO;
 }
 
+/* SQLite's own tally of its memory takes a lock at each allocation, and nobody asks. */
+static void stop_tally(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS,
+                   0); /* refused once it is in use: then not */
+}
+
 int vivo_catdb_open(struct vivo_catdb *d, const char *path, bool writer, int busy_ms,
                     struct vivo_err *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
     int rc;
 
     memset(d, 0, sizeof *d);
+    pthread_once(&once, stop_tally);
     rc = sqlite3_open_v2(path, &d->db, flags, NULL);
     if (rc != SQLITE_OK) {
         rc = vivo_fail(err, EIO, "catalog: cannot be opened (SQLite %d)", rc);

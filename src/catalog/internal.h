@@ -142,7 +142,8 @@ int vivo_catalog_start_ticker(struct vivo_catalog *c, struct vivo_err *err);
 /* ---- seal.c --------------------------------------------------------------------- */
 
 struct vivo_digests {
-    uint8_t lookup[VIVO_CATALOG_KEY_LEN]; /* of the locator */
+    uint8_t plain[VIVO_CATALOG_KEY_LEN];  /* of the locator; in names */
+    uint8_t lookup[VIVO_CATALOG_KEY_LEN]; /* the same, in the order of folders */
     uint8_t stamp[VIVO_CATALOG_KEY_LEN];  /* of locator and version */
 };
 void vivo_catalog_digests(const struct vivo_catalog *c, const char *locator,

@@ -37,7 +37,7 @@ void vivo_catalog_put_uid(const struct vivo_catalog *c, const struct vivo_put *p
         return;
     }
     vivo_catalog_digests(c, put->locator ? put->locator : "", NULL, &d);
-    vivo_hex(d.lookup, sizeof d.lookup, hex);
+    vivo_hex(d.plain, sizeof d.plain, hex);
     snprintf(out, cap, "%s", hex);
 }
 

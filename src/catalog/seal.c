@@ -9,13 +9,30 @@
 #include <errno.h>
 #include <string.h>
 
-static void digest(const struct vivo_catalog *c, const char *locator,
+#define TOGETHER 4 /* bytes of a lookup; the others alone tell locators apart */
+
+static void digest(const struct vivo_catalog *c, const char *text, size_t len,
                    uint8_t out[VIVO_DIGEST_LEN])
 {
     if (c->sealed)
-        vivo_hmac(&c->lookup_key, locator, strlen(locator), out);
+        vivo_hmac(&c->lookup_key, text, len, out);
     else
-        vivo_sha256(locator, strlen(locator), out);
+        vivo_sha256(text, len, out);
+}
+
+/* A lookup begins with a few bytes of the digest of what stands before the last slash:
+ * what lies together comes together, and an index in random order of a million
+ * locators would cost a page read and written for each. */
+static void put_together(const struct vivo_catalog *c, const char *locator,
+                         uint8_t lookup[VIVO_CATALOG_KEY_LEN])
+{
+    const char *slash = strrchr(locator, '/');
+    uint8_t full[VIVO_DIGEST_LEN];
+
+    if (!slash)
+        return;
+    digest(c, locator, (size_t)(slash - locator), full);
+    memcpy(lookup, full, TOGETHER);
 }
 
 void vivo_catalog_digests(const struct vivo_catalog *c, const char *locator,
@@ -27,8 +44,10 @@ void vivo_catalog_digests(const struct vivo_catalog *c, const char *locator,
 
     /* Half of the HMAC is kept and finds the locator. The other half is kept nowhere:
      * it is the key under which versions are told apart, at the cost of one hash. */
-    digest(c, locator, full);
+    digest(c, locator, strlen(locator), full);
+    memcpy(out->plain, full, half);
     memcpy(out->lookup, full, half);
+    put_together(c, locator, out->lookup);
     if (len + half > sizeof small)
         p = malloc(len + half);
     if (!p) { /* a stamp that could not be made never equals another */
@@ -116,6 +135,6 @@ int vivo_catalog_shown(const struct vivo_catalog *c, const char *locator,
     if (!c->sealed)
         return vivo_buf_puts(out, locator);
     vivo_catalog_digests(c, locator, NULL, &d);
-    vivo_hex(d.lookup, sizeof d.lookup, hex);
+    vivo_hex(d.plain, sizeof d.plain, hex);
     return vivo_buf_puts(out, hex);
 }

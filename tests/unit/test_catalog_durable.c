@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/test_catalog_durable.c -- a catalog outlives mounts, crashes and damage,
  * is shared by processes, and holds no original. */
+#include "catalog/internal.h"
 #include "catalog_fixture.h"
 
 #include <fcntl.h>
@@ -401,6 +402,26 @@ static void test_silent_listing_does_not_hold_the_lock(void **state)
     dir_remove(&d);
 }
 
+static void test_lookups_of_a_folder_lie_together(void **state)
+{
+    static const char *const locators[] = {"a/b/1", "a/b/2", "a/c/1", "a/b"};
+    struct vivo_digests d[VIVO_ARRAY_LEN(locators)];
+    struct vivo_catalog *c = catalog_at(NULL, true);
+
+    (void)state;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(d); i++) {
+        vivo_catalog_digests(c, locators[i], "1", &d[i]);
+        for (size_t k = 0; k < i; k++) { /* the part that is of the locator alone */
+            assert_memory_not_equal(d[i].lookup + 4, d[k].lookup + 4, 12);
+            assert_memory_not_equal(d[i].stamp, d[k].stamp, sizeof d[i].stamp);
+        }
+    }
+    assert_memory_equal(d[0].lookup, d[1].lookup, 4);
+    assert_memory_not_equal(d[0].lookup, d[2].lookup, 4);
+    assert_memory_not_equal(d[0].lookup, d[3].lookup, 4);
+    vivo_catalog_close(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_originals_are_sealed),
         cmocka_unit_test(test_many_readers_beside_a_listing),
         cmocka_unit_test(test_silent_listing_does_not_hold_the_lock),
+        cmocka_unit_test(test_lookups_of_a_folder_lie_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
