@@ -93,9 +93,10 @@ int vivo_tree_list(struct vivo_tree *t, vivo_ino dir, vivo_dirent_fn *emit, void
 int vivo_tree_remember(struct vivo_tree *t, vivo_ino dir, const char *name,
                        struct vivo_node_stat *st);
 
-/* A request on this node that was parked has failed for good: what `.error` of a
- * query tells. */
-void vivo_tree_failed(struct vivo_tree *t, vivo_ino ino, const struct vivo_err *err);
+/* A request on this node, for `name` in it (or NULL), that was parked has failed for
+ * good: what `.error` of a query tells. */
+void vivo_tree_failed(struct vivo_tree *t, vivo_ino ino, const char *name,
+                      const struct vivo_err *err);
 
 /* All bytes of a file, object or generated. uid, pid: of the caller, for audit.log.
  * *st gets the exact size. Caller unrefs. */

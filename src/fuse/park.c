@@ -145,7 +145,7 @@ static void take_up(struct park *p, struct request *r)
         request_start(r);
         return;
     }
-    vivo_tree_failed(r->s->tree, r->ino, &r->op.err);
+    vivo_tree_failed(r->s->tree, r->ino, r->name, &r->op.err);
     reply_error(r, -r->op.err.errnum);
     vivo_view_unref(r->view);
     free(r);

@@ -70,6 +70,15 @@ static void begin_others(struct vivo_tree *t, const struct node *dir, uint32_t f
     }
 }
 
+/* Which of several it was. */
+static void name_archive(const char *name, struct vivo_err *err)
+{
+    struct vivo_err why = *err;
+
+    if (strncmp(why.text, name, strlen(name)) != 0)
+        vivo_fail(err, why.errnum, "%s: %s", name, why.text); /* longer is cut */
+}
+
 int exports_each_part(struct vivo_tree *t, const struct node *dir, part_fn *fn,
                       void *ctx, struct vivo_op *op)
 {
@@ -77,9 +86,13 @@ int exports_each_part(struct vivo_tree *t, const struct node *dir, part_fn *fn,
 
     if (dir->archive != NO_ARCHIVE)
         return run_part(t, dir, fn, ctx, op);
-    for (uint32_t i = 0; i < t->cfg.nflows && !rc; i++)
-        if ((rc = run_archive(t, dir, i, fn, ctx, op)) == -EAGAIN)
+    for (uint32_t i = 0; i < t->cfg.nflows && !rc; i++) {
+        rc = run_archive(t, dir, i, fn, ctx, op);
+        if (rc == -EAGAIN)
             begin_others(t, dir, i + 1);
+        else if (rc)
+            name_archive(vivo_flow_name(t->flows[i]), &op->err);
+    }
     return rc;
 }
 
@@ -436,6 +449,8 @@ static int make_export(struct vivo_tree *t, const struct node *dir,
     if (!rc)
         rc = found_spool(f, dir, &s, &op->err);
     vivo_tree_spool_free(&s);
+    if (rc != -EAGAIN)
+        select_file(t, dir, x->name, rc ? &op->err : NULL);
     if (rc || x->constant)
         return rc;
     f->fresh = true;

@@ -179,6 +179,9 @@ int select_members(struct vivo_tree *t, const struct node *n,
 /* Remembers why a query could not be evaluated; what `.error` tells. */
 void select_failed(struct vivo_tree *t, const struct node *n,
                    const struct vivo_err *err);
+/* A generated file of the query's directory failed, or (err NULL) is there. */
+void select_file(struct vivo_tree *t, const struct node *n, const char *name,
+                 const struct vivo_err *err);
 bool select_error(struct vivo_tree *t, const struct node *n, struct vivo_buf *out);
 
 static inline void selection_unref_p(struct vivo_selection **s)

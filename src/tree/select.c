@@ -5,6 +5,7 @@
  * is evaluated once per (archive, scope, canonical text) and catalog generation. */
 #include "tree/internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define SELECT_MAX 32
@@ -19,6 +20,8 @@ struct slot {
     struct vivo_selection *sel; /* NULL when evaluating failed */
     bool members;               /* all instances of it are listed */
     struct vivo_err err;
+    char file[24]; /* a generated file that failed, "" = none, and why */
+    struct vivo_err file_err;
     int64_t at_ms; /* when sel was made */
     uint64_t kept; /* vivo_flow_kept_changes then */
     uint64_t used;
@@ -199,17 +202,45 @@ void select_failed(struct vivo_tree *t, const struct node *n,
         keep(t->select, n, false, 0, NULL, err);
 }
 
-bool select_error(struct vivo_tree *t, const struct node *n, struct vivo_buf *out)
+/* Of the last one that failed; a query of the whole mount has such files, too. */
+void select_file(struct vivo_tree *t, const struct node *n, const char *name,
+                 const struct vivo_err *err)
 {
-    struct vivo_err err = {0};
     struct slot *s;
 
-    if (!n->query || n->archive >= t->cfg.nflows)
+    if (!n->query || (err && (err->errnum == EINTR || err->errnum == ENOENT)))
+        return;
+    pthread_mutex_lock(&t->select->mutex);
+    s = err ? take_locked(t->select, n) : find_locked(t->select, n);
+    if (s && err) {
+        snprintf(s->file, sizeof s->file, "%s", name);
+        s->file_err = *err;
+    } else if (s && !strcmp(s->file, name)) {
+        s->file[0] = '\0';
+    }
+    pthread_mutex_unlock(&t->select->mutex);
+}
+
+bool select_error(struct vivo_tree *t, const struct node *n, struct vivo_buf *out)
+{
+    struct vivo_err err = {0}, file_err = {0};
+    char file[sizeof((struct slot *)0)->file] = "";
+    struct slot *s;
+    int rc = 0;
+
+    if (!n->query)
         return false;
     pthread_mutex_lock(&t->select->mutex);
     s = find_locked(t->select, n);
-    if (s)
+    if (s) {
         err = s->err;
+        file_err = s->file_err;
+        memcpy(file, s->file, sizeof file);
+    }
     pthread_mutex_unlock(&t->select->mutex);
-    return err.errnum && !vivo_buf_printf(out, "%s\n", err.text);
+    if (err.errnum)
+        rc = vivo_buf_printf(out, "%s\n", err.text);
+    if (!rc && file[0] && strcmp(err.text, file_err.text) != 0)
+        rc = vivo_buf_printf(out, "%s: %s\n", file, file_err.text);
+    return !rc && out->len > 0;
 }

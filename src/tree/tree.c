@@ -242,12 +242,15 @@ int vivo_tree_remember(struct vivo_tree *t, vivo_ino dir, const char *name,
     return rc;
 }
 
-void vivo_tree_failed(struct vivo_tree *t, vivo_ino ino, const struct vivo_err *err)
+void vivo_tree_failed(struct vivo_tree *t, vivo_ino ino, const char *name,
+                      const struct vivo_err *err)
 {
     struct node space;
     const struct node *n = node_get(t, ino, &space);
 
-    if (n)
+    if (n && name && name[0] == '.')
+        select_file(t, n, name, err);
+    else if (n)
         select_failed(t, n, err);
     node_put(t, n);
 }

@@ -78,8 +78,13 @@ def test_a_frozen_query_mounts_under_a_profile(mount, tmp_path):
             with pytest.raises(OSError) as e:
                 open(m / f"loc/q/Modality=CT/{name}")
             assert e.value.errno in (errno.EPERM, errno.ENOENT)
+        assert not os.path.exists(m / "loc/q/Modality=MR/.error")
         with pytest.raises(PermissionError):
             open(m / "loc/q/Modality=CT/.freeze.csv")
+        assert os.listdir(m / "loc/q/Modality=CT")  # that another answer comes is no cure
+        with open(m / "loc/q/Modality=CT/.error") as f:
+            said = f.read()
+        assert said.startswith(".freeze.csv: ") and "deid=none" in said
 
 
 def test_digest_and_size_are_checked(folder, tmp_path):

@@ -168,8 +168,11 @@ def test_a_failure_half_way_is_no_answer_and_others_still_answer(server, folder)
         with pytest.raises(OSError) as e:
             text(everywhere + "/.count")
         assert e.value.errno == errno.EIO
+        assert text(everywhere + "/.error").startswith(".count: ")
+        assert "500" in text(everywhere + "/.error")
         assert "instances" in text(everywhere + "/loc/.count")
         server.get("/__reset")
         os.listdir(everywhere + "/pacs")
         assert not os.path.lexists(everywhere + "/pacs/.error")
         assert "instances" in text(everywhere + "/.count")
+        assert not os.path.lexists(everywhere + "/.error")
