@@ -207,14 +207,16 @@ static const char *hides(void *ctx, uint32_t tag, const char *creator)
     return vivo_deid_hides(vivo_flow_deid(ctx), tag, creator);
 }
 
+/* *hidden: by this archive's profile; others may show it. */
 static int parse_for(struct house *h, struct vivo_flow *f, const char *text,
-                     struct vivo_query **out)
+                     struct vivo_query **out, bool *hidden)
 {
     struct vivo_query_rules rules = {
         .hides = hides, .ctx = f, .archive = vivo_flow_name(f)};
     rules.lists = house_lists(h, &rules.nlists);
     struct vivo_query_error qe = {0};
     int rc = vivo_query_parse(text, &rules, out, &qe);
+    *hidden = rc == -EINVAL && qe.hidden;
     if (rc == -ENOENT)
         return cli_fail("'%s' is no expression: try Modality=CT", text);
     if (!rc)
@@ -222,6 +224,10 @@ static int parse_for(struct house *h, struct vivo_flow *f, const char *text,
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf message = {0};
     vivo_buf_init(&message, 8192);
     vivo_query_error_text(text, &qe, &message);
+    size_t n;
+    house_flows(h, &n);
+    if (*hidden && n > 1)
+        fprintf(stderr, "%s: ", vivo_flow_name(f));
     fputs((char *)message.data, stderr);
     return 1;
 }
@@ -256,6 +262,7 @@ struct part {
     struct vivo_op op;
     pthread_t thread;
     bool started;
+    bool hidden; /* its profile hides what is asked: told already */
     int rc;
 };
 
@@ -287,54 +294,71 @@ static int answer(struct part *part, const struct asked *a, struct vivo_counts *
         .first = *first,
     };
     int rc = part->rc;
-    if (rc)
-        return cli_fail("%s", part->op.err.text);
-    if (a->format == FORMAT_COUNT) {
+    if (!rc && a->format == FORMAT_COUNT) {
         struct vivo_counts c = {0};
         rc =
             vivo_catalog_count(p.catalog, VIVO_LEVEL_NONE, 0, p.sel, &c, &part->op.err);
         add_counts(total, &c);
-    } else {
+    } else if (!rc) {
         rc = print_archive(&p);
     }
     *first = p.first;
-    return rc;
+    if (!rc)
+        return 0;
+    const char *why = part->op.err.text;
+    return strncmp(why, p.archive, strlen(p.archive)) == 0
+               ? cli_fail("%s", why)
+               : cli_fail("%s: %s", p.archive, why);
 }
 
-/* Every text is read before anything is asked; answers come in order. */
+/* Every text is read before anything is asked; answers come in order. An archive that
+ * cannot answer is named and does not keep the others' answers back. */
 static int ask_parts(struct house *h, struct part *parts, size_t n,
-                     const struct asked *a, struct vivo_counts *total, bool *first)
+                     const struct asked *a, struct vivo_counts *total, bool *first,
+                     size_t *answered)
 {
-    int rc = 0;
-    for (size_t i = 0; i < n && !rc; i++)
-        rc = parse_for(h, parts[i].flow, a->words[0], &parts[i].q);
-    for (size_t i = 0; i < n && !rc; i++)
-        begin(&parts[i]);
+    int wrong = 0;
+    int failed = 0;
+    for (size_t i = 0; i < n && !wrong; i++) {
+        int rc =
+            parse_for(h, parts[i].flow, a->words[0], &parts[i].q, &parts[i].hidden);
+        wrong = parts[i].hidden ? 0 : rc;
+        failed |= rc;
+    }
+    for (size_t i = 0; i < n && !wrong; i++)
+        if (!parts[i].hidden)
+            begin(&parts[i]);
     for (size_t i = 0; i < n; i++) {
         if (parts[i].started)
             pthread_join(parts[i].thread, NULL);
-        if (!rc)
-            rc = answer(&parts[i], a, total, first);
+        if (!wrong && !parts[i].hidden && !answer(&parts[i], a, total, first))
+            ++*answered;
+        else
+            failed = 1;
         vivo_selection_unref(parts[i].sel);
         vivo_query_unref(parts[i].q);
     }
-    return rc;
+    return failed;
 }
 
 static int explain_all(struct house *h, const struct asked *a)
 {
     size_t n;
     struct vivo_flow **flows = house_flows(h, &n);
-    int rc = 0;
-    for (size_t i = 0; i < n && !rc; i++) {
+    int failed = 0;
+    bool go_on = true;
+    for (size_t i = 0; i < n && go_on; i++) {
         struct vivo_query *q = NULL;
         struct vivo_err err = {0};
-        rc = parse_for(h, flows[i], a->words[0], &q);
+        bool hidden = false;
+        int rc = parse_for(h, flows[i], a->words[0], &q, &hidden);
+        go_on = !rc || hidden;
         if (!rc && explain(flows[i], q, &err))
-            rc = cli_fail("%s", err.text);
+            rc = cli_fail("%s: %s", vivo_flow_name(flows[i]), err.text);
+        failed |= rc;
         vivo_query_unref(q);
     }
-    return rc;
+    return failed;
 }
 
 static int ask_all(struct house *h, const struct asked *a)
@@ -344,6 +368,7 @@ static int ask_all(struct house *h, const struct asked *a)
     struct vivo_counts total = {0};
     struct part parts[SOURCES_MAX] = {0};
     bool first = true;
+    size_t answered = 0;
     int rc;
     for (size_t i = 0; i < n; i++)
         parts[i].flow = flows[i];
@@ -353,10 +378,10 @@ static int ask_all(struct house *h, const struct asked *a)
         print_csv_head();
     if (a->format == FORMAT_JSON)
         puts("[");
-    rc = ask_parts(h, parts, n, a, &total, &first);
+    rc = ask_parts(h, parts, n, a, &total, &first, &answered);
     if (a->format == FORMAT_JSON)
         puts(first ? "]" : "\n]");
-    if (a->format == FORMAT_COUNT && !rc)
+    if (a->format == FORMAT_COUNT && answered)
         printf("patients %" PRIu64 "\nstudies %" PRIu64 "\nseries %" PRIu64
                "\ninstances %" PRIu64 "\nbytes %" PRIu64 "\n",
                total.patients, total.studies, total.series, total.instances,
@@ -378,7 +403,8 @@ int cmd_query(int argc, char **argv)
     if (rc)
         n--;
     struct house *h = NULL;
-    struct house_hooks hooks = {.probe = true, .lazy = true};
+    /* Of several one may be down: it is named when its turn comes. */
+    struct house_hooks hooks = {.probe = n == 1, .lazy = true};
     if (!rc)
         rc = house_build(sources, n, &hooks, &h, &err);
     rc = rc ? cli_fail("%s", err.text) : ask_all(h, &a);

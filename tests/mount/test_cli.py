@@ -551,6 +551,23 @@ def test_query_over_two_sources(cli, folder, tmp_path):
     assert len([n for n in got if n.startswith("b/")]) == 3
 
 
+@pytest.mark.parametrize("form", ["paths", "csv", "json", "tree", "count"])
+def test_query_names_a_dead_source_and_prints_the_others(cli, folder, form):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        dead = "dicomweb+http://127.0.0.1:%d/dicom-web" % s.getsockname()[1]
+        whole = cli("query", "-o", "deid=none", "--format", form, "Modality=CT",
+                    f"a={folder}")
+        run = cli("query", "-o", "deid=none,retries=0", "--format", form, "Modality=CT",
+                  f"dead={dead}", f"a={folder}")
+    assert run.returncode == 1 and run.stdout == whole.stdout != ""
+    said = [l for l in run.stderr.splitlines() if l.startswith("vivofs: dead: ")]
+    assert len(said) == 1 and "Couldn't connect" in said[0], run.stderr
+    alone = cli("query", "-o", "deid=none,retries=0", "--format", "count", "Modality=CT",
+                f"dead={dead}")
+    assert alone.returncode == 1 and not alone.stdout
+
+
 def test_query_over_an_archive(cli):
     with WebServer("--make", "2,1,2,2") as server:
         got = lines_of(cli("query", "-o", "deid=none,cache=memory", "Modality=CT",
