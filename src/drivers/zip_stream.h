@@ -2,9 +2,10 @@
 /* src/drivers/zip_stream.h -- a zip as it arrives, member by member.
  *
  * For replies that are made while they are sent: sizes behind the members, no length,
- * no seeking. (Zips that are files are read by pack_reader.h, by their directory.) A
- * member ends when its CRC and sizes are right. APPNOTE.TXT 6.3.10, sections 4.3
- * and 4.4. */
+ * no seeking. (Zips that are files are read by pack_reader.h, by their directory, with
+ * libarchive: that one pulls its input, and wants bytes of the next member before it
+ * ends one, for which a slow server would make the reader of this one wait.) A member
+ * ends when its CRC and sizes are right. APPNOTE.TXT 6.3.10, sections 4.3 and 4.4. */
 #ifndef VIVOFS_DRIVERS_ZIP_STREAM_H
 #define VIVOFS_DRIVERS_ZIP_STREAM_H
 
