@@ -96,7 +96,7 @@ enum vivo_driver_cap {
     VIVO_CAP_HEADERS = 1 << 1, /* headers() exists */
     VIVO_CAP_WATCH = 1 << 2,   /* watch() exists */
     VIVO_CAP_FILE = 1 << 3,    /* of the drivers of paths: takes files, not folders */
-    VIVO_CAP_DEAR_HEADERS = 1 << 4, /* headers() asks for each object by itself */
+    VIVO_CAP_DEAR_HEADERS = 1 << 4, /* headers() brings each object whole, or alone */
 };
 
 /* Driver vtable. NULL where optional. */

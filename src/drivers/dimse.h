@@ -135,6 +135,11 @@ int vivo_dimse_members(struct vivo_archive *self, const char *series,
                        struct vivo_op *op);
 struct dimse_member *vivo_dimse_member(const struct dimse_members *m, const char *uid);
 void vivo_dimse_members_free(struct dimse_members *m); /* zeroed ones are fine */
+/* All of them by one request (dimse_bundle.c), as for bundle(): -EIO where some did not
+ * come; `came` says which did. */
+int vivo_dimse_bring_all(struct dimse *d, const char *series,
+                         struct dimse_members *members, struct vivo_bundle *to,
+                         struct vivo_op *op);
 
 /* ---- questions (dimse_find.c) --------------------------------------------------- */
 

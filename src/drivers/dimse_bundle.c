@@ -24,7 +24,7 @@ struct loading {
     struct vivo_dimse_taker base;
     struct passing passing;
     struct vivo_bundle *to;
-    struct dimse_members members;
+    struct dimse_members *members;
     struct dimse_member *now; /* being received; NULL = of no use */
     struct dimse_object object;
     bool begun;
@@ -58,7 +58,7 @@ static int begin(struct vivo_dimse_taker *self, const char *sop_class,
 {
     struct loading *l = loading_of(self);
     l->begun = true;
-    l->now = vivo_dimse_member(&l->members, sop_instance);
+    l->now = vivo_dimse_member(l->members, sop_instance);
     if (l->now && l->now->came)
         l->now = NULL;
     /* One that was stored since the listing is nobody's yet. */
@@ -96,41 +96,44 @@ static int end(struct vivo_dimse_taker *self, struct vivo_err *err)
 static int judge(const struct loading *l, const struct vivo_dimse_result *r,
                  struct vivo_err *err)
 {
-    if (l->came == l->members.n)
+    if (l->came == l->members->n)
         return 0;
     return vivo_fail(err, EIO,
                      "%zu of %zu objects of the series came (status %04X; by the "
                      "server's count %u sent, %u failed, %u with warnings)",
-                     l->came, l->members.n, r->status, r->completed, r->failed,
+                     l->came, l->members->n, r->status, r->completed, r->failed,
                      r->warning);
 }
 
-static int load(struct dimse *d, struct loading *l, const struct dimse_place *place,
-                struct vivo_op *op)
+int vivo_dimse_bring_all(struct dimse *d, const char *series,
+                         struct dimse_members *members, struct vivo_bundle *to,
+                         struct vivo_op *op)
 {
+    struct loading l = {.base = {.begin = begin, .bytes = take_bytes, .end = end},
+                        .passing = {{.sink.write = pass_bytes}, to},
+                        .to = to,
+                        .members = members};
     struct vivo_dimse_result result;
+    struct dimse_place place;
     struct dimse_request rq = {
-        .place = place, .kind = l->members.kind, .to = &l->base, .begun = &l->begun};
-    int rc = vivo_dimse_bring(d, &rq, &result, op);
-    vivo_gate_free(&l->object.gate);
-    if (l->verdict || l->object.verdict)
-        return l->verdict ? l->verdict : l->object.verdict;
-    return rc ? rc : judge(l, &result, &op->err);
+        .place = &place, .kind = members->kind, .to = &l.base, .begun = &l.begun};
+    int rc = vivo_dimse_place_read(series, VIVO_LEVEL_SERIES, &place, &op->err);
+    if (rc == 0)
+        rc = vivo_dimse_bring(d, &rq, &result, op);
+    vivo_gate_free(&l.object.gate);
+    if (l.verdict || l.object.verdict)
+        return l.verdict ? l.verdict : l.object.verdict;
+    return rc ? rc : judge(&l, &result, &op->err);
 }
 
 int vivo_dimse_bundle(struct vivo_archive *self, const char *series,
                       struct vivo_bundle *to, struct vivo_op *op)
 {
-    struct loading l = {.base = {.begin = begin, .bytes = take_bytes, .end = end},
-                        .passing = {{.sink.write = pass_bytes}, to},
-                        .to = to};
+    struct dimse_members members = {.n = 0};
     struct asking asking = {{.alive = stay_alive}, to};
-    struct dimse_place place;
-    int rc = vivo_dimse_place_read(series, VIVO_LEVEL_SERIES, &place, &op->err);
+    int rc = vivo_dimse_members(self, series, &asking.base, &members, op);
     if (rc == 0)
-        rc = vivo_dimse_members(self, series, &asking.base, &l.members, op);
-    if (rc == 0)
-        rc = load(dimse_of(self), &l, &place, op);
-    vivo_dimse_members_free(&l.members);
+        rc = vivo_dimse_bring_all(dimse_of(self), series, &members, to, op);
+    vivo_dimse_members_free(&members);
     return rc;
 }
