@@ -119,7 +119,7 @@ int vivo_dimse_status_fail(unsigned status, const char *what, struct vivo_err *e
     else if (status == 0x0122)
         why = "it does not offer this service";
     else if (status == 0xFE00)
-        why = "it was cancelled";
+        why = "it cut its answer, as servers do at a limit of their own";
     else if (status == 0x0124)
         why = "it does not allow it to our AE title";
     else if ((status & 0xF000) == 0xB000)

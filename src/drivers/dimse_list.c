@@ -42,7 +42,7 @@ struct listing {
     struct vivo_intake *in;
     struct vivo_buf base, merged;
     char modality[20];
-    size_t rows;
+    size_t rows, own; /* own: those that were asked for */
 };
 
 static void add_fields(struct dimse_keys *k, const uint32_t *fields)
@@ -93,6 +93,18 @@ static void write_locator(const struct listing *l, struct vivo_attrs row,
              uid, known ? "/" : "", known ? kind : "");
 }
 
+/* A server that ignores a key gives what belongs to somebody else. */
+static bool is_own(const struct listing *l, struct vivo_attrs row)
+{
+    char uid[VIVO_UID_MAX + 2];
+    if (vivo_attrs_text(row, VIVO_TAG_StudyInstanceUID, uid, sizeof uid) &&
+        strcmp(uid, l->place.study) != 0)
+        return false;
+    return l->level == VIVO_LEVEL_SERIES ||
+           !vivo_attrs_text(row, VIVO_TAG_SeriesInstanceUID, uid, sizeof uid) ||
+           strcmp(uid, l->place.series) == 0;
+}
+
 static int emit_row(void *ctx, struct vivo_attrs row, struct vivo_err *err)
 {
     struct listing *l = ctx;
@@ -100,6 +112,9 @@ static int emit_row(void *ctx, struct vivo_attrs row, struct vivo_err *err)
     char locator[DIMSE_LOCATOR_MAX];
     struct vivo_record rec = {.level = l->level, .locator = locator};
     l->rows++;
+    if (!is_own(l, row))
+        return 0;
+    l->own++;
     vivo_attrs_text(row, uid_tag(l->level), uid, sizeof uid);
     if (!vivo_dicomweb_uid_ok(uid)) {
         l->in->other(l->in, "?uid", NULL);
@@ -132,7 +147,6 @@ static int keep_ancestor(void *ctx, struct vivo_attrs row, struct vivo_err *err)
     struct ancestor *a = ctx;
     char uid[VIVO_UID_MAX + 2];
     vivo_attrs_text(row, a->tag, uid, sizeof uid);
-    /* A server that ignores the key gives somebody else. */
     if (a->found || strcmp(uid, a->uid) != 0)
         return 0;
     a->found = true;
@@ -217,7 +231,7 @@ static int check_length(const struct listing *l, struct vivo_err *err)
     unsigned cap = __atomic_load_n(&l->d->cap, __ATOMIC_RELAXED);
     bool told = vivo_attrs_text(base, tag, count, sizeof count);
     long long n = told ? strtoll(count, NULL, 10) : 0;
-    if (told ? (long long)l->rows >= n : !cap || l->rows < cap)
+    if (told ? (long long)l->own >= n : !cap || l->rows < cap)
         return 0;
     return vivo_fail(err, EIO,
                      told

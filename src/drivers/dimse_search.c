@@ -29,6 +29,11 @@ struct searching {
     char uids[UIDS_MAX * (VIVO_UID_MAX + 1)];
     struct dimse_keys keys;
     struct dimse_studies studies;
+    const struct vivo_match *matches;
+    size_t n;
+    uint64_t answered;
+    size_t rows;
+    bool probing; /* rows are counted only */
 };
 
 static bool is_date(const char *s)
@@ -129,7 +134,43 @@ static bool add_match(struct searching *s, const struct vivo_match *m, size_t i)
 static int emit(void *ctx, struct vivo_attrs row, struct vivo_err *err)
 {
     struct searching *s = ctx;
-    return vivo_dimse_emit_study(s->d, row, s->in, err);
+    s->rows++;
+    return s->probing ? 0 : vivo_dimse_emit_study(s->d, row, s->in, err);
+}
+
+/* Texts as they were typed, in the place of those with wild cards for letters; k: which
+ * of several values. False: they are the same. */
+static bool use_typed(struct searching *s, size_t k)
+{
+    bool other = false;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct vivo_match *m = &s->matches[i];
+        if (!(s->answered >> i & 1) || !is_text(m->tag) || m->wild)
+            continue;
+        const char *typed = m->values[m == s->several ? k : 0];
+        vivo_dimse_keys_add(&s->keys, m->tag, typed);
+        while (*typed && !isalpha((unsigned char)*typed))
+            typed++;
+        other |= *typed != '\0';
+    }
+    return other;
+}
+
+/* One question; if nothing fits, it may be that the server takes '?' for itself. */
+static int search_one(struct searching *s, size_t k, struct vivo_op *op)
+{
+    s->rows = 0;
+    int rc = vivo_dimse_studies(&s->studies, op);
+    if (rc || s->rows > 0 || !use_typed(s, k))
+        return rc;
+    s->probing = true;
+    rc = vivo_dimse_studies(&s->studies, op);
+    s->probing = false;
+    if (rc == 0 && s->rows > 0)
+        rc = vivo_fail(&op->err, ENOENT,
+                       "the server does not know '?' for a character, and how it tells "
+                       "upper from lower case is not known");
+    return rc;
 }
 
 /* Only UIDs may be asked for as a list: one question for each value of another. */
@@ -144,7 +185,7 @@ static int search_several(struct searching *s, struct vivo_op *op)
         write_value(m->tag, m->values[i], text);
         vivo_dimse_keys_add(
             &s->keys, is_modality(m->tag) ? VIVO_TAG_ModalitiesInStudy : m->tag, text);
-        rc = vivo_dimse_studies(&s->studies, op);
+        rc = search_one(s, i, op);
     }
     return rc;
 }
@@ -164,21 +205,23 @@ int vivo_dimse_search(struct vivo_archive *self, const struct vivo_match *matche
         (struct dimse_studies){.d = s->d, .keys = &s->keys, .fn = emit, .ctx = s};
     for (size_t i = 0; vivo_dimse_study_fields[i]; i++)
         vivo_dimse_keys_add(&s->keys, vivo_dimse_study_fields[i], "");
-    *answered = 0;
+    s->matches = matches;
+    s->n = VIVO_MIN(n, (size_t)VIVO_MATCH_MAX);
     /* Two conditions on one attribute: the first is sent. */
-    for (size_t i = 0; i < n && i < VIVO_MATCH_MAX; i++) {
+    for (size_t i = 0; i < s->n; i++) {
         bool again = false;
         for (size_t k = 0; k < i; k++)
-            again |= (*answered >> k & 1) &&
+            again |= (s->answered >> k & 1) &&
                      (matches[k].tag == matches[i].tag ||
                       (is_modality(matches[k].tag) && is_modality(matches[i].tag)));
         if (!again && add_match(s, &matches[i], i))
-            *answered |= UINT64_C(1) << i;
+            s->answered |= UINT64_C(1) << i;
     }
+    *answered = s->answered;
     if (!*answered)
         rc = vivo_fail(&op->err, ENOENT, "a PACS cannot search by these conditions");
     else
-        rc = s->several ? search_several(s, op) : vivo_dimse_studies(&s->studies, op);
+        rc = s->several ? search_several(s, op) : search_one(s, 0, op);
     free(s);
     return rc;
 }

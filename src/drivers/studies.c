@@ -38,6 +38,7 @@ struct seen { /* 64 bits of the digest of each UID; open addressing */
 struct answer {
     struct span span;
     size_t rows, undated;
+    size_t astray; /* rows of another day than was asked for */
     bool refused;
     unsigned status;
     int32_t *days; /* of rows that have a date; owned */
@@ -151,6 +152,12 @@ static int note_day(struct answer *a, int32_t day)
     return 0;
 }
 
+/* Some days are of no month (31 February), and servers order them by their digits. */
+static bool is_astray(const struct span *s, int32_t day)
+{
+    return day < (int64_t)s->from - 31 || day > (int64_t)s->to + 31;
+}
+
 static int take_study(void *ctx, struct vivo_attrs row, struct vivo_err *err)
 {
     struct run *r = ctx;
@@ -164,6 +171,8 @@ static int take_study(void *ctx, struct vivo_attrs row, struct vivo_err *err)
     if (!read_day(row, &day) ||
         (single && !vivo_attrs_text(row, VIVO_TAG_StudyTime, time, sizeof time)))
         r->now->undated++;
+    else if (is_astray(&r->now->span, day))
+        r->now->astray++;
     else if (note_day(r->now, day))
         return vivo_fail(err, ENOMEM, "no memory for dates of studies");
     /* Two patients may have one Study Instance UID between them. */
@@ -299,6 +308,12 @@ static bool is_round(const struct run *r, size_t n)
     return cap ? n >= cap : n % 10 == 0 || (n & (n - 1)) == 0;
 }
 
+/* All there is of it: is it likely to be whole? */
+static int no_parts(const struct run *r, const struct answer *a)
+{
+    return a->refused || is_round(r, a->rows) ? cannot_part(r, a) : 0;
+}
+
 static int settle(struct run *r, struct answer *a, unsigned depth);
 
 /* Both parts, then what is still too long of them. */
@@ -310,6 +325,9 @@ static int settle_parts(struct run *r, struct answer *a, const struct span spans
     int rc = 0;
     for (int i = 0; rc == 0 && i < 2; i++)
         rc = ask_span(r, &spans[i], &parts[i]);
+    bool astray = parts[0].astray + parts[1].astray > 0; /* it ignores the date */
+    if (rc == 0 && astray)
+        rc = no_parts(r, a);
     bool more = r->seen.n > before;
     bool cut = a->refused || parts[0].refused || parts[1].refused || more;
     /* A part as long as the whole proves nothing. */
@@ -321,7 +339,7 @@ static int settle_parts(struct run *r, struct answer *a, const struct span spans
                        "the server cuts its answers at %zu studies, and there are some "
                        "without a date or time, which cannot be asked for apart",
                        a->rows);
-    for (int i = 0; rc == 0 && (cut || !proof) && i < 2; i++)
+    for (int i = 0; rc == 0 && !astray && (cut || !proof) && i < 2; i++)
         if (may_be_cut(r, &parts[i]))
             rc = settle(r, &parts[i], depth + 1);
     free(parts[0].days);
@@ -337,7 +355,7 @@ static int settle(struct run *r, struct answer *a, unsigned depth)
     if (rc)
         return rc;
     if (depth > DEPTH_MAX || !part(a, spans))
-        return a->refused || is_round(r, a->rows) ? cannot_part(r, a) : 0;
+        return no_parts(r, a);
     return settle_parts(r, a, spans, depth);
 }
 

@@ -8,55 +8,12 @@
 
 #include <cmocka.h>
 
-#include "dimse_run.h"
+#include "dimse_fault.h"
 
-#define SERVER VIVO_TEST_SOURCE_DIR "/tests/servers/dimse_server.py"
 #define SERIES "1.2.1/1.2.1.1"
 #define OBJECT SERIES "/1.2.1.1.1/1.2.840.10008.5.1.4.1.1.2"
 #define OBJECTS_MAX 4
 #define LOCATOR_MAX 300
-#define LOG_MAX (1u << 20)
-
-static struct child server;
-static char log_path[] = "/tmp/vivo-dimse-log-XXXXXX";
-
-static int start_server(void **state)
-{
-    int fd = mkstemp(log_path);
-    const char *const argv[] = {SERVER, "--log", log_path, NULL};
-    if (fd < 0 || start_tables(state) < 0)
-        return -1;
-    close(fd);
-    return child_start(&server, argv);
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    child_stop(&server);
-    unlink(log_path);
-    return 0;
-}
-
-static struct vivo_archive *open_title(const char *title)
-{
-    char url[300];
-    snprintf(url, sizeof url, "dimse://VIVOFS@%s/%s", server.line, title);
-    return open_source(url, 1000);
-}
-
-static unsigned requests(const char *line)
-{
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
-    struct vivo_err err = {0};
-    unsigned n = 0;
-    vivo_buf_init(&text, LOG_MAX);
-    assert_true(vivo_file_read(log_path, LOG_MAX, &text, &err) >= 0);
-    vivo_buf_add(&text, "", 1);
-    for (const char *s = (const char *)text.data; (s = strstr(s, line)); s++)
-        n++;
-    return n;
-}
 
 /* ---- what a bundle brings ----------------------------------------------------------
  */

@@ -7,27 +7,10 @@
 
 #include <cmocka.h>
 
-#include "dimse_run.h"
+#include "dimse_fault.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
-
-#define SERVER VIVO_TEST_SOURCE_DIR "/tests/servers/dimse_server.py"
-
-static struct child server;
-
-static int start_server(void **state)
-{
-    static const char *const argv[] = {SERVER, NULL};
-    return start_tables(state) < 0 ? -1 : child_start(&server, argv);
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    child_stop(&server);
-    return 0;
-}
 
 /* Listens to nobody, or not at all; a connection is refused, or never answered. */
 static int open_port(bool listens, char url[300])

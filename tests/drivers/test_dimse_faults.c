@@ -7,33 +7,10 @@
 
 #include <cmocka.h>
 
-#include "dimse_run.h"
+#include "dimse_fault.h"
 
-#define SERVER VIVO_TEST_SOURCE_DIR "/tests/servers/dimse_server.py"
 #define STUDIES 150
 #define OBJECT "1.2.1/1.2.1.1/1.2.1.1.1/1.2.840.10008.5.1.4.1.1.2"
-
-static struct child server;
-
-static int start_server(void **state)
-{
-    static const char *const argv[] = {SERVER, NULL};
-    return start_tables(state) < 0 ? -1 : child_start(&server, argv);
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    child_stop(&server);
-    return 0;
-}
-
-static struct vivo_archive *open_title(const char *title)
-{
-    char url[300];
-    snprintf(url, sizeof url, "dimse://VIVOFS@%s/%s", server.line, title);
-    return open_source(url, 1000);
-}
 
 static int list(const char *title, enum vivo_level level, const char *parent, size_t *n,
                 struct vivo_op *op)
@@ -178,19 +155,30 @@ struct names {
 static int check_name(struct vivo_intake *self, const struct vivo_record *rec,
                       struct vivo_err *err)
 {
+    static const char *const expected[] = {
+        "Müller^Jürgen",
+        "Müller^Jürgen",
+        "Люкceмбypг",
+        "Yamada^Tarou=山田^太郎=やまだ^たろう",
+        "Hong^Gildong=洪^吉洞",
+        "Wang^XiaoDong=王^小东",
+        "Doe^Jane",
+    };
     struct names *names = (struct names *)self; /* first member */
     char name[100];
+    long study = strtol(rec->locator + strlen("1.2."), NULL, 10);
     (void)err;
     vivo_attrs_text(rec->attrs, VIVO_TAG_PatientName, name, sizeof name);
     names->n++;
-    names->right += strcmp(name, "Müller^Jürgen") == 0;
+    const char *want = expected[(size_t)(study - 1) % VIVO_ARRAY_LEN(expected)];
+    names->right += strcmp(name, want) == 0;
     return 0;
 }
 
-static void test_names_are_read_in_their_own_character_set(void **state)
+static void test_names_are_read_in_the_character_set_of_their_row(void **state)
 {
     (void)state;
-    struct vivo_archive *a = open_title("LATIN");
+    struct vivo_archive *a = open_title("MIXED");
     struct names names = {.base.record = check_name};
     struct vivo_op op;
     vivo_op_init(&op, 0);
@@ -198,6 +186,19 @@ static void test_names_are_read_in_their_own_character_set(void **state)
     assert_int_equal(names.n, STUDIES);
     assert_int_equal(names.right, STUDIES);
     vivo_archive_close(a);
+}
+
+static void test_rows_of_somebody_else_are_left_out(void **state)
+{
+    struct vivo_op op;
+    size_t n;
+    (void)state;
+    assert_int_equal(list("IGNORE", VIVO_LEVEL_NONE, NULL, &n, &op), 0);
+    assert_int_equal(n, STUDIES + 1);
+    assert_int_equal(list("IGNORE", VIVO_LEVEL_STUDY, "1.2.1", &n, &op), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(list("IGNORE", VIVO_LEVEL_SERIES, "1.2.1/1.2.1.1", &n, &op), 0);
+    assert_int_equal(n, 2);
 }
 
 static size_t search(const char *title, const struct vivo_match *m, size_t n,
@@ -240,6 +241,28 @@ static void test_search_narrows_by_what_it_says(void **state)
     assert_int_equal(answered, 3);
 }
 
+/* It finds "P007" as it is, and nothing that fits "?007". */
+static void test_server_without_wild_cards_is_not_searched(void **state)
+{
+    const char *const patient[] = {"P007"};
+    const char *const nobody[] = {"Q999"};
+    struct vivo_match m = {VIVO_TAG_PatientID, VIVO_MATCH_ANY_OF, false, patient, 1};
+    struct vivo_archive *a = open_title("PLAIN");
+    struct gathering g;
+    struct vivo_op op;
+    uint64_t answered;
+    (void)state;
+    vivo_op_init(&op, 0);
+    gathering_init(&g, a->driver->lists);
+    assert_int_equal(vivo_archive_search(a, &m, 1, &answered, &g.base, &op), -ENOENT);
+    assert_int_equal(g.n_containers, 0);
+    m.values = nobody;
+    vivo_op_init(&op, 0);
+    assert_int_equal(vivo_archive_search(a, &m, 1, &answered, &g.base, &op), 0);
+    gathering_free(&g);
+    vivo_archive_close(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,8 +274,10 @@ int main(void)
         cmocka_unit_test(test_server_that_is_no_server_fails),
         cmocka_unit_test(test_object_that_does_not_come_whole_fails),
         cmocka_unit_test(test_cancelled_wait_ends),
-        cmocka_unit_test(test_names_are_read_in_their_own_character_set),
+        cmocka_unit_test(test_names_are_read_in_the_character_set_of_their_row),
+        cmocka_unit_test(test_rows_of_somebody_else_are_left_out),
         cmocka_unit_test(test_search_narrows_by_what_it_says),
+        cmocka_unit_test(test_server_without_wild_cards_is_not_searched),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }

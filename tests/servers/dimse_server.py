@@ -12,7 +12,9 @@ of the driver need them. How it behaves is in the AE title that it is called by:
     SILENT   takes the association and never answers; SILENTA does not even take it
     GARBAGE  answers what is no DICOM         ABORT     aborts in the middle of an object
     OTHER    sends another object             FAILED    fails to send it
-    NOTHING  accepts no context               LATIN     names in ISO_IR 100
+    NOTHING  accepts no context               MIXED     names in the character sets of NAMES
+    IGNORE   gives 151 studies, and the series and instances of two, whatever it is asked
+    PLAIN    knows no wild cards
     PARTIAL  sends one object of a series, says so; LIAR says that it sent both
     NOTITLE, NOTUS, BUSY, ABORTA, CLOSEA  answer the request for an association: unknown
              called title, unknown calling title, too many, an abort, a closed connection
@@ -20,7 +22,8 @@ of the driver need them. How it behaves is in the AE title that it is called by:
     SWAP     sends a data set that is not the object of its command
 
 Prints HOST:PORT as its first line and runs until its standard input ends. With --log
-FILE it appends a line for each request: the AE title and what was asked for.
+FILE it appends a line for each request: the AE title and what was asked for; and for
+each association how many of that title there are now.
 """
 import argparse
 import socket
@@ -33,6 +36,7 @@ CAP = 60
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 FIND, GET = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.3"
 CT = "1.2.840.10008.5.1.4.1.1.2"
+OPEN, LOCK = {}, threading.Lock()
 REQUESTS = {0x20: "C-FIND", 0x10: "C-GET", 0x21: "C-MOVE", 0x30: "C-ECHO"}
 # PS3.8 sections 9.3.4 and 9.3.8: result, source, reason
 REFUSALS = {"NOTITLE": (3, b"\0\1\1\7"), "NOTUS": (3, b"\0\1\1\3"),
@@ -45,8 +49,19 @@ VRS = {DATE: "DA", TIME: "TM", NAME: "PN", PATIENT: "LO", LEVEL: "CS", CHARSET: 
        N_SERIES: "IS", 0x00080060: "CS", 0x00200013: "IS"}
 
 
+# Specific Character Set, name as UTF-8, as it is sent
+NAMES = [("ISO_IR 100", "Müller^Jürgen".encode("latin-1")),
+         ("ISO_IR 192", "Müller^Jürgen".encode("utf-8")),
+         ("ISO_IR 144", "Люкceмбypг".encode("iso8859-5")),
+         ("\\ISO 2022 IR 87",
+          b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B"),
+         ("\\ISO 2022 IR 149", b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7"),
+         ("GB18030", "Wang^XiaoDong=王^小东".encode("gb18030")),
+         ("", b"Doe^Jane")]
+
+
 def studies(title):
-    for i in range(150):
+    for i in range(151 if title == "IGNORE" else 150):
         day = "200%d%02d%02d" % (i % 10, i // 10 % 12 + 1, i % 5 + 1)
         if title == "ONEDAY":
             day = "20200101"
@@ -54,7 +69,8 @@ def studies(title):
             day = ""
         yield {DATE: day, TIME: "1030%02d" % (i % 60), STUDY: "1.2.%d" % (i + 1),
                PATIENT: "P%03d" % (i % 40), N_SERIES: "3",
-               NAME: "Müller^Jürgen" if title == "LATIN" else "Doe^%d" % i}
+               NAME: NAMES[i % len(NAMES)][1] if title == "MIXED" else "Doe^%d" % i,
+               **({CHARSET: NAMES[i % len(NAMES)][0]} if title == "MIXED" else {})}
 
 
 def in_range(value, key):
@@ -68,7 +84,11 @@ def like(value, key):
     return len(value) == len(key) and all(k in ("?", v) for v, k in zip(value, key))
 
 
-def matches(row, keys):
+def matches(title, row, keys):
+    if title == "IGNORE":
+        return True
+    if title == "PLAIN" and "?" in keys.get(PATIENT, ""):
+        return False
     if keys.get(DATE) and not in_range(row[DATE], keys[DATE]):
         return False
     if keys.get(TIME) and not in_range(row[TIME], keys[TIME]):
@@ -80,12 +100,14 @@ def matches(row, keys):
 
 def find(title, keys):
     if keys[LEVEL] == "STUDY":
-        return [r for r in studies(title) if matches(r, keys)]
+        return [r for r in studies(title) if matches(title, r, keys)]
+    above = STUDY if keys[LEVEL] == "SERIES" else SERIES
+    several = [keys[above]] + [keys[above] + ".7"] * (title == "IGNORE")
     if keys[LEVEL] == "SERIES":
-        return [{STUDY: keys[STUDY], SERIES: keys[STUDY] + ".%d" % i, 0x00080060: "CT"}
-                for i in range(1, 3)]
-    return [{SOP: keys[SERIES] + ".%d" % i, SOP_CLASS: CT, 0x00200013: str(i)}
-            for i in range(1, 3)]
+        return [{STUDY: uid, SERIES: uid + ".%d" % i, 0x00080060: "CT"}
+                for uid in several for i in range(1, 3)]
+    return [{SOP: uid + ".%d" % i, SERIES: uid, SOP_CLASS: CT, 0x00200013: str(i)}
+            for uid in several for i in range(1, 3)]
 
 
 # ---- data sets ---------------------------------------------------------------
@@ -101,11 +123,9 @@ def element(tag, value, vr=None):
     return head + vr.encode() + struct.pack("<H", len(data)) + data
 
 
-def write_row(row, level, title):
+def write_row(row, level):
     row = dict(row)
     row[LEVEL] = level
-    if title == "LATIN":
-        row[CHARSET] = "ISO_IR 100"
     return b"".join(element(t, row[t], VRS.get(t, "UI")) for t in sorted(row))
 
 
@@ -149,7 +169,7 @@ def an_object(uid):
 
 class Peer(socketserver.BaseRequestHandler):
     def handle(self):
-        self.contexts = {}
+        self.contexts, self.counted = {}, False
         try:
             while True:
                 kind, body = self.read_pdu()
@@ -158,12 +178,23 @@ class Peer(socketserver.BaseRequestHandler):
                 if kind == 4:
                     self.take_data(body)
                 if kind == 5:
+                    self.count(-1)
                     self.send_pdu(6, b"\0" * 4)
                     return
                 if kind == 7:
                     return
         except (OSError, EOFError, struct.error):
-            return
+            pass
+        finally:
+            self.count(-1)
+
+    def count(self, step):
+        """Associations that were accepted, once each way."""
+        with LOCK:
+            if self.counted != (step > 0):
+                self.counted = step > 0
+                OPEN[self.title] = OPEN.get(self.title, 0) + step
+                return OPEN[self.title]
 
     def read_exactly(self, n):
         data = b""
@@ -207,6 +238,7 @@ class Peer(socketserver.BaseRequestHandler):
                 user = item
             at += 4 + n
         items += struct.pack(">BBH", 0x50, 0, len(user)) + user  # roles as proposed
+        self.note("associations %d" % self.count(1))
         self.send_pdu(2, body[:68] + items)
         return True
 
@@ -281,7 +313,7 @@ class Peer(socketserver.BaseRequestHandler):
         base = {0x0002: FIND, 0x0100: 0x8020, 0x0120: message}
         for row in rows:
             self.send_message(context, {**base, 0x0900: 0xFF00},
-                              write_row(row, keys[LEVEL], self.title))
+                              write_row(row, keys[LEVEL]))
         self.send_message(context, {**base, 0x0900: status})
 
     def serve_get(self, context, keys, message):
