@@ -17,8 +17,6 @@
 #include <string.h>
 
 #define DCMQRSCP VIVO_TEST_SOURCE_DIR "/tests/lib/dcmqrscp.py"
-#define SHAPE "1,2,1,3" /* one patient: explicit little endian, as it is sent */
-#define OBJECTS 6
 #define FILE_MAX (1u << 20)
 
 struct pacs {

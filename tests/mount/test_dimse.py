@@ -7,7 +7,6 @@ import subprocess
 import pydicom
 import pytest
 
-import orthanc
 import synthetic
 import tlsfront
 from dcmqrscp import Dcmqrscp
@@ -105,34 +104,10 @@ def test_hidden_values_are_never_asked_for(pacs):
         assert len(files(m / "pacs/q/StudyDate=20200102")) == 4
 
 
-def orthanc_source(tmp_path, **more):
-    config = {"DicomServerEnabled": True, "DicomAet": "ORTHANC",
-              "DicomPort": orthanc.free_port(), "DicomAlwaysAllowGet": True,
-              "DicomAlwaysAllowFind": True, "DicomAlwaysAllowMove": True, **more}
-    return config, "dimse://VIVOFS@127.0.0.1:%d/ORTHANC" % config["DicomPort"]
-
-
-@pytest.mark.parametrize("way", ["get", "move"])
-def test_orthanc_gives_what_it_holds(tmp_path, way):
-    paths = synthetic.make(str(tmp_path), patients=2, studies=1, series=2, instances=2)
-    port = orthanc.free_port()
-    config, source = orthanc_source(
-        tmp_path, DicomModalities={"vivofs": {"AET": "VIVOFS", "Host": "127.0.0.1",
-                                              "Port": port, "AllowGet": way == "get"}},
-        DicomAlwaysAllowGet=way == "get")
-    with orthanc.Orthanc(config) as server:
-        server.upload(paths.values())
-        with Mount({"h": source + "?move=%d" % port}, "rate=100,cache=memory") as m:
-            found = [pydicom.dcmread(p) for p in files(m / "h/all")]
-    assert len(found) == len(paths) == 8
-    for ds in found:
-        assert ds == pydicom.dcmread(paths[ds.SOPInstanceUID])
-
-
 def query(source, options, home):
     return subprocess.run(
         [BINARY, "query", "-o", "deid=none,cache=memory,rate=100," + options, "--format",
-         "count", "Modality=CT", "h=" + source],
+         "count", "PatientID=0", "h=" + source],
         env=environment(str(home)), capture_output=True, text=True, timeout=30)
 
 

@@ -3,20 +3,13 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-import pydicom
 import pytest
 
-import orthanc
 import synthetic
 from dcmqrscp import Dcmqrscp
-from test_dimse import orthanc_source
 from vivomount import Mount
 
 N = 12
-DATA = os.path.join(os.path.dirname(pydicom.__file__), "data", "test_files")
-FORMS = ["CT_small", "MR_small_implicit", "MR_small_bigendian", "MR_small_RLE",
-         "JPEG2000", "SC_rgb_jpeg_gdcm", "JPGExtended", "SC_rgb_rle", "rtdose_1frame",
-         "rtplan", "reportsi", "image_dfl"]
 
 
 def read(path):
@@ -73,34 +66,3 @@ def test_listing_fetches_nothing_and_is_remembered(folder, tmp_path):
                 assert (m.archive("h")["requests"] > 0) == asked
         assert server.asked_for("Find", "IMAGE") == 1
         assert server.asked_for("Get", "") == 0
-
-
-def of_one_series(folder):
-    """Objects of five classes, each as it was compressed; {UID: path}."""
-    paths = {}
-    for i, name in enumerate(FORMS):
-        ds = pydicom.dcmread(os.path.join(DATA, name + ".dcm"))
-        ds.PatientID, ds.StudyInstanceUID, ds.SeriesInstanceUID = "P1", "1.2.3", "1.2.3.4"
-        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4.%d" % i
-        ds.SeriesNumber, ds.InstanceNumber = "1", str(i + 1)
-        paths[ds.SOPInstanceUID] = os.path.join(folder, name)
-        ds.save_as(paths[ds.SOPInstanceUID], write_like_original=False)
-    return paths
-
-
-def test_objects_of_many_kinds_come_together_as_they_are_stored(tmp_path):
-    paths = of_one_series(str(tmp_path))
-    config, source = orthanc_source(tmp_path)
-    with orthanc.Orthanc(config) as server:
-        server.upload(paths.values())
-        with Mount({"h": source}, "rate=1000,cache=memory") as m:
-            found = [m / ("h/" + f) for f in m.files("h")]
-            before = m.archive("h")["requests"]
-            for f in found:
-                got = pydicom.dcmread(f)
-                want = pydicom.dcmread(paths[got.SOPInstanceUID])
-                assert got.file_meta.TransferSyntaxUID == want.file_meta.TransferSyntaxUID
-                assert got.get("PixelData") == want.get("PixelData")
-            assert len(found) == len(FORMS)
-            # Three alone, then the listing and all of them.
-            assert m.archive("h")["requests"] - before <= 5
