@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any of the test servers over a folder, as a process with knobs: s(stall=100) turns them.
+"""Any of the test servers over a folder, as a process with knobs: s(stall=100) turns them,
+or s("stall=100").
 
     with ArchiveServer("nbia", folder) as s: Mount({"n": s.source})
 """
@@ -20,6 +21,7 @@ KINDS = {
     "idc": ("idc", "idc+{}/v3"),
     "midas": ("midas", "midas+{}"),
     "nbia": ("nbia", "nbia+{}"),
+    "nda": ("nda", "nda+{}"),
     "s3": ("idc", "s3+{}/scans/data"),
     "xnat": ("xnat", "xnat+{}"),
 }
@@ -56,8 +58,8 @@ class ArchiveServer:
         with opener.open(root + path, timeout=30) as reply:
             return reply.read()
 
-    def __call__(self, **knobs):
-        self.get("/__set?" + urllib.parse.urlencode(knobs))
+    def __call__(self, text="", **knobs):
+        self.get("/__set?" + (text or urllib.parse.urlencode(knobs)))
 
     def reset(self):
         if self.knobs:
@@ -65,6 +67,9 @@ class ArchiveServer:
 
     def log(self):
         return json.loads(self.get("/__log"))
+
+    def paths(self):
+        return [e["path"] for e in self.log()]
 
     def content(self):
         return int(self.get("/__count"))

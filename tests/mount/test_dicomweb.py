@@ -2,41 +2,19 @@
 """Mounts over DICOMweb: a test server with faults on demand, and a real Orthanc."""
 import errno
 import os
-import subprocess
-import sys
 import time
-import urllib.request
 
 import pydicom
 import pytest
 
 import orthanc
+from archiveserver import ArchiveServer
 from vivomount import Mount
 
-SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers",
-                      "dicomweb_server.py")
 
-
-class Server:
-    """tests/servers/dicomweb_server.py over a folder; s("stall=100") turns knobs."""
-
+class Server(ArchiveServer):
     def __init__(self, folder):
-        self.process = subprocess.Popen([sys.executable, SERVER, folder], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.url = self.process.stdout.readline().strip()
-        self.source = "dicomweb+" + self.url
-
-    def get(self, path):
-        root = self.url.removesuffix("/dicom-web")
-        with urllib.request.urlopen(root + path, timeout=30) as reply:
-            return reply.read()
-
-    def __call__(self, knobs):
-        self.get("/__set?" + knobs)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(30)
+        super().__init__("dicomweb", folder)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from shelfserver import ShelfServer, originals, originals_seen, read, three_conditions
+from archiveserver import ArchiveServer
+from shelfserver import originals, originals_seen, read, three_conditions
 from vivomount import Mount
 
 KEY = "K" * 40
@@ -15,9 +16,8 @@ KEY = "K" * 40
 
 @pytest.fixture(scope="module")
 def shared_server(folder):
-    s = ShelfServer("girder", folder)
-    yield s
-    s.close()
+    with ArchiveServer("girder", folder) as s:
+        yield s
 
 
 @pytest.fixture

@@ -2,55 +2,26 @@
 """Mounts over Imaging Data Commons and over buckets: the tree, what asks for content and
 what does not, names that stay, queries, de-identification."""
 import errno
-import json
 import os
-import subprocess
-import sys
-import urllib.parse
-import urllib.request
 
 import pydicom
 import pytest
 
+from archiveserver import ArchiveServer
 from vivomount import Mount
 
-SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers",
-                      "idc_server.py")
 
-
-class Server:
-    """tests/servers/idc_server.py over a folder; s(stall=100) turns knobs."""
-
+class Server(ArchiveServer):
     def __init__(self, folder, *args):
-        self.process = subprocess.Popen([sys.executable, SERVER, folder, *args], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.url = self.process.stdout.readline().strip()
-        self.idc = "idc+" + self.url + "/v3"
+        super().__init__("idc", folder, *args)
+        self.idc = self.source
         self.s3 = "s3+" + self.url + "/scans/data"
 
-    def get(self, path):
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(self.url + path, timeout=30) as reply:
-            return reply.read()
-
-    def __call__(self, **knobs):
-        self.get("/__set?" + urllib.parse.urlencode(knobs))
-
-    def asked(self):
-        return json.loads(self.get("/__log"))
-
     def listings(self):
-        return [e for e in self.asked() if "list-type=2" in e["query"]]
+        return [e for e in self.log() if "list-type=2" in e["query"]]
 
     def ranges(self):
-        return [e for e in self.asked() if e.get("range")]
-
-    def content(self):
-        return int(self.get("/__count"))
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(30)
+        return [e for e in self.log() if e.get("range")]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +83,7 @@ def test_idc_tree_is_of_the_index_and_costs_one_request_a_level(server):
         files = m.files("idc")
         assert len(files) == 24 and all(f.count("/") == 4 for f in files)
         assert [len(f.rsplit("/", 1)[1]) for f in files] == [12 + 4] * 24
-        calls = [e["path"] for e in server.asked()]
+        calls = [e["path"] for e in server.log()]
         assert calls.count("/v3/collections") == 1
         assert calls.count("/v3/sql") == 2
         assert len(server.listings()) == 8
@@ -147,7 +118,7 @@ def test_idc_remount_asks_for_no_content_that_is_kept(server, tmp_path):
     server.get("/__reset")
     with Mount({"idc": server.idc}, options + ",offline") as m:
         assert m.files("idc") == names
-    assert not server.asked()
+    assert not server.log()
 
 
 def test_idc_query_equals_brute_force_and_names_stay(server, folder):
@@ -197,7 +168,7 @@ def test_idc_large_collection_takes_little_memory(large):
         with open("/proc/%d/status" % m.proc.pid) as f:
             peak = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
         assert peak < 128 * 1024  # of 100,000 series: below 256 MiB
-        assert [e["path"] for e in large.asked()].count("/v3/sql") == 4
+        assert [e["path"] for e in large.log()].count("/v3/sql") == 4
 
 
 # ---- buckets ---------------------------------------------------------------------------
@@ -210,12 +181,12 @@ def test_s3_tree_is_of_headers(server, folder):
         assert len(files) == 24 and all(f.count("/") == 4 for f in files)
         assert sorted(read(m / ("s3/" + f)) for f in files) == originals(folder)
         assert len(server.ranges()) == 24 + 1  # and the text that is no object
-        before = len(server.asked())
+        before = len(server.log())
         want = brute_force(folder, lambda ds: ds.Modality == "MR" and
                            ds.StudyDate >= "20200102" and int(ds.InstanceNumber) < 3)
         assert found(m, "s3", "Modality=MR and StudyDate>=2020-01-02 and "
                      "InstanceNumber<3") == want
-        assert len(server.asked()) == before  # all of it is known and kept
+        assert len(server.log()) == before  # all of it is known and kept
 
 
 def test_s3_remount_reads_no_header_again(server, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 import test_idc
 import test_nbia
-import test_xnat
+from archiveserver import ArchiveServer
 from vivomount import Mount
 
 
@@ -31,7 +31,7 @@ def idc(folder):
 
 @pytest.fixture(scope="module")
 def xnat(folder):
-    s = test_xnat.Server(folder)
+    s = ArchiveServer("xnat", folder)
     yield s
     s.close()
 

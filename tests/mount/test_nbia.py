@@ -2,53 +2,24 @@
 """Mounts over NBIA: the tree of collections, what asks for content and what does not,
 and faults."""
 import errno
-import json
 import os
-import subprocess
-import sys
 import time
-import urllib.parse
-import urllib.request
 
 import pydicom
 import pytest
 
 import synthetic
+from archiveserver import ArchiveServer
 from vivomount import Mount
 
-SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers",
-                      "nbia_server.py")
 
-
-class Server:
-    """tests/servers/nbia_server.py over a folder; s(stall=100) turns knobs."""
-
+class Server(ArchiveServer):
     def __init__(self, folder):
-        self.process = subprocess.Popen([sys.executable, SERVER, folder], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.url = self.process.stdout.readline().strip()
-        self.source = "nbia+" + self.url
-
-    def get(self, path):
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        root = self.url.removesuffix("/nbia-api")
-        with opener.open(root + path, timeout=30) as reply:
-            return reply.read()
-
-    def __call__(self, **knobs):
-        self.get("/__set?" + urllib.parse.urlencode(knobs))
+        super().__init__("nbia", folder)
 
     def calls(self):
         """[(call, query)] since the last reset."""
-        return [(e["path"].rsplit("/", 1)[1], e["query"])
-                for e in json.loads(self.get("/__log"))]
-
-    def content(self):
-        return int(self.get("/__count"))
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(30)
+        return [(e["path"].rsplit("/", 1)[1], e["query"]) for e in self.log()]
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +226,6 @@ def test_preset_mounts_as_published(server, tmp_path):
 
 
 # ---- queries for what no column has
-
 
 
 @pytest.mark.parametrize("knobs", [{}, {"single_500": 1}])

@@ -7,15 +7,15 @@ import os
 
 import pytest
 
-from shelfserver import ShelfServer, originals, originals_seen, read, three_conditions
+from archiveserver import ArchiveServer
+from shelfserver import originals, originals_seen, read, three_conditions
 from vivomount import Mount
 
 
 @pytest.fixture(scope="module")
 def shared_server(folder):
-    s = ShelfServer("nda", folder)
-    yield s
-    s.close()
+    with ArchiveServer("nda", folder) as s:
+        yield s
 
 
 @pytest.fixture

@@ -3,23 +3,19 @@
 is searched (VIVOFS_PUSHDOWN unset) or only listed (=0), whatever the server makes of what
 it is asked; and what is hidden never reaches the wire."""
 import errno
-import json
 import os
-import subprocess
-import sys
 import time
-import urllib.request
 
 import pytest
 
 import orthanc
 import query_corpus
 import synthetic
+from archiveserver import ArchiveServer
 from dcmqrscp import Dcmqrscp
 from queryrun import paths, run
 from vivomount import Mount
 
-SERVERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers")
 QUERIES = [
     "Modality=CT and SliceThickness<2", "modality in (pt,seg) and StudyDate=2019..2020",
     "study(Modality=SEG) and not Modality=SEG", "PatientID=pat00? or Modality=RTSTRUCT",
@@ -32,38 +28,12 @@ ODD = [  # what servers make of keys
 ]
 
 
-class Server:
-    """A test server over the hospital; s("cap=3") turns knobs."""
-
-    def __init__(self, program, scheme, folder):
-        self.process = subprocess.Popen(
-            [sys.executable, os.path.join(SERVERS, program), folder], text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.url = self.process.stdout.readline().strip()
-        self.source = scheme + self.url
-
-    def get(self, path):
-        with urllib.request.urlopen(self.url.rsplit("/", 1)[0] + path, timeout=30) as r:
-            return r.read()
-
-    def __call__(self, knobs):
-        self.get("/__set?" + knobs)
-
-    def reset(self):
-        self.get("/__reset")
-
-    def log(self):
-        return json.loads(self.get("/__log"))
-
+class Server(ArchiveServer):
     def asked(self):
         """Filters of all requests, as "Keyword=value"."""
         pairs = [p for e in self.log() for p in e["query"].split("&")]
         return {p for p in pairs if p.split("=")[0] not in
                 ("limit", "offset", "includefield", "")}
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(30)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +45,7 @@ def hospital(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def web(hospital):
-    s = Server("dicomweb_server.py", "dicomweb+", hospital)
+    s = Server("dicomweb", hospital)
     yield s
     s.close()
 
@@ -89,7 +59,7 @@ def pacs(web):
 
 @pytest.fixture(scope="module")
 def nbia(hospital):
-    s = Server("nbia_server.py", "nbia+", hospital)
+    s = Server("nbia", hospital)
     yield s
     s.close()
 
@@ -151,8 +121,8 @@ def test_dcmqrscp_answers_the_same_searched_or_listed(tmp_path):
 
 
 def test_idc_answers_the_same_searched_or_listed(hospital, tmp_path):
-    s = Server("idc_server.py", "idc+", hospital)
-    source = s.source + "/v3"
+    s = Server("idc", hospital)
+    source = s.source
     try:
         for i, query in enumerate(["Modality=PT and StudyDate=2019..2020",
                                    "PatientID=pat00? or Modality=RTSTRUCT",

@@ -2,56 +2,21 @@
 """Mounts over XNAT: subjects named by their labels, whatever headers say later, requests,
 credentials, de-identification and hostile answers."""
 import errno
-import fnmatch
 import json
 import os
-import subprocess
-import sys
-import urllib.parse
-import urllib.request
 
 import pydicom
 import pytest
 
+from archiveserver import ArchiveServer
+from shelfserver import originals, read, three_conditions
 from vivomount import Mount
-
-SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers",
-                      "xnat_server.py")
-
-
-class Server:
-    """tests/servers/xnat_server.py over a folder; s(stall=100) turns knobs."""
-
-    def __init__(self, folder):
-        self.process = subprocess.Popen([sys.executable, SERVER, folder], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.url = self.process.stdout.readline().strip()
-        self.source = "xnat+" + self.url
-
-    def get(self, path):
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(self.url.removesuffix("/ir") + path, timeout=30) as reply:
-            return reply.read()
-
-    def __call__(self, **knobs):
-        self.get("/__set?" + urllib.parse.urlencode(knobs))
-
-    def paths(self):
-        return [e["path"] for e in json.loads(self.get("/__log"))]
-
-    def content(self):
-        return int(self.get("/__count"))
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(30)
 
 
 @pytest.fixture(scope="module")
 def shared_server(folder):
-    s = Server(folder)
-    yield s
-    s.close()
+    with ArchiveServer("xnat", folder) as s:
+        yield s
 
 
 @pytest.fixture
@@ -59,15 +24,6 @@ def server(shared_server):
     shared_server.get("/__reset")
     yield shared_server
     shared_server.get("/__reset")
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
-
-
-def originals(folder):
-    return sorted(read(os.path.join(folder, n)) for n in os.listdir(folder))
 
 
 def test_subjects_are_named_by_their_labels_before_and_after_headers(server, folder):
@@ -85,16 +41,9 @@ def test_subjects_are_named_by_their_labels_before_and_after_headers(server, fol
         assert m.files("x") == names
 
 
-def test_three_conditions_are_as_brute_force(server, folder):
+def test_three_conditions_are_as_brute_force(server):
     with Mount({"x": server.source}) as m:
-        got = m.files("x/q/Modality=CT and PatientID=PAT*1 and SliceThickness<1.1 "
-                      "and not InstanceNumber=2")
-        want = []
-        for name in m.files("x"):
-            ds = pydicom.dcmread(m / "x/" + name)
-            if (ds.Modality == "CT" and fnmatch.fnmatch(ds.PatientID, "PAT*1") and
-                    ds.SliceThickness < 1.1 and ds.InstanceNumber != 2):
-                want.append(name)
+        got, want = three_conditions(m, "x")
         assert got == want and len(got) == 4
 
 
@@ -189,7 +138,7 @@ def test_netrc_logs_in_once(server, tmp_path):
     server(require_login=1)
     with Mount({"x": server.source}, f"netrc={netrc}") as m:
         assert len(m.files("x")) == 24
-        log = json.loads(server.get("/__log"))
+        log = server.log()
         assert [e["path"] for e in log if e.get("authorization")] == ["/ir/data/JSESSION"]
 
 

@@ -38,6 +38,8 @@ import synthetic  # noqa: E402
 warnings.filterwarnings("ignore")
 
 DEFAULTS = {
+    # Of stored files: exactly this instead of one, bytes added (taken away), 206.
+    "wrong": "", "grow": 0, "ranges": 1,
     "match": "",            # faults concern only requests whose path holds this text,
                             # or ends with it: text$
     "latency": 0,           # ms before every answer
@@ -99,6 +101,7 @@ class Archive:
     """The files, by UID."""
 
     def __init__(self, folder):
+        self.folder = folder
         self.files = {}     # SOP Instance UID: path
         self.headers = {}   # SOP Instance UID: Dataset
         self.tree = {}      # study: {series: [instance]}
@@ -259,6 +262,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
             if faulty and k["length"] > 0:
                 self.close_connection = True
+
+    def stored(self, data, headers=()):
+        """A file of a store that knows ranges, or (ranges=0) says so only."""
+        k = self.k
+        data = (k["wrong"].encode() or data) + b"x" * k["grow"]
+        data = data[:len(data) + min(k["grow"], 0)]
+        wanted = self.headers.get("Range", "")
+        kind = "application/octet-stream"
+        if not wanted:
+            with self.server.lock:
+                self.server.retrieved += 1
+        if not wanted or not k["ranges"]:
+            return self.answer(200, kind, data, headers)
+        first, last = (int(n) for n in wanted.removeprefix("bytes=").split("-"))
+        last = min(last, len(data) - 1)
+        return self.answer(206, kind, data[first:last + 1], [
+            *headers, ("Content-Range", "bytes %d-%d/%d" % (first, last, len(data)))])
 
     def is_cut(self):
         if self.k["cut"] < 0:
@@ -521,19 +541,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.answer(k["status"], kind, body)
 
 
-def main():
+def run(make, where, made=None, **options):
+    """A server as a program: make(port, archive, knobs, arguments) over a folder, until the
+    standard input ends. where: its path; made: lays out a folder of --make; options: more
+    arguments, as those of add_argument."""
     parser = argparse.ArgumentParser()
     synthetic.add_arguments(parser)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--knob", action="append", default=[], metavar="NAME=VALUE")
+    for name, how in options.items():
+        parser.add_argument("--" + name, **how)
     args = parser.parse_args()
-    knobs = dict(DEFAULTS)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
-    with tempfile.TemporaryDirectory(prefix="vivo-dicomweb-") as temporary:
-        server = Server(args.port, Archive(synthetic.folder_of(args, temporary)), knobs)
+    with tempfile.TemporaryDirectory(prefix="vivo-server-") as temporary:
+        folder = synthetic.folder_of(args, temporary)
+        if made and folder == temporary:
+            made(folder)
+        server = make(args.port, Archive(folder), dict(DEFAULTS), args)
         server.set(k.split("=", 1) for k in args.knob)
         server.initial = dict(server.knobs)
-        print("http://127.0.0.1:%d/dicom-web" % server.server_address[1], flush=True)
+        print("http://127.0.0.1:%d%s" % (server.server_address[1], where), flush=True)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         while sys.stdin.buffer.read(4096):
             pass
@@ -541,4 +568,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(lambda port, archive, knobs, _: Server(port, archive, knobs), "/dicom-web")

@@ -28,7 +28,7 @@ import pyftpdlib.handlers as handlers  # noqa: E402
 import pyftpdlib.servers as servers  # noqa: E402
 
 import web_server  # noqa: E402
-from web_server import synthetic  # noqa: E402
+import synthetic  # noqa: E402
 
 logging.disable(logging.CRITICAL)
 

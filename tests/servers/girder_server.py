@@ -14,24 +14,18 @@ Patients lie in two collections by turns, studies in folders of folders, a serie
 item of several files; beside them lies what is no DICOM.
 Source: Girder's source of 2026-08.
 """
-import argparse
 import base64
 import datetime
 import hashlib
 import json
 import os
 import random
-import signal
 import sys
-import tempfile
-import threading
-import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 import dicomweb_server as base  # noqa: E402
-import synthetic  # noqa: E402
 
 API = "/api/v1"
 base.DEFAULTS.update({
@@ -42,9 +36,6 @@ base.DEFAULTS.update({
     "presigned": 0,         # files are on another host: 303
     "links": 0,             # files without a size
     "sha512": 0,
-    "ranges": 1,            # 0: ignored
-    "wrong": "",            # exactly this instead of a file
-    "grow": 0,              # bytes added to every file that is sent, or taken away
     "duplicates": 0,        # every row twice
     "loop": 0,              # folders hold one another
     "vanish": 0,            # so many rows go away between two pages
@@ -312,37 +303,9 @@ class Handler(base.Handler):
         return self.content(file)
 
     def content(self, file):
-        data = (self.k["wrong"].encode() or file["data"]) + b"x" * self.k["grow"]
-        data = data[:len(data) + min(self.k["grow"], 0)]
-        wanted = self.headers.get("Range", "")
-        if not wanted:
-            with self.server.lock:
-                self.server.retrieved += 1
-        headers = [("Accept-Ranges", "bytes"), ("Expires", "Thu, 01 Jan 1970 00:00:00 GMT")]
-        kind = "application/octet-stream"
-        if not wanted or not self.k["ranges"]:
-            return self.answer(200, kind, data, headers)
-        first, last = (int(n) for n in wanted.removeprefix("bytes=").split("-"))
-        last = min(last, len(data) - 1)
-        headers.append(("Content-Range", "bytes %d-%d/%d" % (first, last, len(data))))
-        return self.answer(206, kind, data[first:last + 1], headers)
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    synthetic.add_arguments(parser)
-    parser.add_argument("--port", type=int, default=0)
-    args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
-    with tempfile.TemporaryDirectory(prefix="vivo-girder-") as temporary:
-        archive = base.Archive(synthetic.folder_of(args, temporary))
-        server = Server(args.port, archive, dict(base.DEFAULTS))
-        print("http://127.0.0.1:%d%s" % (server.server_address[1], API), flush=True)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        while sys.stdin.buffer.read(4096):
-            pass
-        server.shutdown()
+        return self.stored(file["data"], [("Accept-Ranges", "bytes"),
+                                          ("Expires", "Thu, 01 Jan 1970 00:00:00 GMT")])
 
 
 if __name__ == "__main__":
-    main()
+    base.run(lambda port, archive, knobs, _: Server(port, archive, knobs), API)

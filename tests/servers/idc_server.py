@@ -15,17 +15,13 @@ and some things that are no objects. --rows N adds N series to collection "many"
 index. /__count counts whole objects retrieved, ranges do not count.
 Source: IDC's own guides of its API (3.0.0b5) and buckets, 2026; Amazon S3 API reference.
 """
-import argparse
 import base64
 import hashlib
 import hmac
 import json
 import os
-import signal
 import sqlite3
 import sys
-import tempfile
-import threading
 import urllib.parse
 import uuid
 from xml.sax.saxutils import escape
@@ -34,7 +30,6 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 import dicomweb_server as base  # noqa: E402
-import synthetic  # noqa: E402
 
 base.DEFAULTS.update({
     "keys": "",         # "ID:SECRET": others are 403
@@ -394,25 +389,6 @@ class Handler(base.Handler):
         return self.answer(200, "application/xml", "".join(out).encode())
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    synthetic.add_arguments(parser)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--rows", type=int, default=0)
-    parser.add_argument("--knob", action="append", default=[], metavar="NAME=VALUE")
-    args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
-    with tempfile.TemporaryDirectory(prefix="vivo-idc-") as temporary:
-        archive = base.Archive(synthetic.folder_of(args, temporary))
-        server = Server(args.port, archive, dict(base.DEFAULTS), args.rows)
-        server.set(k.split("=", 1) for k in args.knob)
-        server.initial = dict(server.knobs)
-        print("http://127.0.0.1:%d" % server.server_address[1], flush=True)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        while sys.stdin.buffer.read(4096):
-            pass
-        server.shutdown()
-
-
 if __name__ == "__main__":
-    main()
+    base.run(lambda port, archive, knobs, args: Server(port, archive, knobs, args.rows), "",
+             rows={"type": int, "default": 0})

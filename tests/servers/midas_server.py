@@ -14,21 +14,16 @@ Patients lie in two communities by turns, studies in folders of folders, a serie
 item of several bitstreams with an older revision; beside them lies what is no DICOM.
 Source: MIDAS Server's source of 2019-04 (3.4.2).
 """
-import argparse
 import hashlib
 import json
 import os
-import signal
 import sys
-import tempfile
-import threading
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 import dicomweb_server as base  # noqa: E402
-import synthetic  # noqa: E402
 
 PATH = "/midas"
 base.DEFAULTS.update({
@@ -38,10 +33,7 @@ base.DEFAULTS.update({
     "all_revisions": 0,     # "head" is not known
     "links": 0,             # bitstreams are elsewhere: 302
     "checksums": 1,
-    "ranges": 0,            # 1: Range is honoured, as it should be
     "login_page": 1,        # a private download is a page and 200; 0: 403
-    "wrong": "",            # exactly this instead of a file
-    "grow": 0,              # bytes added to every file that is sent, or taken away
     "duplicates": 0,        # every row twice
     "loop": 0,              # folders hold one another
     "code": 0,              # every call fails with this code ...
@@ -276,39 +268,10 @@ class Handler(base.Handler):
         return self.content(file)
 
     def content(self, file):
-        k = self.k
-        data = (k["wrong"].encode() or file["data"]) + b"x" * k["grow"]
-        data = data[:len(data) + min(k["grow"], 0)]
-        wanted = self.headers.get("Range", "")
-        if not wanted:
-            with self.server.lock:
-                self.server.retrieved += 1
-        headers = [("Accept-Ranges", "bytes"), ("Cache-Control", "must-revalidate"),
-                   ("Last-Modified", self.date_time_string())]
-        kind = "application/octet-stream"
-        if not wanted or not k["ranges"]:
-            return self.answer(200, kind, data, headers)
-        first, last = (int(n) for n in wanted.removeprefix("bytes=").split("-"))
-        last = min(last, len(data) - 1)
-        headers.append(("Content-Range", "bytes %d-%d/%d" % (first, last, len(data))))
-        return self.answer(206, kind, data[first:last + 1], headers)
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    synthetic.add_arguments(parser)
-    parser.add_argument("--port", type=int, default=0)
-    args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
-    with tempfile.TemporaryDirectory(prefix="vivo-midas-") as temporary:
-        archive = base.Archive(synthetic.folder_of(args, temporary))
-        server = Server(args.port, archive, dict(base.DEFAULTS))
-        print("http://127.0.0.1:%d%s" % (server.server_address[1], PATH), flush=True)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        while sys.stdin.buffer.read(4096):
-            pass
-        server.shutdown()
+        return self.stored(file["data"], [("Accept-Ranges", "bytes"),
+                                          ("Cache-Control", "must-revalidate"),
+                                          ("Last-Modified", self.date_time_string())])
 
 
 if __name__ == "__main__":
-    main()
+    base.run(lambda port, archive, knobs, _: Server(port, archive, knobs), PATH)

@@ -12,16 +12,12 @@ dicomweb_server.py; those of NBIA are below.
 The first patient is in the first collection, the second in the second, and so on round.
 Source: the NBIA server's own source, as of 2026, and its OpenAPI description of v4.
 """
-import argparse
 import hashlib
 import io
 import json
 import os
 import random
-import signal
 import sys
-import tempfile
-import threading
 import urllib.parse
 import zipfile
 
@@ -29,7 +25,6 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 import dicomweb_server as base  # noqa: E402
-import synthetic  # noqa: E402
 
 base.DEFAULTS.update({
     "versions": "v1,v2,v4",  # of the API; others are 404
@@ -413,26 +408,7 @@ class Handler(base.Handler):
                            self.k["zip_text"].encode() or data)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    synthetic.add_arguments(parser)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--knob", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--collection", action="append", metavar="NAME")
-    args = parser.parse_args()
-    collections = args.collection or ["DEMO-CT", "Demo MR/2.0 & more"]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
-    with tempfile.TemporaryDirectory(prefix="vivo-nbia-") as temporary:
-        archive = base.Archive(synthetic.folder_of(args, temporary))
-        server = Server(args.port, archive, dict(base.DEFAULTS), collections)
-        server.set(k.split("=", 1) for k in args.knob)
-        server.initial = dict(server.knobs)
-        print("http://127.0.0.1:%d/nbia-api" % server.server_address[1], flush=True)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        while sys.stdin.buffer.read(4096):
-            pass
-        server.shutdown()
-
-
 if __name__ == "__main__":
-    main()
+    base.run(lambda port, archive, knobs, args: Server(
+        port, archive, knobs, args.collection or ["DEMO-CT", "Demo MR/2.0 & more"]),
+             "/nbia-api", collection={"action": "append", "metavar": "NAME"})

@@ -15,17 +15,13 @@ whose the first subject's are by their addresses, the second's by path, and of t
 of the others nothing.
 Source: nda-tools 0.2.27 (2025-06).
 """
-import argparse
 import base64
 import hashlib
 import io
 import json
 import os
-import signal
 import sys
 import tarfile
-import tempfile
-import threading
 import time
 import zipfile
 
@@ -33,7 +29,6 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 import dicomweb_server as base  # noqa: E402
-import synthetic  # noqa: E402
 
 PATH = "/api/package/1234567"
 BUCKET = "nda.bucket.with.dots"
@@ -51,9 +46,6 @@ base.DEFAULTS.update({
     "expires": 3600,        # seconds that a URL lasts
     "no_url": 0,            # the reply leaves files out
     "url": "",              # exactly this instead of a presigned URL
-    "grow": 0,              # bytes added to every file that is sent, or taken away
-    "wrong": "",            # exactly this instead of a file
-    "ranges": 1,
     "slow": 0,              # ms that a whole file takes
     "field": "", "value": "",  # this field of every row is this JSON
     "pad": 0,               # bytes of a text in every row
@@ -184,7 +176,7 @@ class Handler(base.Handler):
         self.entry["range"] = self.headers.get("Range", "")
         get = dict(query).get
         if path.startswith("/" + BUCKET + "/"):
-            return self.stored(path.split("/")[2], get)
+            return self.signed(path.split("/")[2], get)
         want = "Basic " + base64.b64encode(self.k["user"].encode()).decode()
         if self.headers.get("Authorization") != want:
             return self.refusal(401, "Unauthorized")
@@ -248,7 +240,7 @@ class Handler(base.Handler):
              "http://localhost:%d/%s/%s?X-Amz-Expires=%f&n=%d&X-Amz-Signature=s3cret" %
              (s.server_address[1], BUCKET, key, until, mark)} for key in keys]})
 
-    def stored(self, key, get):
+    def signed(self, key, get):
         """Where the files lie."""
         k = self.k
         s = self.server
@@ -257,22 +249,12 @@ class Handler(base.Handler):
         if float(get("X-Amz-Expires")) < time.time() or int(get("n")) <= s.signed_from:
             return self.answer(403, "application/xml",
                                b"<Error><Code>AccessDenied</Code></Error>")
-        data = (k["wrong"].encode() or s.data(key, k)) + b"x" * k["grow"]
-        data = data[:len(data) + min(k["grow"], 0)]
-        wanted = self.headers.get("Range", "")
-        headers = [("ETag", '"%s"' % hashlib.md5(data).hexdigest())]
-        kind = "application/octet-stream"
-        if not wanted:
+        data = s.data(key, k)
+        if k["slow"] and not self.headers.get("Range"):
             with s.lock:
                 s.retrieved += 1
-        if k["slow"] and not wanted:
             return self.trickle(data)
-        if not wanted or not k["ranges"]:
-            return self.answer(200, kind, data, headers)
-        first, last = (int(n) for n in wanted.removeprefix("bytes=").split("-"))
-        last = min(last, len(data) - 1)
-        headers.append(("Content-Range", "bytes %d-%d/%d" % (first, last, len(data))))
-        return self.answer(206, kind, data[first:last + 1], headers)
+        return self.stored(data, [("ETag", '"%s"' % hashlib.md5(data).hexdigest())])
 
     def trickle(self, data):
         self.send_response(200)
@@ -283,21 +265,5 @@ class Handler(base.Handler):
             time.sleep(self.k["slow"] / 20000)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    synthetic.add_arguments(parser)
-    parser.add_argument("--port", type=int, default=0)
-    args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
-    with tempfile.TemporaryDirectory(prefix="vivo-nda-") as temporary:
-        archive = base.Archive(synthetic.folder_of(args, temporary))
-        server = Server(args.port, archive, dict(base.DEFAULTS))
-        print("http://127.0.0.1:%d%s" % (server.server_address[1], PATH), flush=True)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        while sys.stdin.buffer.read(4096):
-            pass
-        server.shutdown()
-
-
 if __name__ == "__main__":
-    main()
+    base.run(lambda port, archive, knobs, _: Server(port, archive, knobs), PATH)

@@ -13,16 +13,12 @@ What is made is laid out in folders with names that need quoting, with files bes
 that are no DICOM. /__count counts files asked for whole.
 Source: the sources of nginx, httpd, lighttpd and caddy, as of 2025; Python 3.11.
 """
-import argparse
 import datetime
 import hashlib
 import html
 import json
 import os
-import signal
 import sys
-import tempfile
-import threading
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -288,29 +284,13 @@ def lay_out(folder):
             f.write(text)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    synthetic.add_arguments(parser)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--knob", action="append", default=[], metavar="NAME=VALUE")
-    args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
-    with tempfile.TemporaryDirectory(prefix="vivo-web-") as temporary:
-        folder = synthetic.folder_of(args, temporary)
-        if folder == temporary:
-            lay_out(folder)
-        server = base.Server(args.port, base.Archive(folder), dict(base.DEFAULTS))
-        server.RequestHandlerClass = Handler
-        server.folder = folder
-        server.served = 0
-        server.set(k.split("=", 1) for k in args.knob)
-        server.initial = dict(server.knobs)
-        print("http://127.0.0.1:%d/data/" % server.server_address[1], flush=True)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        while sys.stdin.buffer.read(4096):
-            pass
-        server.shutdown()
+def make(port, archive, knobs, args):
+    server = base.Server(port, archive, knobs)
+    server.RequestHandlerClass = Handler
+    server.folder = archive.folder
+    server.served = 0
+    return server
 
 
 if __name__ == "__main__":
-    main()
+    base.run(make, "/data/", lay_out)

@@ -13,17 +13,13 @@ driver calls so, /__sessions tells how many sessions were begun and how many are
 Subject SUBJnnnn is the n-th patient; the first is in the first project, the second in the
 second, and so on round. Source: the XNAT server's source of 2024-06.
 """
-import argparse
 import base64
 import hashlib
 import io
 import json
 import os
 import random
-import signal
 import sys
-import tempfile
-import threading
 import urllib.parse
 import zipfile
 
@@ -31,7 +27,6 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 import dicomweb_server as base  # noqa: E402
-import synthetic  # noqa: E402
 
 CONTEXT = "/ir"
 base.DEFAULTS.update({
@@ -475,26 +470,7 @@ class Handler(base.Handler):
         return self.missing()
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    synthetic.add_arguments(parser)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--knob", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--project", action="append", metavar="NAME")
-    args = parser.parse_args()
-    projects = args.project or ["DEMO1", "demo_2"]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
-    with tempfile.TemporaryDirectory(prefix="vivo-xnat-") as temporary:
-        archive = base.Archive(synthetic.folder_of(args, temporary))
-        server = Server(args.port, archive, dict(base.DEFAULTS), projects)
-        server.set(k.split("=", 1) for k in args.knob)
-        server.initial = dict(server.knobs)
-        print("http://127.0.0.1:%d%s" % (server.server_address[1], CONTEXT), flush=True)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        while sys.stdin.buffer.read(4096):
-            pass
-        server.shutdown()
-
-
 if __name__ == "__main__":
-    main()
+    base.run(lambda port, archive, knobs, args: Server(
+        port, archive, knobs, args.project or ["DEMO1", "demo_2"]),
+             CONTEXT, project={"action": "append", "metavar": "NAME"})
