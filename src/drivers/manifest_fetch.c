@@ -227,7 +227,8 @@ bool vivo_manifest_http_url(const struct manifest *m, const char *url,
 static int fetch_http(struct manifest *m, const char *url, const struct wanted *w,
                       struct vivo_delivery *to, struct vivo_op *op)
 {
-    const struct vivo_net_request rq = {.url = url, .max_bytes = OBJECT_MAX};
+    const struct vivo_net_request rq = {
+        .url = url, .what = "an object", .max_bytes = OBJECT_MAX};
     struct vivo_http_object o;
     int rc;
 
@@ -484,7 +485,7 @@ static int header_by_fetch(struct manifest *m, const char *locator,
 static int header_by_range(struct manifest *m, const struct wanted *w, const char *url,
                            struct vivo_buf *out, struct vivo_op *op)
 {
-    const struct vivo_net_request rq = {.url = url};
+    const struct vivo_net_request rq = {.url = url, .what = "an object"};
     char uid[VIVO_UID_MAX + 1] = "";
     struct vivo_ranged_header h;
     int rc = vivo_header_range(&m->base, &rq, &h, op);

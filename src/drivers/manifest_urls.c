@@ -64,7 +64,7 @@ static int emit(struct vivo_crew *crew, struct urls *u, const char *url,
 static int take_http(struct vivo_crew *crew, struct urls *u, const char *url,
                      const char *at, const char *sha256, struct vivo_op *op)
 {
-    const struct vivo_net_request rq = {.url = at};
+    const struct vivo_net_request rq = {.url = at, .what = "an object"};
     struct vivo_ranged_header h;
     int rc;
 

@@ -210,6 +210,25 @@ static int emit(struct listing *l, size_t i)
     return l->in->record(l->in, &rec, &l->op->err);
 }
 
+/* An archive of nothing but locked members would look empty. */
+static int check_not_locked(struct listing *l)
+{
+    size_t encrypted = pack_members_encrypted(l->m), n = pack_members_count(l->m);
+
+    for (size_t i = 0; encrypted > 0 && i < n; i++) {
+        struct pack_member is;
+        pack_members_get(l->m, i, &is);
+        if (is.dicom)
+            return 0;
+    }
+    return encrypted == 0
+               ? 0
+               : vivo_fail(&l->op->err, EACCES,
+                           "%zu members need a password, and no other is DICOM: unpack "
+                           "the archive and mount the folder",
+                           encrypted);
+}
+
 static void log_left_out(struct listing *l)
 {
     size_t encrypted = pack_members_encrypted(l->m), bad = pack_members_bad(l->m);
@@ -233,6 +252,8 @@ static int list_members(struct listing *l)
     int rc = pack_members_complete(l->m, is_unknown, l, l->op);
     if (rc == 0)
         rc = check_unchanged(l->p, l->m, &l->op->err);
+    if (rc == 0 && !l->same)
+        rc = check_not_locked(l);
     if (rc == 0)
         rc = vivo_package_look(-1, &l->package, &l->op->err);
     size_t n = rc == 0 ? pack_members_count(l->m) : 0;
