@@ -72,9 +72,11 @@ struct vivo_net_request {
                                              query is in the order of its names */
     uint64_t range_first, range_len;      /* bytes; range_len 0 = whole body */
     uint64_t max_bytes;                   /* of the reply; 0 = 64 MiB */
-    bool close_ends; /* a body ended by close is not a cut one (caller checks) */
-    bool on_caller;  /* the sink is called by the thread that waits, and may take its
-                        time: the server is held up meanwhile */
+    char *landed;      /* gets the URL that redirects led to, "" = none did, or it is */
+    size_t landed_cap; /* longer than this; NULL = nobody asks */
+    bool close_ends;   /* a body ended by close is not a cut one (caller checks) */
+    bool on_caller;    /* the sink is called by the thread that waits, and may take its
+                          time: the server is held up meanwhile */
     bool ftp; /* the URL is of ftp or ftps. method: NULL = RETR, else a listing: MLSD,
                  LIST. Its answers become HTTP's: 401, 403, 404, 501 (a command that it
                  does not know), 503, and 200 or 206 */

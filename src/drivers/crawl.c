@@ -6,6 +6,7 @@
 #include "file_object.h"
 #include "header_range.h"
 
+#include "vivofs/hash.h"
 #include "vivofs/log.h"
 
 #include <ctype.h>
@@ -21,18 +22,23 @@
 #define FOLDER_BYTES (64u << 20) /* of the names of one folder */
 #define TASK_BYTES (256u << 20)  /* of all that wait */
 #define VERSION_MAX 320
+#define DIGEST_LEN 12
 
 struct crawl_run {
     struct vivo_crawl *crawl;
     struct vivo_intake *in;
-    atomic_uint_least64_t folders, unread, pages, deep, odd, dead;
+    atomic_uint_least64_t folders, unread, pages, deep, loops, odd, dead;
+    atomic_uint_least64_t locked, readable; /* files */
 };
 
 struct vivo_crawl_folder {
     struct crawl_run *run;
     const char *path;
+    const char *above; /* what the folders above hold, a word of `self` for each */
+    size_t above_len;
+    char self[1 + DIGEST_LEN + 1];
     struct vivo_buf entries; /* 'd' or 'f', name, NUL, stamp, NUL */
-    size_t count;
+    size_t count, files, stamped;
 };
 
 /* ---- paths ---------------------------------------------------------------------- */
@@ -96,22 +102,28 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-long vivo_crawl_decode(const char *s, size_t len, char *out)
+static long decode(const char *s, size_t len, bool loose, char *out)
 {
     long n = 0;
     for (size_t i = 0; i < len; i++) {
-        if (s[i] != '%') {
-            out[n++] = s[i];
-            continue;
-        }
-        int high = i + 2 < len ? hex_digit(s[i + 1]) : -1;
+        int high = s[i] == '%' && i + 2 < len ? hex_digit(s[i + 1]) : -1;
         int low = high >= 0 ? hex_digit(s[i + 2]) : -1;
-        if (low < 0)
+        if (s[i] == '%' && low < 0 && !loose)
             return -1;
-        out[n++] = (char)(high << 4 | low);
-        i += 2;
+        out[n++] = low < 0 ? s[i] : (char)(high << 4 | low);
+        i += low < 0 ? 0 : 2;
     }
     return n;
+}
+
+long vivo_crawl_decode(const char *s, size_t len, char *out)
+{
+    return decode(s, len, false, out);
+}
+
+long vivo_crawl_decode_link(const char *s, size_t len, char *out)
+{
+    return decode(s, len, true, out);
 }
 
 /* ---- files ---------------------------------------------------------------------- */
@@ -168,6 +180,7 @@ static int file_failed(struct crawl_run *run, const char *path, const char *vers
         return rc;
     vivo_err_clear(&op->err);
     atomic_fetch_add(&run->dead, 1);
+    atomic_fetch_add(&run->locked, rc == -EACCES);
     run->in->other(run->in, path, version);
     return 0;
 }
@@ -180,8 +193,10 @@ static int do_file(struct vivo_crew *crew, struct crawl_run *run, const char *pa
     const char *version = stamp[0] ? stamp : NULL;
     struct vivo_net_request rq = {0};
     struct vivo_ranged_header header;
-    if (version && run->in->known(run->in, path, version))
+    if (version && run->in->known(run->in, path, version)) {
+        atomic_fetch_add(&run->readable, 1);
         return 0;
+    }
     if (vivo_crawl_is_surely_other(path)) {
         if (version || !run->in->known(run->in, path, ""))
             run->in->other(run->in, path, stamp);
@@ -194,6 +209,7 @@ static int do_file(struct vivo_crew *crew, struct crawl_run *run, const char *pa
     if (rc)
         return rc;
     rc = vivo_header_range(c->archive, &rq, &header, op);
+    atomic_fetch_add(&run->readable, rc == 0);
     if (rc == 0 && !version)
         version = version_of(&header.reply, made);
     if (rc)
@@ -228,6 +244,8 @@ int vivo_crawl_entry(struct vivo_crawl_folder *into, const char *name, size_t le
     if (rc == 0)
         rc = vivo_buf_add(b, safe, strlen(safe) + 1);
     into->count += rc == 0;
+    into->files += !folder;
+    into->stamped += safe[0] != '\0';
     if (rc == -ENOSPC)
         return vivo_fail(err, EIO, "a folder holds more than %u MiB of names",
                          FOLDER_BYTES >> 20);
@@ -253,8 +271,10 @@ static int add_task(struct vivo_crew *crew, struct vivo_crawl_folder *f,
     const char *name = entry + 1;
     const char *stamp = name + strlen(name) + 1;
     vivo_buf_clear(task);
-    int rc = entry[0] == 'd' ? vivo_buf_printf(task, "d\n%s%s/", f->path, name)
-                             : vivo_buf_printf(task, "f%s\n%s%s", stamp, f->path, name);
+    int rc = entry[0] == 'd'
+                 ? vivo_buf_printf(task, "d%.*s%s\n%s%s/", (int)f->above_len, f->above,
+                                   f->self, f->path, name)
+                 : vivo_buf_printf(task, "f%s\n%s%s", stamp, f->path, name);
     if (rc)
         return vivo_fail(err, ENOMEM, "listing: out of memory");
     return vivo_crew_add(crew, (const char *)task->data, err);
@@ -271,7 +291,7 @@ static int add_tasks(struct vivo_crew *crew, struct vivo_crawl_folder *f,
     int rc = 0;
     if (!entries)
         return vivo_fail(err, ENOMEM, "listing: out of memory");
-    vivo_buf_init(&task, VIVO_CRAWL_PATH_MAX + 512);
+    vivo_buf_init(&task, VIVO_CRAWL_PATH_MAX + 1024);
     for (size_t i = 0; i < f->count; i++) {
         entries[i] = p;
         p += strlen(p) + 1;
@@ -307,10 +327,28 @@ static int folder_failed(struct crawl_run *run, const char *path, int rc,
     return 0;
 }
 
-static int do_folder(struct vivo_crew *crew, struct crawl_run *run, const char *path,
-                     struct vivo_op *op)
+/* A link to a folder above shows the same folder for ever. It holds the same things,
+ * told with the same times and sizes; where the index tells none of these, twice in a
+ * row. A folder without files may well look like the one that it lies in. */
+static bool is_loop(struct vivo_crawl_folder *f)
 {
-    struct vivo_crawl_folder f = {.run = run, .path = path};
+    unsigned seen = 0;
+    if (f->files == 0)
+        return false;
+    f->self[0] = f->stamped == f->files ? 't' : 'n';
+    vivo_short_name((const char *)f->entries.data, f->entries.len, f->self + 1,
+                    DIGEST_LEN);
+    for (size_t at = 0; at + DIGEST_LEN < f->above_len; at += 1 + DIGEST_LEN)
+        seen += memcmp(f->above + at, f->self, 1 + DIGEST_LEN) == 0;
+    return seen >= (f->self[0] == 't' ? 1 : 2);
+}
+
+/* above: `len` bytes */
+static int do_folder(struct vivo_crew *crew, struct crawl_run *run, const char *path,
+                     const char *above, size_t len, struct vivo_op *op)
+{
+    struct vivo_crawl_folder f = {
+        .run = run, .path = path, .above = above, .above_len = len};
     enum vivo_crawl_flaw flaw = VIVO_CRAWL_FAILED;
     if (depth_of(path) > DEPTH_MAX) {
         atomic_fetch_add(&run->deep, 1);
@@ -321,22 +359,24 @@ static int do_folder(struct vivo_crew *crew, struct crawl_run *run, const char *
     run->in->alive(run->in);
     vivo_buf_init(&f.entries, FOLDER_BYTES);
     int rc = run->crawl->folder(run->crawl, path, &flaw, &f, op);
-    if (rc == 0)
-        rc = add_tasks(crew, &f, &op->err);
-    else
+    if (rc)
         rc = folder_failed(run, path, rc, flaw, op);
+    else if (is_loop(&f))
+        atomic_fetch_add(&run->loops, 1);
+    else
+        rc = add_tasks(crew, &f, &op->err);
     vivo_buf_free(&f.entries);
     return rc;
 }
 
-/* "d\nPATH/" or "fSTAMP\nPATH" */
+/* "dABOVE\nPATH/" or "fSTAMP\nPATH" */
 static int do_task(struct vivo_crew *crew, void *ctx, const char *task,
                    struct vivo_op *op)
 {
     char stamp[VIVO_CRAWL_STAMP_MAX + 1];
     const char *path = strchr(task, '\n') + 1;
     if (task[0] == 'd')
-        return do_folder(crew, ctx, path, op);
+        return do_folder(crew, ctx, path, task + 1, (size_t)(path - task - 2), op);
     snprintf(stamp, sizeof stamp, "%.*s", (int)(path - task - 2), task + 1);
     return do_file(crew, ctx, path, stamp, op);
 }
@@ -345,15 +385,16 @@ static void log_left_out(struct crawl_run *run)
 {
     uint64_t unread = atomic_load(&run->unread), pages = atomic_load(&run->pages);
     uint64_t deep = atomic_load(&run->deep), odd = atomic_load(&run->odd);
-    uint64_t dead = atomic_load(&run->dead);
-    if (unread + pages + deep + odd + dead == 0)
+    uint64_t dead = atomic_load(&run->dead), loops = atomic_load(&run->loops);
+    if (unread + pages + deep + odd + dead + loops == 0)
         return;
     vivo_log(VIVO_LOG_WARN, "drivers.crawl",
              "%s: left out: %" PRIu64 " folders that cannot be read, %" PRIu64
              " that are pages for people, %" PRIu64
              " files that cannot be read, %" PRIu64
-             " paths too deep or too long, %" PRIu64 " names that cannot be",
-             run->crawl->name, unread, pages, dead, deep, odd);
+             " paths too deep or too long, %" PRIu64 " links to folders above, %" PRIu64
+             " names that cannot be",
+             run->crawl->name, unread, pages, dead, deep, loops, odd);
 }
 
 int vivo_crawl_run(struct vivo_crawl *c, struct vivo_intake *in, struct vivo_op *op)
@@ -361,9 +402,14 @@ int vivo_crawl_run(struct vivo_crawl *c, struct vivo_intake *in, struct vivo_op 
     struct crawl_run run = {.crawl = c, .in = in};
     int rc = vivo_crew_run(c->threads ? c->threads : THREADS, TASK_BYTES, do_task, &run,
                            "d\n", op);
-    if (rc == 0)
-        log_left_out(&run);
-    return rc;
+    if (rc)
+        return rc;
+    /* Where nothing may be read it is the account that is wrong. */
+    if (atomic_load(&run.locked) && atomic_load(&run.readable) == 0)
+        return vivo_fail(&op->err, EACCES,
+                         "the server lists files, but lets none of them be read");
+    log_left_out(&run);
+    return 0;
 }
 
 int vivo_crawl_fetch(struct vivo_crawl *c, const char *locator,

@@ -58,5 +58,8 @@ int vivo_crawl_url(const char *base, const char *path, const char *tail,
 /* Percent-decodes len bytes to out (as much room); the length, or -1 = not well formed.
  */
 long vivo_crawl_decode(const char *s, size_t len, char *out);
+/* The same of a link: as in a browser, a percent sign without two digits behind it
+ * stands for itself (WHATWG URL, section 1.3). */
+long vivo_crawl_decode_link(const char *s, size_t len, char *out);
 
 #endif

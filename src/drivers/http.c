@@ -12,6 +12,7 @@
 #include "http_index.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -23,9 +24,9 @@
 struct http {
     struct vivo_archive base;
     struct vivo_crawl crawl;
+    pthread_mutex_t mutex;       /* guards url */
     char url[SOURCE_MAX + 2];    /* of the folder, ends in '/' */
     char origin[SOURCE_MAX + 2]; /* "https://host:port" of it */
-    char path[SOURCE_MAX + 2];   /* of it, decoded */
     char page[PAGE_MAX];         /* "index.html", or "" */
     char *bearer;                /* or NULL */
 };
@@ -46,6 +47,7 @@ static void close_http(struct vivo_archive *self)
     if (h->bearer)
         explicit_bzero(h->bearer, strlen(h->bearer));
     free(h->bearer);
+    pthread_mutex_destroy(&h->mutex);
     free(h);
 }
 
@@ -101,10 +103,10 @@ static int read_source(struct http *h, const char *source, struct vivo_err *err)
         memcpy(h->url + strlen(h->url), "/", 2);
     memcpy(h->origin, h->url, end);
     h->origin[end] = '\0';
-    long n = vivo_crawl_decode(h->url + end, strlen(h->url + end), h->path);
-    if (n < 0 || memchr(h->path, '\0', (size_t)n))
+    char decoded[SOURCE_MAX + 2];
+    long n = vivo_crawl_decode(h->url + end, strlen(h->url + end), decoded);
+    if (n < 0 || memchr(decoded, '\0', (size_t)n))
         return vivo_fail(err, EINVAL, "the URL is not well encoded");
-    h->path[n] = '\0';
     return 0;
 }
 
@@ -124,16 +126,64 @@ static int take_entry(void *ctx, const char *name, size_t len, bool folder,
     return vivo_crawl_entry(r->into, name, len, folder, stamp, err);
 }
 
-static int read_index(struct http *h, const char *path,
+/* The folder that an index page stands in, wherever the server has led us: its links
+ * are relative to that. */
+struct standing {
+    char origin[VIVO_CRAWL_URL_MAX], folder[VIVO_CRAWL_URL_MAX];
+};
+
+static int find_standing(const char *url, struct standing *at, struct vivo_err *err)
+{
+    const char *host = strstr(url, "://");
+    size_t end = host ? (size_t)(host - url) + 3 + strcspn(host + 3, "/?#") : 0;
+    size_t len = strcspn(url + end, "?#");
+    while (len > 0 && url[end + len - 1] != '/')
+        len--; /* a page in it */
+    snprintf(at->origin, sizeof at->origin, "%.*s", (int)end, url);
+    long n = vivo_crawl_decode_link(url + end, len, at->folder);
+    if (n <= 0 || memchr(at->folder, '\0', (size_t)n))
+        return vivo_fail(err, EIO, "the server leads to a URL that is none");
+    at->folder[n] = '\0';
+    return 0;
+}
+
+/* Files lie where the top of the source lies. On another host they are asked for here,
+ * and led there one by one, without our credentials. */
+static void follow_top(struct http *h, const char *landed)
+{
+    size_t n = strlen(h->origin);
+    size_t len = strcspn(landed, "?#");
+    while (len > 0 && landed[len - 1] != '/')
+        len--;
+    if (strncmp(landed, h->origin, n) != 0 || landed[n] != '/' || len > SOURCE_MAX)
+        return;
+    pthread_mutex_lock(&h->mutex);
+    snprintf(h->url, sizeof h->url, "%.*s", (int)len, landed);
+    pthread_mutex_unlock(&h->mutex);
+}
+
+static int url_of(struct http *h, const char *path, const char *tail,
+                  char url[VIVO_CRAWL_URL_MAX], struct vivo_err *err)
+{
+    pthread_mutex_lock(&h->mutex);
+    int rc = vivo_crawl_url(h->url, path, tail, url, err);
+    pthread_mutex_unlock(&h->mutex);
+    return rc;
+}
+
+static int read_index(struct http *h, const char *url,
                       const struct vivo_net_reply *reply, const struct vivo_buf *body,
                       struct vivo_crawl_folder *into, struct vivo_err *err)
 {
     struct reading r = {h, into};
-    VIVO_AUTO(vivo_free_p) char *folder = NULL;
-    if (asprintf(&folder, "%s%s", h->path, path) < 0)
+    VIVO_AUTO(vivo_free_p) struct standing *at = malloc(sizeof *at);
+    if (!at)
         return vivo_fail(err, ENOMEM, "index page: out of memory");
-    const struct vivo_http_index x = {.origin = h->origin,
-                                      .folder = folder,
+    int rc = find_standing(url, at, err);
+    if (rc)
+        return rc;
+    const struct vivo_http_index x = {.origin = at->origin,
+                                      .folder = at->folder,
                                       .page = h->page,
                                       .entry = take_entry,
                                       .ctx = &r};
@@ -150,9 +200,10 @@ static int ask_folder(struct http *h, const char *path, enum vivo_crawl_flaw *fl
     struct vivo_net_reply reply = {0};
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body = {0};
     VIVO_AUTO(vivo_free_p) char *url = malloc(VIVO_CRAWL_URL_MAX);
-    if (!url)
+    VIVO_AUTO(vivo_free_p) char *landed = malloc(VIVO_CRAWL_URL_MAX);
+    if (!url || !landed)
         return vivo_fail(&op->err, ENOMEM, "index page: out of memory");
-    int rc = vivo_crawl_url(h->url, path, h->page, url, &op->err);
+    int rc = url_of(h, path, h->page, url, &op->err);
     if (rc)
         return rc;
     const struct vivo_net_request rq = {
@@ -162,6 +213,8 @@ static int ask_folder(struct http *h, const char *path, enum vivo_crawl_flaw *fl
         .accept = "application/json, text/html;q=0.9, */*;q=0.1",
         .bearer = h->bearer,
         .max_bytes = INDEX_BYTES,
+        .landed = landed,
+        .landed_cap = VIVO_CRAWL_URL_MAX,
         .close_ends = true, /* HTML tells where it ends */
     };
     vivo_buf_init(&body, INDEX_BYTES);
@@ -172,7 +225,9 @@ static int ask_folder(struct http *h, const char *path, enum vivo_crawl_flaw *fl
     if (rc == -ENOENT || (rc == -EACCES && reply.status == 403))
         *flaw = VIVO_CRAWL_UNREADABLE;
     if (rc == 0) {
-        rc = read_index(h, path, &reply, &body, into, &op->err);
+        if (landed[0] && !path[0])
+            follow_top(h, landed);
+        rc = read_index(h, landed[0] ? landed : url, &reply, &body, into, &op->err);
         *flaw = rc == -EBADMSG ? VIVO_CRAWL_PAGE : VIVO_CRAWL_FAILED;
     }
     if (rc == -EACCES && reply.status == 401)
@@ -194,7 +249,7 @@ static int make_request(struct vivo_crawl *self, const char *path,
     struct http *h = http_of(self->archive);
     *rq = (struct vivo_net_request){
         .url = url, .what = "a file", .headers = file_headers, .bearer = h->bearer};
-    return vivo_crawl_url(h->url, path, "", url, err);
+    return url_of(h, path, "", url, err);
 }
 
 /* ---- the callbacks -------------------------------------------------------------- */
@@ -207,6 +262,7 @@ static int open_http(const struct vivo_archive_config *cfg, struct vivo_archive 
     struct http *h = calloc(1, sizeof *h);
     if (!h)
         return vivo_fail(err, ENOMEM, "http: out of memory");
+    pthread_mutex_init(&h->mutex, NULL);
     h->base.net = cfg->net;
     h->crawl = (struct vivo_crawl){.archive = &h->base,
                                    .name = "http",

@@ -82,8 +82,11 @@ static const char *without_origin(const struct page *p, const char *href)
     size_t n = strlen(p->x->origin);
     size_t scheme =
         strspn(href, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
-    if (strncmp(href, "//", 2) == 0)
-        return NULL;
+    if (strncmp(href, "//", 2) == 0) { /* our scheme, any host */
+        const char *host = strstr(p->x->origin, "//");
+        n = strlen(host);
+        return strncasecmp(href, host, n) == 0 && href[n] == '/' ? href + n : NULL;
+    }
     if (scheme == 0 || href[scheme] != ':')
         return href;
     if (strncasecmp(href, p->x->origin, n) == 0 && href[n] == '/')
@@ -122,7 +125,7 @@ static void take_child(struct page *p, const char *rel)
     len -= p->folder;
     if (len == 0 || len >= sizeof p->name || memchr(rel, '/', len))
         return;
-    long n = vivo_crawl_decode(rel, len, p->name);
+    long n = vivo_crawl_decode_link(rel, len, p->name);
     p->name_len = n > 0 ? (size_t)n : 0;
     p->name[p->name_len] = '\0';
 }
@@ -140,7 +143,7 @@ static void take_link(struct page *p, const char *href)
             take_child(p, ours);
         return;
     }
-    long n = vivo_crawl_decode(ours, strlen(ours), path);
+    long n = vivo_crawl_decode_link(ours, strlen(ours), path);
     if (n <= 0)
         return;
     size_t folder = strlen(p->x->folder);
@@ -158,7 +161,7 @@ static void take_link(struct page *p, const char *href)
     const char *start = last;
     while (start > ours && start[-1] != '/')
         start--;
-    long above = vivo_crawl_decode(ours, (size_t)(start - ours), path);
+    long above = vivo_crawl_decode_link(ours, (size_t)(start - ours), path);
     if (above == (long)folder)
         take_child(p, start);
 }

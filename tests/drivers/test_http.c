@@ -142,7 +142,6 @@ static void test_links_that_lead_elsewhere_are_not_followed(void **state)
         "<a href='a%252fb'>x</a>",
         "<a href='a%2500b'>x</a>",
         "<a href='a%250ab'>x</a>",
-        "<a href='%25zz'>x</a>",
         "<a href='.'>x</a><a href='./'>x</a><a href=''>x</a><a>x</a>",
         "<a href='http://127.0.0.1:9/data/x'>x</a>",
         "<a href='//127.0.0.1:9/data/x'>x</a>",

@@ -2,6 +2,7 @@
 """Mounts of web and FTP folders: the same files behind every real server that Debian
 has, requests counted, under a profile, and when the server fails."""
 import errno
+import http.server
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -238,6 +240,92 @@ def test_page_for_people_is_explained(web):
     web(page="<html><title>Welcome</title><a href=about/>About</a></html>")
     with pytest.raises(RuntimeError, match="w: .*a page that is no index of files"):
         Mount({"w": web.url})
+
+
+# ---- indexes and servers that nobody has here
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """pages: {path: (status, body) or (status, body, Location)}"""
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        status, body, *to = self.server.pages.get(self.path, (404, b""))
+        self.send_response(status)
+        for where in to:
+            self.send_header("Location", where)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def site():
+    s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    s.pages, s.asked, s.url = {}, [], f"http://127.0.0.1:{s.server_port}/d/"
+    threading.Thread(target=s.serve_forever, args=(0.02,), daemon=True).start()
+    yield s
+    s.shutdown()
+    s.server_close()
+
+
+DICOM = os.path.join(os.path.dirname(pydicom.__file__), "data/test_files/CT_small.dcm")
+
+
+def index(*links, stamp="02-Jan-2024 10:00  123"):
+    return 200, ("<html><title>Index of /d/</title><a href='../'>up</a>\n" + "\n".join(
+        f'<a href="{link}">x</a> {stamp}' for link in links) + "</html>").encode()
+
+
+@pytest.mark.parametrize("link, asked", [
+    ("//127.0.0.1:{port}/d/a.dcm", "/d/a.dcm"), ("http://127.0.0.1:{port}/d/a.dcm",
+                                                 "/d/a.dcm"),
+    ("100%.dcm", "/d/100%25.dcm"), ("%zz", "/d/%25zz"), ("a&amp;b", "/d/a%26b")])
+def test_links_are_read_as_browsers_do(site, link, asked):
+    site.pages = {"/d/": index(link.format(port=site.server_port)),
+                  asked: (200, read(DICOM))}
+    with Mount({"w": site.url}) as m:
+        file, = m.files("w")
+        assert read(m / f"w/{file}") == read(DICOM)
+
+
+@pytest.mark.parametrize("link", ["a.dcm", "/new/a.dcm"])
+def test_folder_that_has_moved_is_where_it_is_now(site, link):
+    site.pages = {"/d/": (302, b"", "/new/"), "/new/": index(link),
+                  "/new/a.dcm": (200, read(DICOM))}
+    with Mount({"w": site.url}) as m:
+        assert len(m.files("w")) == 1 and "/d/a.dcm" not in site.asked
+
+
+@pytest.mark.parametrize("stamp, depth", [("02-Jan-2024 10:00  123", 1), ("", 2)])
+def test_links_to_the_folder_above_end(site, stamp, depth):
+    """As web servers follow symbolic links; two of them would be two to the 32th."""
+    class Pages(dict):
+        def get(self, path, _):
+            return index("a.dcm", "b/", "l/", stamp=stamp) if path.endswith("/") else (
+                200, read(DICOM))
+    site.pages = Pages()
+    with Mount({"w": site.url}, faults=True) as m:
+        files = m.files("w")
+        assert len([p for p in site.asked if p.endswith("/")]) <= 2 + 2 ** (depth + 1)
+        assert len(files) == 2 ** depth - 1 and "links to folders above" in m.log()
+
+
+def test_locked_file_leaves_the_others_and_all_locked_is_eacces(site):
+    site.pages = {"/d/": index("a.dcm", "b.dcm"), "/d/a.dcm": (200, read(DICOM)),
+                  "/d/b.dcm": (403, b"")}
+    with Mount({"w": site.url}) as m:
+        assert len(m.files("w")) == 1 and m.archive("w")["hidden"] == 1
+    site.pages["/d/a.dcm"] = 403, b""
+    with Mount({"w": site.url}, faults=True) as m:
+        with pytest.raises(PermissionError):
+            os.listdir(m / "w")
+        assert "lets none of them be read" in m.log()
 
 
 def test_no_original_is_seen_by_a_reader_of_a_profile(web, tmp_path):

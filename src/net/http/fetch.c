@@ -79,6 +79,13 @@ static int exchange_once(struct vivo_net *n, struct exchange *x, const char *fir
     return rc;
 }
 
+static void note_landing(const struct vivo_net_request *rq, const char *url)
+{
+    if (rq->landed)
+        snprintf(rq->landed, rq->landed_cap, "%s",
+                 strlen(url) < rq->landed_cap ? url : "");
+}
+
 static int attempt_once(struct vivo_net *n, const struct vivo_net_request *rq,
                         struct vivo_sink *body, struct vivo_net_reply *out,
                         struct attempt *a, struct vivo_op *op)
@@ -87,6 +94,7 @@ static int attempt_once(struct vivo_net *n, const struct vivo_net_request *rq,
     VIVO_AUTO(vivo_free_p) char *url = NULL;
     char first[ORIGIN_MAX];
     int rc = vivo_url_origin(rq->url, rq->ftp, first, &op->err);
+    note_landing(rq, "");
     for (int hops = 0; rc == 0; hops++) {
         char *next = NULL;
         rc = exchange_once(n, &x, first, body, out, a, &next, op);
@@ -95,6 +103,7 @@ static int attempt_once(struct vivo_net *n, const struct vivo_net_request *rq,
         x.url = next;
         if (rc || !next)
             return rc;
+        note_landing(rq, next);
         if (hops == REDIRECTS_MAX)
             return vivo_fail(&op->err, EIO, "more than %d redirects", REDIRECTS_MAX);
     }
