@@ -44,13 +44,12 @@ struct vivo_entry { /* borrowed for the callback unless copied; no pointers but 
     const char *name; /* unique in its parent */
     uint64_t size;    /* INSTANCE: bytes; an estimate (never 0) unless size_exact */
     bool size_exact;
-    uint32_t version; /* INSTANCE: counts changes of its bytes */
-    int refusal;      /* INSTANCE: enum vivo_refusal, 0 = released */
-    int64_t mtime;    /* Unix seconds: the study's date as shown, else 2000-01-01 */
-    bool listed;      /* its children are known */
-    int64_t
-        listed_ms; /* when, in Unix milliseconds; 1 = with something above; 0 = not */
-    bool headers;  /* SERIES, INSTANCE: whole headers are known */
+    uint32_t version;  /* INSTANCE: counts changes of its bytes */
+    int refusal;       /* INSTANCE: enum vivo_refusal, 0 = released */
+    int64_t mtime;     /* Unix seconds: the study's date as shown, else 2000-01-01 */
+    bool listed;       /* its children are known */
+    int64_t listed_ms; /* when, Unix time; 1 = with something above; 0 = not */
+    bool headers;      /* SERIES, INSTANCE: whole headers are known */
 };
 /* Non-zero ends the iteration and is returned. */
 typedef int vivo_entry_fn(void *ctx, const struct vivo_entry *e);
@@ -80,7 +79,7 @@ int vivo_catalog_attrs(struct vivo_catalog *c, enum vivo_level level, vivo_row r
 
 struct vivo_counts {
     uint64_t collections, patients, studies, series, instances, bytes, refused, at_risk,
-        others;
+        others, extras; /* extras: of the archive as a whole only */
 };
 /* Below (level, row), of what is selected; only what opens (refused ones are in
  * .refused only). */
@@ -109,8 +108,7 @@ int vivo_catalog_path(struct vivo_catalog *c, enum vivo_level level, vivo_row ro
 int vivo_catalog_refused(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                          vivo_entry_fn *fn, void *ctx, struct vivo_err *err);
 
-/* ---- queries -----------------------------------------------------------------------
- */
+/* ---- queries ---- */
 
 /* What has to be learned before the selection is complete. */
 struct vivo_pending {
@@ -180,8 +178,7 @@ int vivo_catalog_computed_values(struct vivo_catalog *c, enum vivo_level level,
                                  enum vivo_query_virtual which, vivo_value_fn *fn,
                                  void *ctx, struct vivo_err *err);
 
-/* ---- writing
- * ------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 /* A listing being taken in: of the children of (level, row). Puts go through it; one
  * thread at a time. What of this parent was neither put nor known by the end is
@@ -199,14 +196,13 @@ enum vivo_copy { VIVO_COPY_ASK, VIVO_COPY_SAME, VIVO_COPY_DIFFERENT };
 
 struct vivo_put { /* a record as shown */
     enum vivo_level level;
-    const char *locator;    /* original; sealed */
-    const char *collection; /* as shown; NULL = "all" */
-    const char *patient;    /* as shown; NULL = PatientID of attrs */
-    const char *key;        /* as shown; NULL = the UID of attrs */
-    const char *license;    /* COLLECTION, SERIES, INSTANCE (its series'): or NULL */
-    const char *citation;   /* the same */
-    const char *label;      /* vivo_record; NULL under de-identification */
-    const char *path;       /* INSTANCE: vivo_record; NULL under de-identification */
+    const char *locator;            /* original; sealed */
+    const char *where;              /* INSTANCE: as vivo_record; NULL under a profile */
+    const char *collection;         /* as shown; NULL = "all" */
+    const char *patient;            /* as shown; NULL = PatientID of attrs */
+    const char *key;                /* as shown; NULL = the UID of attrs */
+    const char *license, *citation; /* COLLECTION, SERIES: or NULL */
+    const char *label, *path;       /* vivo_record; NULL under de-identification */
     const char *version;
     uint64_t size;
     bool size_exact;
@@ -242,8 +238,6 @@ int vivo_listing_end(struct vivo_listing *l, bool complete, struct vivo_err *err
  * nobody need wait for it: beside whatever follows a listing. */
 int vivo_catalog_pack(struct vivo_catalog *c, struct vivo_err *err);
 
-/* Headers of a series learned later: like a listing of the series with headers set. */
-
 /* Attributes of series as shown, learned later from a table of the archive: they go on
  * top of the series' record, until it is listed again. Series that are gone are left
  * out. */
@@ -260,7 +254,6 @@ int vivo_catalog_set_size(struct vivo_catalog *c, vivo_row instance, uint64_t si
 /* The object's bytes are not what they were: new version, header, size. */
 int vivo_catalog_replace(struct vivo_catalog *c, vivo_row instance,
                          const struct vivo_put *put, struct vivo_err *err);
-/* Refused at open though listing did not know. */
 int vivo_catalog_set_refusal(struct vivo_catalog *c, vivo_row instance, int refusal,
                              struct vivo_err *err);
 

@@ -47,8 +47,13 @@ struct vivo_intake {
     /* Is the object with this locator and version known already? Then it need not be
      * read again; it counts as recorded. NULL = nothing is known. */
     bool (*known)(struct vivo_intake *self, const char *locator, const char *version);
-    /* Something exists that is no DICOM object, or cannot be read: counted. */
+    /* Something exists that cannot be shown at all, or cannot be read: counted. */
     void (*other)(struct vivo_intake *self, const char *locator, const char *version);
+    /* A file that is no DICOM object: shown as it is, or counted as an other. Non-zero
+     * ends the listing and is returned. Thread-safe. */
+    int (*extra)(struct vivo_intake *self, const struct vivo_extra *x,
+                 struct vivo_err *err);
+    bool extras; /* false: none will be shown, so that no work is needed for them */
     /* A long reply is still coming: who waits for the listing waits on. */
     void (*alive)(struct vivo_intake *self);
 };
@@ -78,6 +83,9 @@ struct vivo_delivery {
     /* Local drivers: gives away a descriptor instead of bytes. The receiver owns fd
      * on success, the driver closes it on failure. NULL = wants bytes. */
     int (*descriptor)(struct vivo_delivery *self, int fd, struct vivo_err *err);
+    /* The name of the extra that is wanted: whatever its bytes are. NULL = an object,
+     * and nothing that is none may be delivered. */
+    const char *extra;
 };
 
 /* Receives the objects of a series that come together; called by one thread. */

@@ -98,6 +98,11 @@ uint64_t vivo_flow_size_now(struct vivo_flow *f, vivo_row instance);
 int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **out,
                      struct vivo_op *op);
 
+/* The whole of a file that is no object (extras.h), as it is. -EPERM under any profile
+ * that de-identifies; else as vivo_flow_object. */
+int vivo_flow_extra(struct vivo_flow *f, vivo_row extra, struct vivo_view **out,
+                    struct vivo_op *op);
+
 /* Asks for the whole headers of a series, where the archive gives any and they are not
  * known: 0 also when it gives none; vivo_entry.headers tells. */
 int vivo_flow_headers(struct vivo_flow *f, vivo_row series, struct vivo_op *op);

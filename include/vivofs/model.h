@@ -116,11 +116,26 @@ struct vivo_record {
     const char *path;     /* INSTANCE: "study/series/file", the names that it had where
                              it was frozen (vivo_name_path_ok), kept where nothing is
                              hidden and names are our own. NULL = they are made */
+    const char *where;    /* INSTANCE: as vivo_extra.path; extras of its folder are
+                             shown with the series of it. NULL = there are no folders */
     const char *version;  /* stamp of the source bytes (mtime, ETag); may be NULL */
     uint64_t size;        /* bytes on the wire; 0 = unknown */
     bool size_about;      /* the archive's word for it may be out of date */
     struct vivo_attrs attrs; /* originals; {NULL,0} = only a locator is known */
     bool headers; /* attrs is the whole header, not just a listing's columns */
+};
+
+/* A file that is no DICOM object, as an archive has it (DESIGN A1). Borrowed, too. */
+#define VIVO_SIZE_UNKNOWN UINT64_MAX
+#define VIVO_PATH_MAX 4096 /* bytes */
+struct vivo_extra {
+    const char *locator;    /* as in vivo_record, for fetch() */
+    const char *path;       /* where it lies below what is listed: folders and its own
+                               name, parted by '/', any other bytes */
+    const char *collection; /* as in vivo_record, where the top is listed; or NULL */
+    const char *version;    /* as in vivo_record */
+    uint64_t size;          /* bytes; VIVO_SIZE_UNKNOWN */
+    bool size_about;        /* the archive's word for it may be out of date */
 };
 
 /* ---- names (DESIGN A1) ---------------------------------------------------- */
@@ -142,6 +157,11 @@ void vivo_name_series_plain(struct vivo_attrs a, char out[VIVO_NAME_MAX + 1]);
  * another object already has: adds '+' and 4 characters. */
 void vivo_name_instance(struct vivo_attrs a, const char *uid, const char *duplicate,
                         char out[VIVO_NAME_MAX + 1]);
+/* Of what is no object: name as the archive has it, its extension kept. With _<u> of
+ * `identity`, which tells it from all others, when it was changed, is reserved, or
+ * `mark` says that something else has that name; behind ".dcm", which is of objects. */
+void vivo_name_extra(const char *name, const char *identity, bool folder, bool mark,
+                     char out[VIVO_NAME_MAX + 1]);
 /* Layouts of other tools (-o names=), see layout.c. False: no such layout. */
 enum vivo_names {
     VIVO_NAMES_OWN,

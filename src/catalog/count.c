@@ -190,6 +190,13 @@ static int count_others(struct counting *k, enum vivo_level level, vivo_row row)
     vivo_catdb_int(st, 2, level);
     rc = vivo_catdb_number(k->d, st, 0, &n, k->err);
     k->out->others = (uint64_t)n;
+    if (rc < 0 || level != VIVO_LEVEL_NONE)
+        return rc;
+    st = vivo_catdb_stmt(k->d, "SELECT count(*) FROM extra WHERE kind = 0", k->err);
+    if (!st)
+        return -EIO;
+    rc = vivo_catdb_number(k->d, st, 0, &n, k->err);
+    k->out->extras = (uint64_t)n;
     return rc;
 }
 

@@ -183,6 +183,9 @@ void vivo_catalog_name_u(const char *name, char out[7]);
 int vivo_catalog_series_for(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                             const struct vivo_put *put, struct vivo_sstate **out,
                             struct vivo_err *err);
+/* The collection of this label, made if need be; of an archive listed from its top. */
+int vivo_catalog_collection_for(struct vivo_catalog *c, const char *collection,
+                                vivo_row *out, struct vivo_err *err);
 /* A record of a collection, patient, study or series. */
 int vivo_catalog_put_node(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                           const struct vivo_put *put, vivo_row *out,

@@ -5,6 +5,7 @@
  * what this parent had before and is not marked goes. All of that, with the flags
  * that show the result, is one transaction. */
 #include "catalog/column.h"
+#include "catalog/extra.h"
 
 #include <errno.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct vivo_listing {
     vivo_row row;
     uint64_t rollbacks;
     bool fresh;            /* nothing at all was known when it began */
+    bool moved;            /* extras may be elsewhere now */
     pthread_mutex_t mutex; /* guards what follows */
     uint8_t **pages;
     size_t npages;
@@ -189,6 +191,7 @@ int vivo_listing_put(struct vivo_listing *l, const struct vivo_put *put, vivo_ro
     *row = ids.instance;
     if (verdict)
         return verdict;
+    l->moved = true;
     mark(l, ids.source);
     return 0;
 }
@@ -250,6 +253,23 @@ int vivo_listing_other(struct vivo_listing *l, const char *locator, const char *
     if (rc == 0)
         mark(l, id);
     return rc;
+}
+
+int vivo_listing_extra(struct vivo_listing *l, const struct vivo_extra_put *put,
+                       struct vivo_err *err)
+{
+    int64_t id = 0;
+    int rc = put_begin(l, err);
+
+    if (rc < 0)
+        return rc;
+    rc = vivo_catalog_put_extra(l->c, l->level, l->row, put, &id, err);
+    rc = vivo_catalog_write_end(l->c, rc, false, err);
+    if (rc < 0)
+        return rc;
+    l->moved = true;
+    mark(l, id);
+    return 0;
 }
 
 /* ---- the end
@@ -386,6 +406,12 @@ static int collect_sources(struct vivo_listing *l, const struct vivo_rowset *ser
         return unseen_sources(
             l, "SELECT id, instance FROM source WHERE via = ?2 AND instance > ?1", 0,
             l->level, g, err);
+    if (rc == 0)
+        rc = unseen_sources(l,
+                            "SELECT s.id, s.instance FROM extra e JOIN source s"
+                            " ON s.instance = e.id WHERE e.owner = ?1 AND e.via = ?2"
+                            " AND e.kind = 0",
+                            l->row, l->level, g, err);
     for (size_t i = 0; rc == 0 && i < series->n; i++)
         rc = unseen_sources(l,
                             "SELECT s.id, s.instance FROM instance i JOIN source s"
@@ -427,6 +453,16 @@ static int remove_unseen(struct vivo_listing *l, struct vivo_err *err)
     free(rows.rows);
     free(next.rows);
     return rc;
+}
+
+/* Where extras are shown hangs on what else there is. */
+static int place(struct vivo_listing *l, struct vivo_err *err)
+{
+    int rc = l->moved || l->c->w.emptied
+                 ? 1
+                 : vivo_catalog_unplaced(&l->c->w, l->level, l->row, err);
+
+    return rc > 0 ? vivo_catalog_place(l->c, l->level, l->row, err) : rc;
 }
 
 /* When it was: no change of what is shown. */
@@ -476,6 +512,8 @@ static int finish(struct vivo_listing *l, bool complete, struct vivo_err *err)
 
     if (rc == 0 && complete)
         rc = remove_unseen(l, err);
+    if (rc == 0 && complete)
+        rc = place(l, err);
     /* Of the whole archive always: a crash may have left an empty node behind. */
     if (rc == 0 && (w->emptied || (complete && l->level == VIVO_LEVEL_NONE)))
         rc = vivo_catalog_prune(w, err);

@@ -318,6 +318,17 @@ int vivo_catalog_series_for(struct vivo_catalog *c, enum vivo_level level, vivo_
     return vivo_catalog_series_get(w, p->series, out, err);
 }
 
+int vivo_catalog_collection_for(struct vivo_catalog *c, const char *collection,
+                                vivo_row *out, struct vivo_err *err)
+{
+    struct vivo_put put = {.level = VIVO_LEVEL_INSTANCE, .collection = collection};
+    struct vivo_keys keys;
+
+    vivo_catalog_keys_make(&put, &keys);
+    return resolve(&c->w, VIVO_LEVEL_NONE, 0, VIVO_LEVEL_COLLECTION, &keys, &put, out,
+                   err);
+}
+
 /* ---- records of their own
  * -------------------------------------------------------------- */
 

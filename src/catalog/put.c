@@ -4,7 +4,7 @@
  * The common case, a new object, is three INSERTs and no SELECT: what the unique
  * indexes refuse (a locator that is known, a SOP Instance UID that another object of
  * the series has) is looked at afterwards. */
-#include "catalog/internal.h"
+#include "catalog/extra.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -215,7 +215,7 @@ static int put_known(struct vivo_catalog *c, struct vivo_sstate *ss,
 /* ---- a new object
  * -------------------------------------------------------------------------- */
 
-static int insert_source(struct vivo_catalog *c, enum vivo_level via,
+static int insert_source(struct vivo_catalog *c, enum vivo_level via, vivo_row row,
                          const struct vivo_put *put, const struct vivo_digests *id,
                          const struct vivo_source_ids *ids, bool *was_free,
                          struct vivo_err *err)
@@ -228,7 +228,8 @@ static int insert_source(struct vivo_catalog *c, enum vivo_level via,
         return rc;
     st = vivo_catdb_stmt(&w->db,
                          "INSERT OR IGNORE INTO source(id, lookup, instance, via,"
-                         " owner, stamp, sealed) VALUES(?1, ?2, ?3, ?4, 0, ?5, ?6)",
+                         " owner, stamp, sealed, folder)"
+                         " VALUES(?1, ?2, ?3, ?4, 0, ?5, ?6, ?7)",
                          err);
     if (!st)
         return -EIO;
@@ -238,6 +239,8 @@ static int insert_source(struct vivo_catalog *c, enum vivo_level via,
     vivo_catdb_int(st, 4, via);
     vivo_catdb_blob(st, 5, id->stamp, VIVO_CATALOG_KEY_LEN);
     vivo_catdb_blob(st, 6, w->scratch.data, w->scratch.len);
+    if (put->where)
+        vivo_catdb_int(st, 7, vivo_catalog_folder(via, row, put->where));
     rc = vivo_catdb_run(&w->db, st, err);
     *was_free = rc == 0 && sqlite3_changes(w->db.db) > 0;
     return rc;
@@ -321,7 +324,7 @@ int vivo_catalog_put_instance(struct vivo_catalog *c, enum vivo_level level,
             return rc;
         out->source = vivo_catalog_next_id(w);
         out->instance = vivo_catalog_next_id(w);
-        rc = insert_source(c, level, put, &id, out, &was_free, err);
+        rc = insert_source(c, level, row, put, &id, out, &was_free, err);
         if (rc < 0)
             return rc;
         if (was_free)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/catalog/remove.c -- what the archive no longer has goes. */
 #include "catalog/column.h"
+#include "catalog/extra.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -86,6 +87,9 @@ int vivo_catalog_remove_source(struct vivo_catalog *c, int64_t source, int64_t i
     if (rc < 0 || left)
         return rc;
     w->emptied = true;
+    rc = run1(&w->db, "DELETE FROM extra WHERE id = ?1", instance, err);
+    if (rc < 0 || sqlite3_changes(w->db.db) > 0)
+        return rc;
     rc = find_plain(w, instance, &gone, err);
     if (rc < 0)
         return rc;
@@ -150,6 +154,9 @@ int vivo_catalog_remove_node(struct vivo_writer *w, enum vivo_level level, vivo_
     int rc;
 
     w->dirty = w->emptied = true;
+    rc = vivo_catalog_remove_extras(w, row, err);
+    if (rc < 0)
+        return rc;
     if (level == VIVO_LEVEL_SERIES)
         return remove_series(w, row, err);
     rc = vivo_catalog_child_rows(&w->db, level + 1, row, &children, err);
@@ -193,7 +200,9 @@ int vivo_catalog_prune(struct vivo_writer *w, struct vivo_err *err)
         "DELETE FROM patient WHERE lookup IS NULL"
         " AND NOT EXISTS (SELECT 1 FROM study s WHERE s.parent = patient.id)",
         "DELETE FROM collection WHERE lookup IS NULL"
-        " AND NOT EXISTS (SELECT 1 FROM patient p WHERE p.parent = collection.id)",
+        " AND NOT EXISTS (SELECT 1 FROM patient p WHERE p.parent = collection.id)"
+        " AND NOT EXISTS (SELECT 1 FROM extra e WHERE e.owner = 0 AND e.via = 0"
+        " AND e.kind = 0 AND e.base = collection.id)",
     };
     int rc = unpack_empty(w, err);
 

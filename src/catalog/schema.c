@@ -15,7 +15,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define SCHEMA_VERSION 8
+#define SCHEMA_VERSION 9
 
 /* What collections, patients, studies and series have in common. `key` tells the node
  * from others of its parent (label; issuer and ID; UID), as shown. lookup and sealed
@@ -62,9 +62,17 @@ static const char *const tables[] = {
     "CREATE TABLE diff(id INTEGER PRIMARY KEY, attrs BLOB)",
     "CREATE TABLE source(id INTEGER PRIMARY KEY, lookup BLOB NOT NULL, "
     "instance INTEGER NOT NULL, via INTEGER NOT NULL, owner INTEGER NOT NULL, "
-    "stamp BLOB NOT NULL, sealed BLOB)",
+    "stamp BLOB NOT NULL, sealed BLOB, folder INTEGER)",
     "CREATE UNIQUE INDEX source_lookup ON source(lookup)",
     "CREATE INDEX source_instance ON source(instance)",
+    "CREATE TABLE extra(id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, "
+    "name TEXT NOT NULL, kind INTEGER NOT NULL, owner INTEGER NOT NULL, "
+    "via INTEGER NOT NULL, base INTEGER NOT NULL, path BLOB NOT NULL, "
+    "key BLOB NOT NULL, folder INTEGER NOT NULL, size INTEGER NOT NULL, "
+    "exact INTEGER NOT NULL, version INTEGER NOT NULL DEFAULT 1, "
+    "home INTEGER NOT NULL DEFAULT 0, hlevel INTEGER NOT NULL DEFAULT 0)",
+    "CREATE UNIQUE INDEX extra_name ON extra(parent, name)",
+    "CREATE INDEX extra_path ON extra(owner, via, kind, base, path, key)",
     "INSERT INTO meta VALUES(1, 1), (2, 1), (3, 0)",
 };
 
@@ -75,7 +83,7 @@ static int make_tables(struct vivo_catdb *d, struct vivo_err *err)
     for (size_t i = 0; rc == 0 && i < VIVO_ARRAY_LEN(tables); i++)
         rc = vivo_catdb_do(d, tables[i], err);
     if (rc == 0)
-        rc = vivo_catdb_do(d, "PRAGMA user_version = 8", err);
+        rc = vivo_catdb_do(d, "PRAGMA user_version = 9", err);
     return rc;
 }
 

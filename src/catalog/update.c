@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/catalog/update.c -- what is learned when an object is opened. */
-#include "catalog/internal.h"
+#include "catalog/extra.h"
 
 #include <errno.h>
 #include <string.h>
@@ -105,6 +105,8 @@ int vivo_catalog_set_size(struct vivo_catalog *c, vivo_row instance, uint64_t si
     int rc =
         vivo_catalog_get(c, VIVO_LEVEL_INSTANCE, instance, note_size, &known, NULL);
 
+    if (rc == -ENOENT)
+        return vivo_catalog_extra_set_size(c, instance, size, err);
     if (rc == 0 && size != 0 && known == size)
         return 0;
     rc = vivo_catalog_write_begin(c, err);

@@ -184,6 +184,34 @@ static void checked_other(struct vivo_intake *self, const char *locator,
         c->to->other(c->to, locator, version);
 }
 
+static const char *extra_flaw(const struct vivo_extra *x)
+{
+    if (!x->locator || x->locator[0] == '\0')
+        return "emitted an extra without a locator";
+    if (strnlen(x->locator, LOCATOR_MAX + 1) > LOCATOR_MAX)
+        return "emitted a locator longer than 32 KiB";
+    if (!x->path || x->path[strspn(x->path, "/")] == '\0')
+        return "emitted an extra without a name";
+    return NULL;
+}
+
+/* One of which the path is too long to be shown is counted. */
+static int checked_extra(struct vivo_intake *self, const struct vivo_extra *x,
+                         struct vivo_err *err)
+{
+    struct checked_intake *c = intake_of(self);
+    const char *flaw = extra_flaw(x);
+
+    if (flaw) {
+        bug(c->driver, c->call, flaw);
+        return vivo_fail(err, EIO, "%s: %s %s", c->driver->name, c->call, flaw);
+    }
+    if (c->base.extras && strnlen(x->path, VIVO_PATH_MAX) < VIVO_PATH_MAX)
+        return c->to->extra(c->to, x, err);
+    checked_other(self, x->locator, x->version);
+    return 0;
+}
+
 static void checked_alive(struct vivo_intake *self)
 {
     struct checked_intake *c = intake_of(self);
@@ -200,6 +228,8 @@ static void checked_intake_init(struct checked_intake *c, const struct vivo_driv
         .base = {.record = checked_record,
                  .known = checked_known,
                  .other = checked_other,
+                 .extra = checked_extra,
+                 .extras = to->extra && to->extras,
                  .alive = checked_alive},
         .to = to,
         .driver = d,
@@ -264,7 +294,8 @@ static void checked_delivery_init(struct checked_delivery *c,
     *c = (struct checked_delivery){
         .base = {.sink = {.write = checked_write,
                           .restart = to->sink.restart ? checked_restart : NULL},
-                 .descriptor = to->descriptor ? checked_descriptor : NULL},
+                 .descriptor = to->descriptor ? checked_descriptor : NULL,
+                 .extra = to->extra},
         .to = to,
         .driver = d,
     };
@@ -377,7 +408,7 @@ int vivo_archive_fetch(struct vivo_archive *a, const char *locator,
                  &op->err);
     /* An archive that answers "here you are" and sends nothing did not send the
      * object; no DICOM file is empty. */
-    if (rc == 0 && c.bytes == 0 && !c.gave_descriptor)
+    if (rc == 0 && c.bytes == 0 && !c.gave_descriptor && !to->extra)
         rc = vivo_fail(&op->err, EIO, "%s: an object came without any bytes",
                        a->driver->name);
     if (a->driver->caps & VIVO_CAP_LOCAL) {

@@ -151,6 +151,7 @@ static int emit_file(struct walk *w, int dirfd, const char *name, const struct s
     struct vivo_record rec = {
         .level = VIVO_LEVEL_INSTANCE,
         .locator = w->path,
+        .where = w->path,
         .collection = placed && place.collection[0] ? place.collection : NULL,
         .patient = placed && place.patient[0] ? place.patient : NULL,
         .version = version,

@@ -327,21 +327,47 @@ int fetch_keep(struct vivo_flow *f, vivo_row row, int *fd, uint64_t size,
     return learn(f, row, view, err);
 }
 
+/* Flights of extras are of no level. */
+static bool is_extra(const struct vivo_flight *flight)
+{
+    return flight->key.level == VIVO_LEVEL_NONE;
+}
+
+static int keep_extra(struct vivo_flight *flight, const struct extra_entry *x,
+                      struct raw_delivery *raw, const struct vivo_store_key *key)
+{
+    struct vivo_err *err = &flight->op.err;
+    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = NULL;
+    int rc = extra_keep(flight->flow, &x->e, &raw->fd, raw->size, key,
+                        atomic_load(&flight->pin), &view, err);
+    return rc ? rc : learn(flight->flow, x->e.row, view, err);
+}
+
 static int fetch_remote(struct vivo_flight *flight, const char *locator,
                         const struct vivo_store_key *key)
 {
     struct vivo_flow *f = flight->flow;
     struct vivo_op *op = &flight->op;
+    struct extra_entry x;
+    if (is_extra(flight)) {
+        int gone = vivo_catalog_extra_get(f->catalog, flight->key.row, extra_copy_entry,
+                                          &x, &op->err);
+        if (gone)
+            return gone;
+    }
     struct raw_delivery raw = {
         .delivery = {.sink = {.write = raw_write, .restart = raw_restart},
-                     .descriptor = no_descriptor},
+                     .descriptor = no_descriptor,
+                     .extra = is_extra(flight) ? x.name : NULL},
         .flight = flight,
     };
     raw.fd = vivo_file_nameless(f->store ? vivo_store_dir(f->store) : NULL, &op->err);
     if (raw.fd < 0)
         return raw.fd;
     int rc = vivo_archive_fetch(f->archive, locator, &raw.delivery, op);
-    if (!rc)
+    if (!rc && is_extra(flight))
+        rc = keep_extra(flight, &x, &raw, key);
+    else if (!rc)
         rc = fetch_keep(f, flight->key.row, &raw.fd, raw.size, key,
                         atomic_load(&flight->pin), &op->err);
     if (raw.fd >= 0)
@@ -392,7 +418,7 @@ static int store_or_fetch(struct vivo_flight *flight)
         vivo_store_pin(f->store, &key, true);
     if (rc != -ENOENT || err->errnum)
         return rc;
-    if (bundle_ride(f, flight))
+    if (!is_extra(flight) && bundle_ride(f, flight))
         return FLIGHT_ALOFT;
     rc = fetch_remote(flight, (char *)locator.data, &key);
     pthread_mutex_lock(&f->mutex);
@@ -415,10 +441,11 @@ static int run_fetch(struct vivo_flight *flight)
     return rc;
 }
 
-static struct flight_plan fetch_plan(vivo_row row, bool keep, bool pin)
+static struct flight_plan fetch_plan(enum vivo_level level, vivo_row row, bool keep,
+                                     bool pin)
 {
     return (struct flight_plan){
-        .key = {.kind = FLIGHT_OBJECT, .level = VIVO_LEVEL_INSTANCE, .row = row},
+        .key = {.kind = FLIGHT_OBJECT, .level = level, .row = row},
         .run = run_fetch,
         .keep = keep,
         .pin = pin,
@@ -427,12 +454,12 @@ static struct flight_plan fetch_plan(vivo_row row, bool keep, bool pin)
 
 void fetch_in_background(struct vivo_flow *f, vivo_row row, bool pin)
 {
-    struct flight_plan plan = fetch_plan(row, true, pin);
+    struct flight_plan plan = fetch_plan(VIVO_LEVEL_INSTANCE, row, true, pin);
     flight_join(f, &plan, NULL);
 }
 
-static int open_remote(struct vivo_flow *f, vivo_row row, struct vivo_view **out,
-                       struct vivo_op *op)
+static int open_remote(struct vivo_flow *f, enum vivo_level level, vivo_row row,
+                       struct vivo_view **out, struct vivo_op *op)
 {
     int rc = open_stored(f, row, out, &op->err);
     if (rc != -ENOENT || op->err.errnum)
@@ -440,7 +467,7 @@ static int open_remote(struct vivo_flow *f, vivo_row row, struct vivo_view **out
     if (f->offline)
         return vivo_fail(&op->err, EIO, "%s #%lld: not kept here, and offline", f->name,
                          (long long)row);
-    struct flight_plan plan = fetch_plan(row, false, false);
+    struct flight_plan plan = fetch_plan(level, row, false, false);
     rc = flight_join(f, &plan, op);
     if (rc)
         return rc;
@@ -472,9 +499,26 @@ int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **
     if (f->ahead && !f->local && !f->offline)
         ahead_opened(f, e.parent, instance);
     if (!f->local)
-        return open_remote(f, instance, out, op);
+        return open_remote(f, VIVO_LEVEL_INSTANCE, instance, out, op);
     rc = open_local(f, &e, true, out, op);
     if (!rc)
         recent_set(f, instance, *out);
+    return rc;
+}
+
+int flow_open_extra(struct vivo_flow *f, const struct vivo_extra_entry *e,
+                    struct vivo_view **out, struct vivo_op *op)
+{
+    *out = recent_get(f, e->row);
+    if (*out && !vivo_view_check(*out, NULL))
+        return 0;
+    vivo_view_unref(*out);
+    *out = NULL;
+    recent_set(f, e->row, NULL);
+    if (!f->local)
+        return open_remote(f, VIVO_LEVEL_NONE, e->row, out, op);
+    int rc = extra_open_local(f, e->row, e->name, out, op);
+    if (!rc)
+        recent_set(f, e->row, *out);
     return rc;
 }

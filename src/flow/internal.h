@@ -5,6 +5,7 @@
 #ifndef VIVOFS_FLOW_INTERNAL_H
 #define VIVOFS_FLOW_INTERNAL_H
 
+#include "vivofs/extras.h"
 #include "vivofs/flow.h"
 #include "vivofs/pool.h"
 
@@ -152,14 +153,37 @@ struct object_put {
     struct vivo_buf attrs;
     char uid[2 * VIVO_DIGEST_LEN + 1];
     struct vivo_view *view; /* NULL when refused */
+    uint64_t size;          /* of the file */
     bool foreign;           /* -EBADMSG, because it is another kind of file */
+    bool filtered;          /* -EBADMSG, because it does not pass the filter */
 };
 /* Takes fd over. -EBADMSG: no DICOM object. Refused objects are 0 with put.refusal. */
 int object_read(struct vivo_flow *f, int fd, const char *locator, const char *version,
                 struct object_put *out, struct vivo_err *err);
 void object_put_free(struct object_put *o);
-/* Asks a local driver for a descriptor. */
+/* Asks a local driver for a descriptor: of an object, or of the extra of that name. */
 int object_descriptor(struct vivo_flow *f, const char *locator, struct vivo_op *op);
+int flow_descriptor(struct vivo_flow *f, const char *locator, const char *extra,
+                    struct vivo_op *op);
+
+/* extra.c: files that are no objects; their entries with their names. */
+struct extra_entry {
+    struct vivo_extra_entry e;
+    char name[VIVO_NAME_MAX + 1];
+};
+int extra_copy_entry(void *ctx, const struct vivo_extra_entry *e);
+int extra_open_local(struct vivo_flow *f, vivo_row row, const char *name,
+                     struct vivo_view **out, struct vivo_op *op);
+/* As fetch_keep, but what came stays as it is; *out: the view of it. */
+int extra_keep(struct vivo_flow *f, const struct vivo_extra_entry *e, int *fd,
+               uint64_t size, const struct vivo_store_key *key, bool pin,
+               struct vivo_view **out, struct vivo_err *err);
+/* fetch.c: from what was opened lately, the store or the archive. */
+int flow_open_extra(struct vivo_flow *f, const struct vivo_extra_entry *e,
+                    struct vivo_view **out, struct vivo_op *op);
+
+/* copies.c: fills in put->copy, of an object whose UID `other` has. */
+void copies_compare(struct vivo_flow *f, struct vivo_put *put, vivo_row other);
 
 /* label.c: the archive's own names of things, as shown. */
 enum { LABEL_MAX = 64 }; /* bytes */

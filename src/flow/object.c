@@ -32,10 +32,11 @@ static int no_bytes(struct vivo_sink *self, const void *data, size_t len,
     return vivo_fail(err, EIO, "a local driver sent bytes instead of a descriptor");
 }
 
-int object_descriptor(struct vivo_flow *f, const char *locator, struct vivo_op *op)
+int flow_descriptor(struct vivo_flow *f, const char *locator, const char *extra,
+                    struct vivo_op *op)
 {
     struct take_descriptor t = {
-        .delivery = {.sink = {.write = no_bytes}, .descriptor = take},
+        .delivery = {.sink = {.write = no_bytes}, .descriptor = take, .extra = extra},
         .fd = -1,
     };
     int rc = vivo_archive_fetch(f->archive, locator, &t.delivery, op);
@@ -47,6 +48,11 @@ int object_descriptor(struct vivo_flow *f, const char *locator, struct vivo_op *
     if (t.fd < 0)
         return vivo_fail(&op->err, EIO, "a local driver delivered nothing");
     return t.fd;
+}
+
+int object_descriptor(struct vivo_flow *f, const char *locator, struct vivo_op *op)
+{
+    return flow_descriptor(f, locator, NULL, op);
 }
 
 static int digest_of(int fd, uint8_t digest[VIVO_DIGEST_LEN], struct vivo_err *err)
@@ -144,7 +150,7 @@ static int filter(struct vivo_flow *f, int fd, uint64_t size, struct object_put 
     int passes = f->filter ? vivo_filter_passes(f->filter, fd, size, &why) : 1;
     if (passes == -EBADMSG || passes > 0)
         return 0;
-    out->foreign = !passes;
+    out->filtered = !passes;
     if (!passes)
         return vivo_fail(err, EBADMSG, "does not pass the filter");
     *err = why;
@@ -183,6 +189,7 @@ int object_read(struct vivo_flow *f, int fd, const char *locator, const char *ve
     vivo_buf_init(&out->attrs, VIVO_ATTRS_MAX);
     (void)vivo_buf_reserve(&out->attrs, USUAL_ATTRS); /* else it grows step by step */
     int rc = vivo_identity_of(fd, &id, err);
+    out->size = rc ? 0 : id.size;
     if (!rc)
         rc = read_header(f, &owned, &id, out, err);
     if (!rc && is_directory_object(&out->attrs))

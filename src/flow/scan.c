@@ -6,7 +6,6 @@
  * and put into the catalog one at a time. */
 #include "flow/internal.h"
 
-#include "vivofs/file.h"
 #include "vivofs/log.h"
 
 #include <errno.h>
@@ -18,7 +17,8 @@ enum { QUEUE_MAX = 4096, READERS_MAX = 8, BATCH = 32, HELD = 4 * BATCH };
 
 struct queued {
     struct queued *next;
-    char *version; /* behind the locator in the same block */
+    const char *where; /* in the same block, or the locator; NULL = told none */
+    char *version;     /* behind the locator in the same block */
     char collection[LABEL_MAX + 1], patient[LABEL_MAX + 1]; /* as shown, or "" */
     char locator[];
 };
@@ -70,70 +70,6 @@ static void fail_scan(struct scan *s, const struct vivo_err *err)
 
 /* ---- putting ------------------------------------------------------------------ */
 
-static int same_bytes(int a, int b, uint64_t size, bool *same, struct vivo_err *err)
-{
-    enum { CHUNK = 64 * 1024 };
-    VIVO_AUTO(vivo_free_p) uint8_t *buf = malloc(2 * (size_t)CHUNK);
-    if (!buf)
-        return vivo_fail(err, ENOMEM, "out of memory");
-    *same = true;
-    for (uint64_t off = 0; off < size && *same;) {
-        size_t n = (size_t)VIVO_MIN(size - off, (uint64_t)CHUNK);
-        int rc = vivo_pread_full(a, buf, n, off, err);
-        if (!rc)
-            rc = vivo_pread_full(b, buf + CHUNK, n, off, err);
-        if (rc)
-            return rc;
-        *same = memcmp(buf, buf + CHUNK, n) == 0;
-        off += n;
-    }
-    return 0;
-}
-
-struct comparison {
-    struct vivo_flow *flow;
-    int fd; /* of the new object; -1 = it cannot be read again */
-    struct vivo_identity id;
-    vivo_row same_as;
-};
-
-/* Non-zero: found, no need to go on. An original that is gone counts as different. */
-static int compare_rival(void *ctx, vivo_row row, const char *locator)
-{
-    struct comparison *cmp = ctx;
-    struct vivo_op op;
-    vivo_op_init(&op, 0);
-    VIVO_AUTO(vivo_close_p) int fd = object_descriptor(cmp->flow, locator, &op);
-    struct vivo_identity id;
-    bool same = false;
-    if (fd < 0 || vivo_identity_of(fd, &id, NULL) || id.size != cmp->id.size ||
-        same_bytes(cmp->fd, fd, id.size, &same, NULL) || !same)
-        return 0;
-    cmp->same_as = row;
-    return 1;
-}
-
-/* Objects claim one SOP Instance UID: an exact copy shows once, else all show (DESIGN
- * A1). Remote ones cannot be compared without fetching them. */
-static void compare_copies(struct scan *s, struct vivo_put *put, vivo_row other)
-{
-    struct vivo_op op;
-    struct comparison cmp = {.flow = s->flow};
-    put->copy = VIVO_COPY_DIFFERENT;
-    if (!s->flow->local)
-        return;
-    vivo_op_init(&op, 0);
-    VIVO_AUTO(vivo_close_p) int fd = object_descriptor(s->flow, put->locator, &op);
-    cmp.fd = fd;
-    if (fd < 0 || vivo_identity_of(fd, &cmp.id, NULL))
-        return;
-    vivo_catalog_rivals(s->flow->catalog, other, compare_rival, &cmp, NULL);
-    if (!cmp.same_as)
-        return;
-    put->copy = VIVO_COPY_SAME;
-    put->same_as = cmp.same_as;
-}
-
 /* A search is remembered by what it brought. */
 static int note_found(struct search_rows *to, enum vivo_level level, vivo_row row,
                       struct vivo_err *err)
@@ -160,7 +96,7 @@ static int put_locked(struct scan *s, struct vivo_put *put, struct vivo_err *err
     if (rc != -EEXIST)
         return rc;
     vivo_err_clear(err);
-    compare_copies(s, put, row);
+    copies_compare(s->flow, put, row);
     return vivo_listing_put(s->listing, put, &row, err);
 }
 
@@ -200,7 +136,7 @@ static void left_out(struct scan *s, const struct vivo_err *why, bool unreadable
 struct outcome {
     struct queued *q;
     struct object_put o;
-    bool object;
+    bool object, extra;
 };
 
 static void read_one(struct scan *s, struct outcome *out)
@@ -216,7 +152,8 @@ static void read_one(struct scan *s, struct outcome *out)
     }
     const char *version = q->version[0] ? q->version : NULL;
     if (object_read(s->flow, fd, q->locator, version, &out->o, &err)) {
-        if (!out->o.foreign)
+        out->extra = out->o.foreign && q->where && vivo_deid_is_none(s->flow->deid);
+        if (!out->o.foreign && !out->o.filtered)
             left_out(s, &err, false);
         return;
     }
@@ -225,16 +162,33 @@ static void read_one(struct scan *s, struct outcome *out)
     out->o.view = NULL;
     out->o.put.collection = q->collection[0] ? q->collection : NULL;
     out->o.put.patient = q->patient[0] ? q->patient : NULL;
+    out->o.put.where = vivo_deid_is_none(s->flow->deid) ? q->where : NULL;
     out->object = true;
+}
+
+static int put_extra_locked(struct scan *s, const struct outcome *out,
+                            struct vivo_err *err)
+{
+    const struct queued *q = out->q;
+    const struct vivo_extra_put put = {
+        .locator = q->locator,
+        .version = q->version[0] ? q->version : NULL,
+        .path = q->where,
+        .collection = q->collection[0] ? q->collection : NULL,
+        .size = out->o.size,
+        .size_exact = true,
+    };
+    return vivo_listing_extra(s->listing, &put, err);
 }
 
 static void put_outcome(struct scan *s, struct outcome *out)
 {
     struct vivo_err err = {0};
     struct queued *q = out->q;
-    int rc = out->object ? put_locked(s, &out->o.put, &err)
-                         : vivo_listing_other(s->listing, q->locator,
-                                              q->version[0] ? q->version : NULL, &err);
+    int rc = out->object  ? put_locked(s, &out->o.put, &err)
+             : out->extra ? put_extra_locked(s, out, &err)
+                          : vivo_listing_other(s->listing, q->locator,
+                                               q->version[0] ? q->version : NULL, &err);
     if (rc)
         fail_scan(s, &err);
     if (out->object)
@@ -315,13 +269,18 @@ static int enqueue(struct scan *s, const struct vivo_record *rec, struct vivo_er
     const char *version = rec->version ? rec->version : "";
     size_t ln = strlen(rec->locator) + 1;
     size_t vn = strlen(version) + 1;
-    struct queued *q = malloc(sizeof *q + ln + vn);
+    bool apart = rec->where && rec->where != rec->locator;
+    size_t pn = apart ? strlen(rec->where) + 1 : 0;
+    struct queued *q = malloc(sizeof *q + ln + vn + pn);
     if (!q)
         return vivo_fail(err, ENOMEM, "out of memory");
     q->next = NULL;
     memcpy(q->locator, rec->locator, ln);
     q->version = q->locator + ln;
     memcpy(q->version, version, vn);
+    q->where = rec->where ? q->locator : NULL;
+    if (apart)
+        q->where = memcpy(q->version + vn, rec->where, pn);
     q->collection[0] = q->patient[0] = '\0';
     if (rec->collection)
         label_collection(s->flow, rec->collection, q->collection);
@@ -418,6 +377,7 @@ static int record_with_attrs(struct scan *s, const struct vivo_record *rec,
     if (none && rec->path && s->flow->names == VIVO_NAMES_OWN &&
         vivo_name_path_ok(rec->path))
         put.path = rec->path;
+    put.where = none ? rec->where : NULL;
     if (!none && rec->level == VIVO_LEVEL_COLLECTION)
         put.license = NULL;
     if (rec->level == VIVO_LEVEL_INSTANCE) {
@@ -461,6 +421,35 @@ static void take_other(struct vivo_intake *self, const char *locator,
     put_other(scan_of(self), locator, version);
 }
 
+/* Under a profile not a word of it is written down. */
+static int take_extra(struct vivo_intake *self, const struct vivo_extra *x,
+                      struct vivo_err *err)
+{
+    struct scan *s = scan_of(self);
+    char collection[LABEL_MAX + 1];
+    bool known = x->size != VIVO_SIZE_UNKNOWN;
+    const struct vivo_extra_put put = {
+        .locator = x->locator,
+        .version = x->version,
+        .path = x->path,
+        .collection = x->collection ? collection : NULL,
+        .size = known ? x->size : 0,
+        .size_exact = known && !x->size_about,
+    };
+    if (!vivo_deid_is_none(s->flow->deid)) {
+        put_other(s, x->locator, x->version);
+        return 0;
+    }
+    if (x->collection)
+        label_collection(s->flow, x->collection, collection);
+    pthread_mutex_lock(&s->put_mutex);
+    int rc = vivo_listing_extra(s->listing, &put, err);
+    pthread_mutex_unlock(&s->put_mutex);
+    atomic_fetch_add_explicit(&s->flight->things, 1, memory_order_relaxed);
+    flight_progress(s->flight, 0);
+    return rc;
+}
+
 static void take_alive(struct vivo_intake *self)
 {
     flight_progress(scan_of(self)->flight, 0);
@@ -474,6 +463,8 @@ static void init_scan(struct scan *s, struct vivo_flight *flight)
     s->intake.record = take_record;
     s->intake.known = is_known;
     s->intake.other = take_other;
+    s->intake.extra = take_extra;
+    s->intake.extras = vivo_deid_is_none(flight->flow->deid);
     s->intake.alive = take_alive;
     s->flow = flight->flow;
     s->flight = flight;

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define U_LEN 6    /* characters of <u> */
 #define U12_LEN 12 /* of an instance without a number */
@@ -293,6 +294,59 @@ void vivo_name_instance(struct vivo_attrs a, const char *uid, const char *duplic
         snprintf(out, VIVO_NAME_MAX + 1, "%05lu_%s%s.dcm", n, u, more);
     else
         snprintf(out, VIVO_NAME_MAX + 1, "%s%s.dcm", u, more);
+}
+
+static bool is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+/* ---- what is no object ------------------------------------------------------------
+ */
+
+#define EXTENSION_MAX 12 /* bytes, with the dot */
+
+/* Where the extension begins in the first n bytes of a name; n = it has none. */
+static size_t extension_at(const char *name, size_t n)
+{
+    size_t at = n;
+    while (at > 0 && n - at < EXTENSION_MAX && is_alnum(name[at - 1]))
+        at--;
+    return at > 1 && at < n && name[at - 1] == '.' ? at - 1 : n;
+}
+
+/* ".gz" says little without what stands before it. What is called ".dcm" and is none
+ * loses it: by that extension objects are found. */
+static size_t whole_extension_at(const char *name)
+{
+    static const char *const packed[] = {".gz", ".bz2", ".xz", ".zst", ".Z"};
+    size_t n = strlen(name);
+    size_t at = extension_at(name, n);
+    if (strcasecmp(name + at, ".dcm") == 0)
+        return n;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(packed); i++)
+        if (at < n && strcmp(name + at, packed[i]) == 0)
+            return extension_at(name, at);
+    return at;
+}
+
+void vivo_name_extra(const char *name, const char *identity, bool folder, bool mark,
+                     char out[VIVO_NAME_MAX + 1])
+{
+    bool changed = make_safe(name, strlen(name), VIVO_NAME_MAX, out);
+    size_t len = strlen(name);
+    bool dcm = !folder && len > 4 && strcasecmp(name + len - 4, ".dcm") == 0;
+    if (!mark && !changed && !dcm && !vivo_name_reserved(out))
+        return;
+    size_t stem = folder ? len : whole_extension_at(name);
+    const char *extension = name + stem;
+    size_t room = VIVO_NAME_MAX - 1 - U_LEN - strlen(extension);
+    char safe[VIVO_NAME_MAX + 1];
+    char u[U_LEN + 1];
+    make_safe(name, stem, room, safe);
+    vivo_short_name(identity, strlen(identity), u, U_LEN);
+    snprintf(out, VIVO_NAME_MAX + 1, "%.*s_%s%s", (int)room, safe[0] ? safe : "x", u,
+             extension);
 }
 
 /* ---- old paths ----------------------------------------------------------------- */

@@ -68,18 +68,26 @@ static void keep(struct audit *a, const struct opened *o)
     pthread_mutex_unlock(&a->mutex);
 }
 
+/* Rows are of an object or of an extra, never of both. */
+static int path_of(struct vivo_tree *t, const struct opened *o, struct vivo_buf *out)
+{
+    struct vivo_catalog *c = vivo_flow_catalog(t->flows[o->archive]);
+    struct vivo_err err = {0};
+    int rc = vivo_catalog_path(c, VIVO_LEVEL_INSTANCE, o->row, out, &err);
+
+    return rc == -ENOENT ? vivo_catalog_extra_path(c, o->row, out, &err) : rc;
+}
+
 static int add(struct vivo_tree *t, const struct opened *o, struct vivo_buf *out)
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf path = {0};
-    struct vivo_err err = {0};
     time_t when = (time_t)o->time;
     struct tm tm;
     char stamp[32];
     char prefix[130];
 
-    vivo_buf_init(&path, 8192);
-    if (vivo_catalog_path(vivo_flow_catalog(t->flows[o->archive]), VIVO_LEVEL_INSTANCE,
-                          o->row, &path, &err)) {
+    vivo_buf_init(&path, 16384);
+    if (path_of(t, o, &path)) {
         vivo_buf_clear(&path);
         vivo_buf_printf(&path, "#%lld", (long long)o->row);
     }
@@ -97,7 +105,7 @@ static int tell(struct vivo_tree *t, const struct opened *o, struct vivo_err *er
     struct audit *a = t->audit;
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf line = {0};
 
-    vivo_buf_init(&line, 16384);
+    vivo_buf_init(&line, 20480);
     if (add(t, o, &line))
         return vivo_fail(err, ENOMEM, "no memory for the audit log");
     if (a->to_syslog)

@@ -13,13 +13,22 @@
 #include <string.h>
 
 /* 4 bits kind, 8 archive, 4 level, 8 version, 40 row */
-enum { TAG_NONE, TAG_LEVEL, TAG_OBJECT };
+enum { TAG_NONE, TAG_LEVEL, TAG_OBJECT, TAG_FOLDER, TAG_EXTRA, TAGS };
+
+static const struct room *const rooms[TAGS] = {
+    [TAG_LEVEL] = &room_level,
+    [TAG_OBJECT] = &room_object,
+    [TAG_FOLDER] = &room_folder,
+    [TAG_EXTRA] = &room_extra,
+};
 
 vivo_ino ino_of(const struct room *room, uint32_t archive, enum vivo_level level,
                 uint32_t version, vivo_row row)
 {
-    uint64_t tag = room == &room_object ? TAG_OBJECT : TAG_LEVEL;
+    uint64_t tag = TAG_LEVEL;
 
+    for (uint64_t i = TAG_LEVEL; i < TAGS; i++)
+        tag = rooms[i] == room ? i : tag;
     return tag << 60 | (uint64_t)(archive & 0xff) << 52 | (uint64_t)level << 48 |
            (uint64_t)(version & 0xff) << 40 | ((uint64_t)row & 0xffffffffff);
 }
@@ -28,10 +37,10 @@ bool ino_decode(vivo_ino ino, struct node *out)
 {
     unsigned tag = (unsigned)(ino >> 60);
 
-    if (tag != TAG_LEVEL && tag != TAG_OBJECT)
+    if (tag < TAG_LEVEL || tag >= TAGS)
         return false;
     *out = (struct node){
-        .room = tag == TAG_OBJECT ? &room_object : &room_level,
+        .room = rooms[tag],
         .ino = ino,
         .number = ino,
         .archive = (uint32_t)(ino >> 52 & 0xff),

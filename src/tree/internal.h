@@ -5,6 +5,7 @@
 #define VIVOFS_TREE_INTERNAL_H
 
 #include "vivofs/dcm.h"
+#include "vivofs/extras.h"
 #include "vivofs/tree.h"
 
 #include <errno.h>
@@ -89,6 +90,7 @@ struct room {
                  size_t len, struct vivo_err *err);
 };
 extern const struct room room_root, room_level, room_object; /* the plain tree */
+extern const struct room room_folder, room_extra;            /* in it */
 extern const struct room room_q, room_link, room_everywhere; /* q/ */
 extern const struct room room_error, room_text;
 extern const struct room room_by, room_by_values;
@@ -164,6 +166,13 @@ int list_fixed(struct lister *l, const char *name, const struct room *room);
 /* Emits an entry of the catalog. */
 int list_entry(struct lister *l, const struct vivo_entry *e);
 int not_there(struct found *f, double seconds, struct vivo_op *op);
+
+/* ---- room_extra.c: files that are no objects, in a directory of the plain tree ----
+ */
+
+int extra_lookup(struct vivo_tree *t, const struct node *dir, const char *name,
+                 struct found *f, struct vivo_op *op);
+int extra_list(struct lister *l, struct vivo_op *op);
 
 /* ---- select.c: evaluated queries ---- */
 

@@ -54,6 +54,12 @@ static int complete(struct vivo_tree *t, const struct node *dir,
     return rc;
 }
 
+/* Queries are about instances. */
+static bool shows_extras(const struct node *dir)
+{
+    return !dir->query && dir->level != VIVO_LEVEL_NONE;
+}
+
 static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
                   struct found *f, struct vivo_op *op)
 {
@@ -79,6 +85,10 @@ static int lookup(struct vivo_tree *t, const struct node *dir, const char *name,
     }
     rc = vivo_catalog_find(node_catalog(t, dir), dir->level, dir->row, sel,
                            object ? object : name, take_entry, &k, &op->err);
+    if (rc == -ENOENT && shows_extras(dir)) {
+        vivo_err_clear(&op->err);
+        rc = extra_lookup(t, dir, name, f, op);
+    }
     if (rc == -ENOENT)
         f->negative = dir->query ? 0 : SHORT_TIMEOUT;
     return rc;
@@ -120,6 +130,8 @@ static int list(struct lister *l, struct vivo_op *op)
     if (!rc)
         rc = vivo_catalog_children(node_catalog(l->tree, dir), dir->level, dir->row,
                                    sel, emit_entry, &m, &op->err);
+    if (!rc && shows_extras(dir))
+        rc = extra_list(l, op);
     return rc;
 }
 

@@ -86,10 +86,12 @@ static int put_archive(struct vivo_tree *t, size_t i, struct vivo_buf *b)
             b,
             "\"collections\": %llu, \"patients\": %llu, \"studies\": %llu, "
             "\"series\": %llu, \"instances\": %llu,\n     \"instance_bytes\": %llu, "
-            "\"refused\": %llu, \"at_risk\": %llu, \"hidden\": %llu,\n     ",
+            "\"refused\": %llu, \"at_risk\": %llu, \"hidden\": %llu, "
+            "\"extras\": %llu,\n     ",
             (ull)s.counts.collections, (ull)s.counts.patients, (ull)s.counts.studies,
             (ull)s.counts.series, (ull)s.counts.instances, (ull)s.counts.bytes,
-            (ull)s.counts.refused, (ull)s.counts.at_risk, (ull)s.counts.others);
+            (ull)s.counts.refused, (ull)s.counts.at_risk, (ull)s.counts.others,
+            (ull)s.counts.extras);
     if (!rc)
         rc = put_flights(t, i, b);
     return rc ? rc : vivo_buf_puts(b, "}");

@@ -281,7 +281,7 @@ int vivo_tree_open(struct vivo_tree *t, vivo_ino ino, uid_t uid, pid_t pid,
         rc = n->room->open(t, n, out, st, op);
     else
         rc = open_text(t, n, out, st, op);
-    if (!rc && n->room == &room_object)
+    if (!rc && (n->room == &room_object || n->room == &room_extra))
         rc = audit_open(t, uid, pid, n->archive, n->row, st->size, &op->err);
     if (rc && *out) {
         vivo_view_unref(*out);

@@ -107,6 +107,18 @@ static bool gather_known(struct vivo_intake *self, const char *locator,
     return g->everything_known;
 }
 
+static int gather_extra(struct vivo_intake *self,
+                        const struct vivo_extra *x VIVO_UNUSED,
+                        struct vivo_err *err VIVO_UNUSED)
+{
+    struct gathering *g = (struct gathering *)(void *)self;
+
+    pthread_mutex_lock(&g->mutex);
+    g->others++;
+    pthread_mutex_unlock(&g->mutex);
+    return 0;
+}
+
 static void gather_other(struct vivo_intake *self, const char *locator VIVO_UNUSED,
                          const char *version VIVO_UNUSED)
 {
@@ -120,8 +132,10 @@ static void gather_other(struct vivo_intake *self, const char *locator VIVO_UNUS
 void gathering_init(struct gathering *g, unsigned lists)
 {
     memset(g, 0, sizeof *g);
-    g->base = (struct vivo_intake){
-        .record = gather_record, .known = gather_known, .other = gather_other};
+    g->base = (struct vivo_intake){.record = gather_record,
+                                   .known = gather_known,
+                                   .other = gather_other,
+                                   .extra = gather_extra};
     g->containers_of = lists;
     pthread_mutex_init(&g->mutex, NULL);
 }
