@@ -153,6 +153,33 @@ static const char *version_of(const struct vivo_net_reply *r, char out[VERSION_M
     return out;
 }
 
+/* An index tells "1.2M" or "123"; UNKNOWN where it tells none. */
+static uint64_t size_in(const struct vivo_crawl *c, const char *stamp)
+{
+    static const char units[] = "KMGT";
+    const char *last = strrchr(stamp, ' ');
+    char *end;
+    double size = c->sized && last ? strtod(last + 1, &end) : 0;
+    if (size <= 0 || size > 1e15)
+        return VIVO_SIZE_UNKNOWN;
+    const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    for (const char *u = units; unit && u <= unit; u++)
+        size *= 1024;
+    return (*end && !unit) || size < 1 || size > 1e15 ? VIVO_SIZE_UNKNOWN
+                                                      : (uint64_t)size;
+}
+
+static int put_extra(struct crawl_run *run, const char *path, const char *version,
+                     uint64_t size, bool about, struct vivo_err *err)
+{
+    const struct vivo_extra x = {.locator = path,
+                                 .path = path,
+                                 .version = version,
+                                 .size = size,
+                                 .size_about = about};
+    return run->in->extra(run->in, &x, err);
+}
+
 static int put_header(struct vivo_crew *crew, struct crawl_run *run, const char *path,
                       const char *version, const struct vivo_ranged_header *h,
                       struct vivo_err *err)
@@ -160,6 +187,7 @@ static int put_header(struct vivo_crew *crew, struct crawl_run *run, const char 
     struct vivo_record rec = {
         .level = VIVO_LEVEL_INSTANCE,
         .locator = path,
+        .where = path,
         .version = version,
         .size = h->size,
         .attrs = {h->attrs.data, h->attrs.len},
@@ -167,6 +195,11 @@ static int put_header(struct vivo_crew *crew, struct crawl_run *run, const char 
     };
     if (h->object)
         return vivo_crew_record(crew, run->in, &rec, err);
+    if (h->foreign)
+        return put_extra(run, path, version,
+                         h->reply.total >= 0 ? (uint64_t)h->reply.total
+                                             : VIVO_SIZE_UNKNOWN,
+                         false, err);
     run->in->other(run->in, path, version ? version : "");
     return 0;
 }
@@ -198,9 +231,9 @@ static int do_file(struct vivo_crew *crew, struct crawl_run *run, const char *pa
         return 0;
     }
     if (vivo_crawl_is_surely_other(path)) {
-        if (version || !run->in->known(run->in, path, ""))
-            run->in->other(run->in, path, stamp);
-        return 0;
+        if (!version && run->in->known(run->in, path, ""))
+            return 0;
+        return put_extra(run, path, version, size_in(c, stamp), true, &op->err);
     }
     VIVO_AUTO(vivo_free_p) char *url = malloc(VIVO_CRAWL_URL_MAX);
     if (!url)

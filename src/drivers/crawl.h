@@ -27,6 +27,7 @@ struct vivo_crawl {
     struct vivo_archive *archive;
     const char *name; /* of the driver, in the log */
     unsigned threads; /* 0 = 8 */
+    bool sized;       /* stamps end in a size, which may be rounded */
     /* Reads a folder, "" or a path that ends in '/', and adds what it holds. */
     int (*folder)(struct vivo_crawl *self, const char *path, enum vivo_crawl_flaw *flaw,
                   struct vivo_crawl_folder *into, struct vivo_op *op);

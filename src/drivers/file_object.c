@@ -2,6 +2,8 @@
 /* src/drivers/file_object.c -- see file_object.h. */
 #include "file_object.h"
 
+#include "gate.h"
+
 #include "vivofs/dcm.h"
 
 #include <errno.h>
@@ -29,14 +31,19 @@ static int check_head(const struct arrival *a, struct vivo_err *err)
         return vivo_fail(err, EIO, "the server sent only a part of what was asked for");
     if (a->reply.encoded)
         return vivo_fail(err, EIO, "the server sends it compressed, unasked");
+    if (a->to->extra && vivo_gate_is_page(a->to, a->reply.content_type))
+        return vivo_fail(err, EIO, "the server answers a page for people, not a file");
     return 0;
 }
 
 static int pass_held(struct arrival *a, struct vivo_err *err)
 {
-    if (a->nheld == 0 || !vivo_dcm_probe(a->held, a->nheld, UINT64_MAX))
+    if (!a->to->extra &&
+        (a->nheld == 0 || !vivo_dcm_probe(a->held, a->nheld, UINT64_MAX)))
         return vivo_fail(err, EBADMSG, "what came is not a DICOM object");
     a->passed = true;
+    if (a->nheld == 0)
+        return 0;
     return a->to->sink.write(&a->to->sink, a->held, a->nheld, err);
 }
 

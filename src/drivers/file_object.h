@@ -3,7 +3,8 @@
  *
  * For archives of plain files, which know no UIDs: nothing is passed on before the
  * beginning looks like DICOM, so that a login page or an error in words never passes
- * for the file. Whether it is whole, net tells by its length. */
+ * for the file; of an extra, which may be anything, only what calls itself a page is
+ * refused. Whether it is whole, net tells by its length. */
 #ifndef VIVOFS_DRIVERS_FILE_OBJECT_H
 #define VIVOFS_DRIVERS_FILE_OBJECT_H
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* Bytes before the SOP Instance UID; file meta is small. */
 #define HELD_MAX (4u << 20)
@@ -54,11 +55,25 @@ static int on_element(void *ctx, enum vivo_dcm_event event,
     return g->to_end ? 0 : VIVO_DCM_STOP;
 }
 
+bool vivo_gate_is_page(const struct vivo_delivery *to, const char *type)
+{
+    static const char *const endings[] = {".html", ".htm", ".xhtml", ".php", ".asp"};
+    const char *dot = to->extra ? strrchr(to->extra, '.') : NULL;
+    if (strncmp(type, "text/html", 9) != 0 && strncmp(type, "application/xhtml", 17))
+        return false;
+    for (size_t i = 0; dot && i < VIVO_ARRAY_LEN(endings); i++)
+        if (strcasecmp(dot, endings[i]) == 0)
+            return false;
+    return true;
+}
+
 int vivo_gate_begin(struct vivo_gate *g, const char *uid, struct vivo_delivery *to,
                     struct vivo_err *err)
 {
     vivo_gate_free(g);
-    *g = (struct vivo_gate){.to = to, .uid = uid};
+    *g = (struct vivo_gate){.to = to, .uid = uid, .right = to->extra != NULL};
+    if (g->right)
+        return 0;
     vivo_buf_init(&g->held, HELD_MAX);
     return vivo_dcm_walk_new(NULL, 0, VALUE_MAX, -1, on_element, g, &g->walk, err);
 }

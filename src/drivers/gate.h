@@ -3,7 +3,8 @@
  *
  * Holds the bytes of an object back until its SOP Instance UID has come by and is the
  * right one, then lets everything through, so that a login page, an error in words or
- * another object never passes for it. It can also look at the object to its end, where
+ * another object never passes for it. An extra is let through at
+ * once. It can also look at the object to its end, where
  * nobody but the object itself says how long it is. */
 #ifndef VIVOFS_DRIVERS_GATE_H
 #define VIVOFS_DRIVERS_GATE_H
@@ -35,6 +36,9 @@ int vivo_gate_push(struct vivo_gate *g, const void *data, size_t len,
 /* to_end: those were all bytes. Is it a whole object, by its structure? One without
  * `pixels` may still have lost elements at its end. */
 bool vivo_gate_is_whole(struct vivo_gate *g);
+/* Is that a page for people (a login, an error), going by its Content-Type, where a
+ * file of another kind is wanted? */
+bool vivo_gate_is_page(const struct vivo_delivery *to, const char *type);
 void vivo_gate_free(struct vivo_gate *g); /* zeroed and freed ones are fine */
 
 #endif

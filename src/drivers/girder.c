@@ -145,20 +145,21 @@ static int take_file(void *ctx, const json_t *row, const char *id, struct vivo_e
     return vivo_shelf_file(ctx, locator, name, version, size, err);
 }
 
-static int take_folder(void *ctx, const json_t *row VIVO_UNUSED, const char *id,
+static int take_folder(void *ctx, const json_t *row, const char *id,
                        struct vivo_err *err)
 {
-    return vivo_shelf_child(ctx, 'f', id, err);
+    return vivo_shelf_child(ctx, 'f', id,
+                            vivo_girder_text(row, "name", VIVO_SHELF_NAME_MAX), err);
 }
 
-/* Most items are one file and have its name: one that is called like a picture is not
- * asked for its files. */
+/* Most items are one file and have its name: where only objects are shown, one that is
+ * called like a picture is not asked for its files. */
 static int take_item(void *ctx, const json_t *row, const char *id, struct vivo_err *err)
 {
     char locator[VIVO_SHELF_LOCATOR_MAX], version[VIVO_SHELF_VERSION_MAX];
     const char *name = vivo_girder_text(row, "name", VIVO_SHELF_NAME_MAX);
-    if (!vivo_crawl_is_surely_other(name))
-        return vivo_shelf_child(ctx, 'i', id, err);
+    if (vivo_shelf_extras(ctx) || !vivo_crawl_is_surely_other(name))
+        return vivo_shelf_child(ctx, 'i', id, name, err);
     make_version(row, 1, version);
     snprintf(locator, sizeof locator, "%s/item", id);
     return vivo_shelf_file(ctx, locator, name, version, 1, err);

@@ -136,7 +136,8 @@ static int decide(struct beginning *b, enum verdict v, const char *why)
 static int try_header(struct beginning *b, bool whole, struct vivo_err *err)
 {
     struct vivo_err flaw = {0};
-    if (b->len == 0 || !may_be_dicom(b))
+    b->out->foreign = b->len == 0 || !may_be_dicom(b);
+    if (b->out->foreign)
         return decide(b, OTHER, "not a DICOM object");
     int rc = parse(b, &flaw);
     struct vivo_attrs a = {b->out->attrs.data, b->out->attrs.len};
@@ -271,6 +272,7 @@ int vivo_header_range(struct vivo_archive *a, const struct vivo_net_request *rq,
     vivo_buf_init(&b.memory, MEMORY_MAX);
     int rc = read_beginning(a, &b, rq, op);
     out->object = rc == 0 && b.verdict == OBJECT;
+    out->foreign = rc == 0 && out->foreign;
     if (rc == 0 && out->reply.total > 0)
         out->size = (uint64_t)out->reply.total;
     vivo_buf_free(&b.memory);

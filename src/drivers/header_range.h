@@ -12,6 +12,7 @@
 
 struct vivo_ranged_header {
     bool object;           /* false: something else than an instance; attrs is empty */
+    bool foreign;          /* … and no DICOM at all */
     struct vivo_buf attrs; /* attrs form; a cut of a pixel value's first 16 bytes */
     uint64_t size;         /* bytes of the object; 0 = empty or not told */
     struct vivo_net_reply reply; /* the first one: etag, modified, status */

@@ -267,6 +267,7 @@ static int open_http(const struct vivo_archive_config *cfg, struct vivo_archive 
     h->crawl = (struct vivo_crawl){.archive = &h->base,
                                    .name = "http",
                                    .threads = cfg->jobs,
+                                   .sized = true,
                                    .folder = read_folder,
                                    .request = make_request};
     h->bearer = cfg->bearer ? strdup(cfg->bearer) : NULL;

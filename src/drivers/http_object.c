@@ -15,7 +15,13 @@ static struct vivo_http_object *object_of(struct vivo_sink *s)
 static int check_head(const struct vivo_http_object *o, struct vivo_err *err)
 {
     const char *type = o->reply.content_type;
-    if (strncmp(type, "text/", 5) == 0 || vivo_media_type_is(type, "application/json"))
+    bool extra = o->gate.to->extra;
+    if (extra && vivo_gate_is_page(o->gate.to, type))
+        return vivo_fail(err, EIO, "the server answers a page for people, not a file");
+    if (extra && o->reply.encoded)
+        return vivo_fail(err, EIO, "the server sends it compressed, unasked");
+    if (!extra && (strncmp(type, "text/", 5) == 0 ||
+                   vivo_media_type_is(type, "application/json")))
         return vivo_fail(err, EIO, "the server answers %s, not a DICOM object",
                          strncmp(type, "text/html", 9) == 0 ? "HTML" : "text");
     if (o->reply.by_close)
@@ -57,6 +63,8 @@ int vivo_http_object_begin(struct vivo_http_object *o, const char *uid,
 
 int vivo_http_object_finish(const struct vivo_http_object *o, struct vivo_err *err)
 {
+    if (!o->started && o->gate.to->extra)
+        return 0; /* an empty file */
     if (!o->started)
         return vivo_fail(err, EIO, "the server sent nothing");
     if (!o->gate.right)

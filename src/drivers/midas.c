@@ -68,7 +68,8 @@ static int take_folders(json_t *data, struct vivo_shelf_node *into,
         vivo_midas_id(row, "folder_id", id);
         if (!*id)
             return vivo_fail(err, EBADMSG, "a folder without an id");
-        rc = vivo_shelf_child(into, 'f', id, err);
+        rc = vivo_shelf_child(into, 'f', id,
+                              vivo_midas_text(row, "name", VIVO_SHELF_NAME_MAX), err);
         if (rc)
             return rc;
     }
@@ -88,7 +89,8 @@ static int take_items(json_t *data, struct vivo_shelf_node *into, struct vivo_er
         vivo_midas_id(row, "item_id", id);
         if (!*id)
             return vivo_fail(err, EBADMSG, "an item without an id");
-        rc = vivo_shelf_child(into, 'i', id, err);
+        rc = vivo_shelf_child(into, 'i', id,
+                              vivo_midas_text(row, "name", VIVO_SHELF_NAME_MAX), err);
         if (rc)
             return rc;
     }

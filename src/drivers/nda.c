@@ -213,6 +213,13 @@ static int emit_file(struct listing *l, const struct nda_file *f, const char *lo
                                         .attrs = {h.attrs.data, h.attrs.len},
                                         .headers = true};
         rc = l->in->record(l->in, &rec, &l->op->err);
+    } else if (rc == 0 && h.foreign) {
+        const char *slash = strrchr(f->alias, '/');
+        const struct vivo_extra x = {.locator = locator,
+                                     .path = slash && slash[1] ? slash + 1 : f->alias,
+                                     .version = version,
+                                     .size = f->size};
+        rc = l->in->extra(l->in, &x, &l->op->err);
     } else if (rc == 0) {
         l->in->other(l->in, locator, version);
     } else if (rc == -ENOENT) { /* it was listed a moment ago */

@@ -231,7 +231,14 @@ static int emit_member(struct emitting *e, const struct pack_member *m, const ch
     }
     if (!e->all && e->in->known(e->in, e->locator, e->version))
         return 0;
-    int rc = m->dicom ? pack_members_find(e->members, m->locator, &r.at, op) : 0;
+    if (!m->dicom && m->regular) {
+        const struct vivo_extra x = {.locator = e->locator,
+                                     .path = m->locator,
+                                     .version = e->version,
+                                     .size = m->sized ? m->size : VIVO_SIZE_UNKNOWN};
+        return e->in->extra(e->in, &x, &op->err);
+    }
+    int rc = m->dicom ? pack_members_find(e->members, m->locator, false, &r.at, op) : 0;
     if (rc)
         return rc;
     r.base.size = r.at.len;
@@ -307,7 +314,7 @@ int vivo_nda_fetch_member(struct nda *n, const char *locator, struct vivo_delive
     if (rc == 0)
         rc = take_pack(n, id, size, &(struct waiter){.to = to}, &members, op);
     if (rc == 0)
-        rc = pack_members_find(members, path, &at, op);
+        rc = pack_members_find(members, path, to->extra, &at, op);
     if (rc == 0)
         rc = pack_place_send(&at, &to->sink, op);
     pack_members_unref(members);

@@ -152,9 +152,11 @@ static int take_row(void *ctx, const json_t *row, struct vivo_err *err)
         return keep_row(r, id, alias, text_of(row, "nda_s3_url"), size, err);
     snprintf(locator, sizeof locator, "f/%s/%" PRIu64, id, size);
     snprintf(version, sizeof version, "%" PRIu64, size);
-    if (r->in && !r->in->known(r->in, locator, version))
-        r->in->other(r->in, locator, version);
-    return 0;
+    if (!r->in || r->in->known(r->in, locator, version))
+        return 0;
+    const struct vivo_extra x = {
+        .locator = locator, .path = alias, .version = version, .size = size};
+    return r->in->extra(r->in, &x, err);
 }
 
 /* ---- studies and series ------------------------------------------------------- */

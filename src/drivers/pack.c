@@ -183,6 +183,19 @@ static bool is_unknown(void *ctx, const char *locator)
     return !l->same || !l->in->known(l->in, locator, NO_VERSION);
 }
 
+static int emit_extra(struct listing *l, const struct pack_member *is)
+{
+    struct vivo_package_place place;
+    bool placed = vivo_package_place(l->package, is->locator, &place);
+    const struct vivo_extra x = {
+        .locator = is->locator,
+        .path = is->locator,
+        .collection = placed && place.collection[0] ? place.collection : NULL,
+        .size = is->sized ? is->size : VIVO_SIZE_UNKNOWN,
+    };
+    return l->in->extra(l->in, &x, &l->op->err);
+}
+
 static int emit(struct listing *l, size_t i)
 {
     struct pack_member is;
@@ -193,16 +206,19 @@ static int emit(struct listing *l, size_t i)
     bool known = l->in->known(l->in, is.locator, NO_VERSION);
     if (known && l->same)
         return 0;
-    if (known || !is.dicom) /* withdrawn: it may be another object now */
+    if (known || !is.regular) /* withdrawn: it may be another object now */
         l->in->other(l->in, is.locator, NO_VERSION);
-    if (!is.dicom)
+    if (!is.regular)
         return 0;
     allow_up_to(l, i + 1);
+    if (!is.dicom)
+        return emit_extra(l, &is);
     struct vivo_package_place place;
     bool placed = vivo_package_place(l->package, is.locator, &place);
     struct vivo_record rec = {
         .level = VIVO_LEVEL_INSTANCE,
         .locator = is.locator,
+        .where = is.locator,
         .collection = placed && place.collection[0] ? place.collection : NULL,
         .patient = placed && place.patient[0] ? place.patient : NULL,
         .size = is.size,
@@ -334,7 +350,7 @@ static int fetch_from(struct pack *p, struct pack_members *m, const char *locato
 
     if (rc < 0)
         return rc;
-    rc = pack_members_find(m, locator, &at, op);
+    rc = pack_members_find(m, locator, to->extra, &at, op);
     if (rc < 0) {
         /* A file that is rewritten while it is decoded looks damaged. */
         if (rc == -EBADMSG && check_unchanged(p, m, NULL) < 0) {

@@ -237,8 +237,11 @@ struct wish { /* what is to be spooled on the way */
 };
 
 static bool is_wanted(const struct pack_members *m, const struct wish *w,
-                      const char *locator)
+                      const char *locator, bool dicom)
 {
+    /* What is no object may be anything, and large: it is decoded when it is read. */
+    if (!dicom && m->again <= AGAIN_MAX)
+        return w->locator && strcmp(w->locator, locator) == 0;
     /* What a stream passes would have to be decoded from its beginning again, and a
      * zip that is read in no order must not be walked once for each member. */
     if (pack_reader_is_stream(m->reader) || m->again > AGAIN_MAX)
@@ -260,12 +263,12 @@ static int look_into(struct pack_members *m, const struct pack_entry *e,
     if (rc != 0)
         return rc;
     to->dicom = vivo_dcm_probe(head, len, VIVO_MAX(e->size, (uint64_t)len));
-    to->size = e->size;
-    if (!to->dicom)
-        return 0;
+    to->size = e->size ? e->size : len;
+    to->sized = e->size > 0 || len < PACK_HEAD_MAX;
+    to->regular = true;
     if (pack_reader_range(m->reader, &to->off, &to->size))
         to->where = PACK_IN_FILE;
-    else if (is_wanted(m, w, locator))
+    else if (is_wanted(m, w, locator, to->dicom))
         rc = spool(m, e->size, to, op);
     return rc;
 }
@@ -279,7 +282,8 @@ static int step_known(struct pack_members *m, const struct pack_entry *e,
     pthread_mutex_unlock(&m->mutex);
     int rc = 0;
 
-    if (was.dicom && was.where == PACK_NOWHERE && is_wanted(m, w, was.locator))
+    if (was.regular && was.where == PACK_NOWHERE &&
+        is_wanted(m, w, was.locator, was.dicom))
         rc = look_into(m, e, was.locator, w, &was, op);
     if (rc < 0)
         return rc;
@@ -312,6 +316,7 @@ static int step_new(struct pack_members *m, const struct pack_entry *e,
         return rc;
     bool bad = rc == PACK_BAD_MEMBER;
     is.dicom = is.dicom && !bad;
+    is.regular = is.regular && !bad;
     pthread_mutex_lock(&m->mutex);
     rc = pack_table_add(&m->table, path, &is);
     m->encrypted += e->encrypted;
@@ -425,6 +430,8 @@ void pack_members_get(struct pack_members *m, size_t i, struct pack_member *out)
         .locator = is->locator,
         .size = is->size,
         .dicom = is->dicom,
+        .regular = is->regular,
+        .sized = is->sized,
         .folder = is->folder,
         .superseded = is->superseded,
     };
@@ -447,17 +454,22 @@ size_t pack_members_bad(struct pack_members *m)
     return n;
 }
 
+struct pack_ask {
+    const char *locator;
+    bool extra;
+};
+
 /* What the table says: 1 = *out is set, 0 = decode further, or an error. *index: where
  * in the table it is. The mutex is held. */
-static int look_up(struct pack_members *m, const char *locator, struct pack_place *out,
-                   size_t *index, struct vivo_err *err)
+static int look_up(struct pack_members *m, const struct pack_ask *ask,
+                   struct pack_place *out, size_t *index, struct vivo_err *err)
 {
-    const struct pack_row *is = pack_table_find(&m->table, locator);
+    const struct pack_row *is = pack_table_find(&m->table, ask->locator);
 
     *index = is ? (size_t)(is - m->table.rows) : SIZE_MAX;
     if (!is && !m->complete)
         return 0;
-    if (!is || !is->dicom)
+    if (!is || !is->regular || (!is->dicom && !ask->extra))
         return vivo_fail(err, ENOENT, "the archive has no such member");
     if (is->where == PACK_CANNOT)
         return vivo_fail(err, EIO, "a member of the archive cannot be decoded");
@@ -473,16 +485,16 @@ static int look_up(struct pack_members *m, const char *locator, struct pack_plac
 }
 
 /* As look_up, or 2: this thread is the decoder now. */
-static int look_up_or_decode(struct pack_members *m, const char *locator,
+static int look_up_or_decode(struct pack_members *m, const struct pack_ask *ask,
                              struct pack_place *out, size_t *index, struct vivo_op *op)
 {
     pthread_mutex_lock(&m->mutex);
-    int rc = look_up(m, locator, out, index, &op->err);
+    int rc = look_up(m, ask, out, index, &op->err);
     while (rc == 0 && m->decoding) {
         wait_moved(m);
         rc = vivo_op_check(op);
         if (rc == 0)
-            rc = look_up(m, locator, out, index, &op->err);
+            rc = look_up(m, ask, out, index, &op->err);
     }
     if (rc == 0) {
         m->decoding = true;
@@ -499,10 +511,10 @@ static void go_back(struct pack_members *m)
 }
 
 /* Decodes until the table knows where the member is, or that it is not. */
-static int decode_to(struct pack_members *m, const char *locator,
+static int decode_to(struct pack_members *m, const struct pack_ask *ask,
                      struct pack_place *out, size_t index, struct vivo_op *op)
 {
-    struct wish w = {.locator = locator};
+    struct wish w = {.locator = ask->locator};
     int rc = 0;
 
     if (index < m->cursor) /* it was passed without being spooled */
@@ -512,7 +524,7 @@ static int decode_to(struct pack_members *m, const char *locator,
         if (rc < 0)
             break;
         pthread_mutex_lock(&m->mutex);
-        rc = look_up(m, locator, out, &index, &op->err);
+        rc = look_up(m, ask, out, &index, &op->err);
         pthread_mutex_unlock(&m->mutex);
         if (rc == 0 && index < m->cursor)
             go_back(m);
@@ -520,14 +532,15 @@ static int decode_to(struct pack_members *m, const char *locator,
     return rc;
 }
 
-int pack_members_find(struct pack_members *m, const char *locator,
+int pack_members_find(struct pack_members *m, const char *locator, bool extra,
                       struct pack_place *out, struct vivo_op *op)
 {
+    const struct pack_ask ask = {locator, extra};
     size_t index = SIZE_MAX;
-    int rc = look_up_or_decode(m, locator, out, &index, op);
+    int rc = look_up_or_decode(m, &ask, out, &index, op);
 
     if (rc == 2) {
-        rc = decode_to(m, locator, out, index, op);
+        rc = decode_to(m, &ask, out, index, op);
         stop_decoding(m);
     }
     return rc < 0 ? rc : 0;

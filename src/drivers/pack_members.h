@@ -30,8 +30,10 @@ const struct vivo_identity *pack_members_identity(const struct pack_members *m);
 struct pack_member {
     const char *locator; /* its path; of a path's second bearer "path//2" */
     uint64_t size;
-    bool dicom;      /* else it is counted only */
-    bool folder;     /* not even that */
+    bool dicom;
+    bool regular; /* no object, but a file that can be read; else it is counted only */
+    bool sized;   /* size is known, though it were 0 */
+    bool folder;  /* not even counted */
     bool superseded; /* a later member has the same path */
 };
 
@@ -47,14 +49,15 @@ void pack_members_get(struct pack_members *m, size_t i, struct pack_member *out)
 size_t pack_members_encrypted(struct pack_members *m);
 size_t pack_members_bad(struct pack_members *m);
 
-/* Where the bytes of a DICOM member are; decodes up to it if need be. The descriptor is
- * borrowed. -ENOENT: there is none; -EBADMSG: damaged; -EIO: it cannot be decoded. */
+/* Where the bytes of a regular member are; decodes up to it if need be. The descriptor
+ * is borrowed. -ENOENT: there is none; -EBADMSG: damaged; -EIO: it cannot be decoded.
+ */
 struct pack_place {
     int fd;
     uint64_t off, len;
     size_t index; /* of the member */
 };
-int pack_members_find(struct pack_members *m, const char *locator,
+int pack_members_find(struct pack_members *m, const char *locator, bool extra,
                       struct pack_place *out, struct vivo_op *op);
 
 /* Gives the bytes of a place. */

@@ -18,6 +18,8 @@ struct pack_row {
     uint32_t twins;     /* of it: how many more bear its path */
     enum pack_where where;
     bool dicom, folder;
+    bool regular;    /* a file that can be read */
+    bool sized;      /* size is its size */
     bool superseded; /* a later member has the same path */
 };
 

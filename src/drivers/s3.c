@@ -9,6 +9,7 @@
  * Source:   Amazon S3 API Reference, 2006-03-01: ListObjectsV2, GetObject. Quirks:
  * s3.md. */
 #include "drivers/s3.h"
+#include "drivers/crawl.h"
 #include "drivers/crew.h"
 
 #include "vivofs/hash.h"
@@ -165,6 +166,23 @@ struct taking { /* one page */
     size_t n;
 };
 
+/* Where it lies below the source. */
+static const char *path_of(const struct s3 *s, const char *key)
+{
+    const char *slash = strrchr(s->prefix, '/');
+    return key + (slash ? slash + 1 - s->prefix : 0);
+}
+
+static int put_extra(struct listing *l, const char *locator, const char *key,
+                     const char *tag, uint64_t size, struct vivo_err *err)
+{
+    const struct vivo_extra x = {.locator = locator,
+                                 .path = path_of(l->s, key),
+                                 .version = tag[0] ? tag : NULL,
+                                 .size = size};
+    return l->in->extra(l->in, &x, err);
+}
+
 /* A digest stands for what cannot be asked for. */
 static void tell_bad(struct listing *l, const struct vivo_s3_entry *e)
 {
@@ -181,7 +199,7 @@ static int take_key(void *ctx, const struct vivo_s3_entry *e, struct vivo_err *e
     size_t len = strlen(e->key);
     if (e->size == 0 && len && e->key[len - 1] == '/')
         return 0; /* what consoles make to show a folder */
-    if (e->size == 0 || !vivo_s3_key_ok(e->key)) {
+    if (!vivo_s3_key_ok(e->key)) {
         tell_bad(l, e);
         return 0;
     }
@@ -190,6 +208,8 @@ static int take_key(void *ctx, const struct vivo_s3_entry *e, struct vivo_err *e
         atomic_fetch_add(&l->readable, 1);
         return 0;
     }
+    if (e->size == 0 || vivo_crawl_is_surely_other(e->key))
+        return put_extra(l, task + 1, e->key, e->tag, e->size, err);
     if (t->n == PAGE_KEYS)
         return vivo_fail(err, EIO, "the store lists more keys than were asked for");
     t->tasks[t->n] = vivo_arena_strndup(t->names, task, strlen(task));
@@ -254,15 +274,18 @@ static int take_header(struct vivo_crew *crew, struct listing *l, const char *lo
     const struct vivo_s3_object object = {l->s->bucket, p.key, p.tag, p.size};
     const char *version = p.tag[0] ? p.tag : NULL;
     rc = vivo_s3_header(l->s->store, &object, &h, op);
-    atomic_fetch_add(&l->readable, rc == 0 && h.object);
+    atomic_fetch_add(&l->readable, rc == 0 && (h.object || h.foreign));
     if (rc == 0 && h.object) {
         const struct vivo_record rec = {.level = VIVO_LEVEL_INSTANCE,
                                         .locator = locator,
+                                        .where = path_of(l->s, p.key),
                                         .version = version,
                                         .size = p.size,
                                         .attrs = {h.attrs.data, h.attrs.len},
                                         .headers = true};
         rc = vivo_crew_record(crew, l->in, &rec, &op->err);
+    } else if (rc == 0 && h.foreign) {
+        rc = put_extra(l, locator, p.key, p.tag, p.size, &op->err);
     } else if (rc == 0) {
         l->in->other(l->in, locator, version);
     } else if (rc == -ENOENT) {

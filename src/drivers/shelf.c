@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/drivers/shelf.c -- see shelf.h.
  *
- * Tasks of the crew: "KIND ID" = a folder or an item, "/SIZE/VERSION\nLOCATOR" = the
- * header of a file. */
+ * Tasks of the crew: "KIND ID\nPATH" = a folder or an item, "/SIZE/VERSION\nLOCATOR\n
+ * PATH" = the header of a file. A path is that of names, each without slashes. */
 #include "shelf.h"
 
 #include "crawl.h"
@@ -20,7 +20,8 @@
 
 #define THREADS 8u
 #define TASKS_BYTES (256u << 20)
-#define TASK_MAX (VIVO_SHELF_VERSION_MAX + VIVO_SHELF_LOCATOR_MAX + 32)
+#define PATH_BYTES (VIVO_PATH_MAX + 16u) /* longer ones are cut, and not shown */
+#define TASK_BYTES (64u << 10)
 #define NODES_MAX (UINT64_C(1) << 23)
 
 /* Digests of what was seen, in an open table. */
@@ -40,6 +41,8 @@ struct run {
 struct vivo_shelf_node {
     struct run *run;
     struct vivo_crew *crew;
+    char kind;
+    const char *path; /* "" = the top */
 };
 
 /* ---- what was seen ------------------------------------------------------------ */
@@ -95,18 +98,56 @@ static int see(struct seen *s, const char *text, struct vivo_err *err)
 /* ---- what a node holds ------------------------------------------------------------
  */
 
-int vivo_shelf_child(struct vivo_shelf_node *into, char kind, const char *id,
-                     struct vivo_err *err)
+/* Appends the name below the node's path. A slash within it becomes U+2215. */
+static int add_path(struct vivo_buf *b, const struct vivo_shelf_node *at,
+                    const char *name)
 {
-    char task[VIVO_SHELF_ID_MAX + 3];
-    if (snprintf(task, sizeof task, "%c %s", kind, id) >= (int)sizeof task) {
+    const char *last = strrchr(at->path, '/');
+    size_t start = b->len;
+    bool same = at->kind == 'i' && strcmp(last ? last + 1 : at->path, name) == 0;
+    int rc = vivo_buf_puts(b, at->path);
+    if (rc || same)
+        return rc;
+    if (at->path[0])
+        rc = vivo_buf_puts(b, "/");
+    if (rc == 0 && (!*name || strcmp(name, ".") == 0))
+        rc = vivo_buf_puts(b, "_");
+    for (size_t n; rc == 0 && *name; name += n + (name[n] == '/')) {
+        n = strcspn(name, "/");
+        rc = vivo_buf_add(b, name, n);
+        if (rc == 0 && name[n])
+            rc = vivo_buf_puts(b, "\xE2\x88\x95");
+    }
+    if (rc == 0 && b->len - start > PATH_BYTES) {
+        b->len = start + PATH_BYTES;
+        b->data[b->len] = 0;
+    }
+    return rc;
+}
+
+int vivo_shelf_child(struct vivo_shelf_node *into, char kind, const char *id,
+                     const char *name, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf task = {0};
+    char thing[VIVO_SHELF_ID_MAX + 3];
+    if (snprintf(thing, sizeof thing, "%c %s", kind, id) >= (int)sizeof thing) {
         vivo_shelf_odd(into);
         return 0;
     }
-    int rc = see(&into->run->seen, task, err);
+    int rc = see(&into->run->seen, thing, err);
     if (rc == 0)
         atomic_fetch_add(&into->run->again, 1);
-    return rc > 0 ? vivo_crew_add(into->crew, task, err) : rc;
+    if (rc <= 0)
+        return rc;
+    vivo_buf_init(&task, TASK_BYTES);
+    if (vivo_buf_printf(&task, "%s\n", thing) || add_path(&task, into, name))
+        return vivo_fail(err, ENOMEM, "listing: out of memory");
+    return vivo_crew_add(into->crew, (const char *)task.data, err);
+}
+
+bool vivo_shelf_extras(const struct vivo_shelf_node *into)
+{
+    return into->run->in->extras;
 }
 
 void vivo_shelf_odd(struct vivo_shelf_node *into)
@@ -114,11 +155,21 @@ void vivo_shelf_odd(struct vivo_shelf_node *into)
     atomic_fetch_add(&into->run->odd, 1);
 }
 
+static int put_extra(struct vivo_intake *in, const char *locator, const char *path,
+                     const char *version, uint64_t size, struct vivo_err *err)
+{
+    const struct vivo_extra x = {.locator = locator,
+                                 .path = path,
+                                 .version = version[0] ? version : NULL,
+                                 .size = size};
+    return in->extra(in, &x, err);
+}
+
 int vivo_shelf_file(struct vivo_shelf_node *into, const char *locator, const char *name,
                     const char *version, uint64_t size, struct vivo_err *err)
 {
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf task = {0};
     struct vivo_intake *in = into->run->in;
-    char task[TASK_MAX];
     int rc = see(&into->run->seen, locator, err);
     if (rc <= 0) {
         atomic_fetch_add(&into->run->again, rc == 0);
@@ -126,13 +177,16 @@ int vivo_shelf_file(struct vivo_shelf_node *into, const char *locator, const cha
     }
     if (in->known(in, locator, version))
         return 0;
-    if (size == 0 || vivo_crawl_is_surely_other(name)) {
-        in->other(in, locator, version);
-        return 0;
-    }
-    snprintf(task, sizeof task, "/%" PRIu64 "/%s\n%s", size == UINT64_MAX ? 0 : size,
-             version, locator);
-    return vivo_crew_add(into->crew, task, err);
+    vivo_buf_init(&task, TASK_BYTES);
+    rc = vivo_buf_printf(&task, "/%" PRIu64 "/%s\n%s\n", size == UINT64_MAX ? 0 : size,
+                         version, locator);
+    size_t path = task.len;
+    if (rc || add_path(&task, into, name))
+        return vivo_fail(err, ENOMEM, "listing: out of memory");
+    if (size == 0 || vivo_crawl_is_surely_other(name))
+        return put_extra(in, locator, (const char *)task.data + path, version, size,
+                         err);
+    return vivo_crew_add(into->crew, (const char *)task.data, err);
 }
 
 /* ---- files ------------------------------------------------------------------------
@@ -142,20 +196,27 @@ static int do_file(struct vivo_crew *crew, struct run *run, const char *task,
                    struct vivo_op *op)
 {
     struct vivo_ranged_header h;
-    char version[VIVO_SHELF_VERSION_MAX];
+    char version[VIVO_SHELF_VERSION_MAX], locator[VIVO_SHELF_LOCATOR_MAX + 1];
     char *end;
     uint64_t size = strtoull(task + 1, &end, 10);
-    const char *locator = strchr(end, '\n') + 1;
-    snprintf(version, sizeof version, "%.*s", (int)(locator - end - 2), end + 1);
+    const char *line = strchr(end, '\n') + 1;
+    const char *path = strchr(line, '\n') + 1;
+    snprintf(version, sizeof version, "%.*s", (int)(line - end - 2), end + 1);
+    snprintf(locator, sizeof locator, "%.*s", (int)(path - line - 1), line);
     int rc = run->shelf->header(run->shelf, locator, &h, op);
     if (rc == 0 && h.object) {
         const struct vivo_record rec = {.level = VIVO_LEVEL_INSTANCE,
                                         .locator = locator,
+                                        .where = path,
                                         .version = version[0] ? version : NULL,
                                         .size = size ? size : h.size,
                                         .attrs = {h.attrs.data, h.attrs.len},
                                         .headers = true};
         rc = vivo_crew_record(crew, run->in, &rec, &op->err);
+    } else if (rc == 0 && h.foreign) {
+        if (!size)
+            size = h.reply.total >= 0 ? (uint64_t)h.reply.total : VIVO_SIZE_UNKNOWN;
+        rc = put_extra(run->in, locator, path, version, size, &op->err);
     } else if (rc == 0) {
         run->in->other(run->in, locator, version);
     } else if (rc == -ENOENT || (rc == -EACCES && h.reply.status == 403)) {
@@ -176,11 +237,14 @@ static int do_task(struct vivo_crew *crew, void *ctx, const char *task,
                    struct vivo_op *op)
 {
     struct run *run = ctx;
-    struct vivo_shelf_node node = {run, crew};
+    char id[VIVO_SHELF_ID_MAX + 1];
     run->in->alive(run->in);
     if (task[0] == '/')
         return do_file(crew, run, task, op);
-    return run->shelf->node(run->shelf, task[0], task + 2, &node, op);
+    const char *path = strchr(task, '\n') + 1;
+    struct vivo_shelf_node node = {run, crew, task[0], path};
+    snprintf(id, sizeof id, "%.*s", (int)(path - task - 3), task + 2);
+    return run->shelf->node(run->shelf, task[0], id, &node, op);
 }
 
 static void log_left_out(struct run *run)
@@ -199,10 +263,11 @@ int vivo_shelf_run(struct vivo_shelf *s, char kind, const char *id,
                    struct vivo_intake *in, struct vivo_op *op)
 {
     struct run run = {.shelf = s, .in = in};
-    char first[VIVO_SHELF_ID_MAX + 3];
+    char first[VIVO_SHELF_ID_MAX + 4];
     snprintf(first, sizeof first, "%c %s", kind, id);
     pthread_mutex_init(&run.seen.mutex, NULL);
     int rc = see(&run.seen, first, &op->err);
+    snprintf(first, sizeof first, "%c %s\n", kind, id);
     if (rc > 0)
         rc = vivo_crew_run(s->threads ? s->threads : THREADS, TASKS_BYTES, do_task,
                            &run, first, op);
@@ -249,7 +314,9 @@ int vivo_shelf_fetch(struct vivo_archive *a, const struct vivo_net_request *rq,
                      struct vivo_net_reply *reply, struct vivo_op *op)
 {
     struct counted c = {
-        .base.sink = {.write = count, .restart = to->sink.restart ? count_anew : NULL},
+        .base = {.sink = {.write = count,
+                          .restart = to->sink.restart ? count_anew : NULL},
+                 .extra = to->extra},
         .to = to,
         .size = size};
     int rc = vivo_file_object(a, rq, &c.base, reply, op);

@@ -31,14 +31,18 @@ struct vivo_shelf {
                   struct vivo_ranged_header *out, struct vivo_op *op);
 };
 
-/* A folder or an item in this one. One that was there before, anywhere below the
- * collection, is passed over: an archive that leads in a circle has an end. */
+/* A folder or an item in this one, of that name. One that was there before, anywhere
+ * below the collection, is passed over: an archive that leads in a circle has an end.
+ */
 int vivo_shelf_child(struct vivo_shelf_node *into, char kind, const char *id,
-                     struct vivo_err *err);
-/* A file. name: tells what is surely no DICOM; may hold anything. version: one line, ""
+                     const char *name, struct vivo_err *err);
+/* A file. name: tells what is surely no DICOM; may hold anything. In an item (kind 'i')
+ * of the same name it stands for the item. version: one line, ""
  * = none. size: UINT64_MAX = not told. */
 int vivo_shelf_file(struct vivo_shelf_node *into, const char *locator, const char *name,
                     const char *version, uint64_t size, struct vivo_err *err);
+/* Are files that are no objects shown? */
+bool vivo_shelf_extras(const struct vivo_shelf_node *into);
 /* Something that cannot be asked for. */
 void vivo_shelf_odd(struct vivo_shelf_node *into);
 

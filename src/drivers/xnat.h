@@ -131,6 +131,9 @@ struct xnat_file {
     uint64_t size; /* as the catalogue of the archive has it; 0 = not told */
     bool dicom;
 };
+/* Emits one that is no DICOM, below its resource's label. */
+int vivo_xnat_extra(struct vivo_intake *in, const struct xnat_file *f,
+                    const char *locator, struct vivo_err *err);
 /* Its name without the folders of the resource; borrowed from f. */
 const char *vivo_xnat_file_label(const struct xnat_file *f);
 typedef int xnat_file_fn(void *ctx, const struct xnat_file *f, struct vivo_op *op);

@@ -94,11 +94,11 @@ static int look_at(void *ctx, const struct xnat_file *f, struct vivo_op *op)
     struct vivo_net_reply reply;
     char path[XNAT_URL_MAX];
     char locator[XNAT_LOCATOR_MAX];
-    if (!f->dicom)
-        return 0;
+    vivo_xnat_place_write(&f->place, VIVO_LEVEL_INSTANCE, locator);
+    if (!f->dicom) /* else it were gone */
+        return vivo_xnat_extra(l->in, f, locator, &op->err);
     l->in->alive(l->in);
     file_path(&f->place, path);
-    vivo_xnat_place_write(&f->place, VIVO_LEVEL_INSTANCE, locator);
     int rc = vivo_xnat_ask(l->x, path, ask_header, l, &reply, op);
     if (rc)
         return vivo_fail_in(&op->err, "the header of a file of a scan");

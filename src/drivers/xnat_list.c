@@ -352,6 +352,18 @@ const char *vivo_xnat_file_label(const struct xnat_file *f)
     return slash ? slash + 1 : f->place.file;
 }
 
+int vivo_xnat_extra(struct vivo_intake *in, const struct xnat_file *f,
+                    const char *locator, struct vivo_err *err)
+{
+    size_t above = strlen(f->place.session) + strlen(f->place.scan) + 2;
+    const struct vivo_extra x = {.locator = locator,
+                                 .path = f->key + above,
+                                 .version = f->version[0] ? f->version : NULL,
+                                 .size = f->size ? f->size : VIVO_SIZE_UNKNOWN,
+                                 .size_about = true};
+    return in->extra(in, &x, err);
+}
+
 static int emit_file(void *ctx, const struct xnat_file *f, struct vivo_op *op)
 {
     struct xnat_listing *l = ctx;
@@ -360,10 +372,8 @@ static int emit_file(void *ctx, const struct xnat_file *f, struct vivo_op *op)
     vivo_xnat_place_write(&f->place, VIVO_LEVEL_INSTANCE, locator);
     if (version && l->in->known(l->in, locator, version))
         return 0;
-    if (!f->dicom) {
-        l->in->other(l->in, locator, version);
-        return 0;
-    }
+    if (!f->dicom)
+        return vivo_xnat_extra(l->in, f, locator, &op->err);
     vivo_buf_clear(&l->attrs);
     if (vivo_dicomjson_put_text(&l->attrs, VIVO_TAG_SpecificCharacterSet, "ISO_IR 192"))
         return vivo_fail(&op->err, ENOMEM, "xnat: out of memory");

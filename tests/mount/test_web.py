@@ -160,7 +160,7 @@ def test_every_real_server_shows_the_same(tree, kind):
         contents = [read(m / "w/" + f) for f in files]
         assert sorted(contents) == originals(tree)
         assert sizes == [len(c) for c in contents]
-        assert m.archive("w")["hidden"] == 1
+        assert m.archive("w")["extras"] == 1
 
 
 # ---- the test server
