@@ -19,7 +19,9 @@
 #define NET_SILENCE_MS 1500
 #endif
 #define SERVER VIVO_TEST_SOURCE_DIR "/tests/servers/dicomweb_server.py"
+#ifndef SHAPE
 #define SHAPE "2,2,2,3" /* patients, studies, series, instances of each */
+#endif
 #define STUDIES 4
 #define SERIES 8
 #define OBJECTS 24
@@ -28,7 +30,7 @@ static struct child server;
 static struct vivo_net *net;
 static char source[300];
 
-static const char *const bad_locators[] = {
+VIVO_UNUSED static const char *const bad_locators[] = {
     "1.2/3.4/5.6/..",
     "1.2/3.4/5.6/../../system",
     "1.2/3.4",

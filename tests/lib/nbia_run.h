@@ -15,7 +15,9 @@
 #include <string.h>
 
 #define SERVER VIVO_TEST_SOURCE_DIR "/tests/servers/nbia_server.py"
+#ifndef SHAPE
 #define SHAPE "2,2,2,3" /* patients, studies, series, instances of each */
+#endif
 #define COLLECTIONS 2
 #define SERIES 8
 #define OBJECTS 24
@@ -63,7 +65,7 @@ static void set(const char *knobs)
     control(path);
 }
 
-static bool was_asked(const char *what)
+VIVO_UNUSED static bool was_asked(const char *what)
 {
     struct vivo_buf b;
     assert_int_equal(ask("/__log", &b), 0);
@@ -92,7 +94,7 @@ VIVO_UNUSED static uint64_t count_retrieved(void *ctx)
     return n;
 }
 
-static struct vivo_archive *open_source(const char *url, const char *bearer)
+VIVO_UNUSED static struct vivo_archive *open_source(const char *url, const char *bearer)
 {
     const struct vivo_archive_config cfg = {
         .source = url, .net = net, .bearer = bearer, .timeout_ms = 5000};
@@ -103,7 +105,8 @@ static struct vivo_archive *open_source(const char *url, const char *bearer)
 }
 
 /* Everything, level by level; the first error. */
-static int list_all(struct vivo_archive *a, struct gathering *g, struct vivo_op *op)
+VIVO_UNUSED static int list_all(struct vivo_archive *a, struct gathering *g,
+                                struct vivo_op *op)
 {
     vivo_op_init(op, 0);
     gathering_init(g, a->driver->lists);
@@ -116,7 +119,8 @@ static int list_all(struct vivo_archive *a, struct gathering *g, struct vivo_op 
     return rc;
 }
 
-static int list_with(const char *knobs, struct gathering *g, struct vivo_op *op)
+VIVO_UNUSED static int list_with(const char *knobs, struct gathering *g,
+                                 struct vivo_op *op)
 {
     struct vivo_archive *a = open_source(source, NULL);
     control("/__reset");

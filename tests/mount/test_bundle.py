@@ -2,105 +2,140 @@
 """A series of an archive that gives it in one request: read in order it is one request,
 read here and there it is none, and it is whole whatever happens to it (DESIGN C4)."""
 import os
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import orthanc
 import synthetic
-from test_nbia import Server, originals, read
+from archiveserver import ArchiveServer
 from vivomount import Mount
 
 N = 16
+SINGLE = {"nbia": "/getSingleImage$", "dicomweb": "/instances/[0-9.]+$"}
+BUNDLE = {"nbia": "/getImage$", "dicomweb": "/series/[0-9.]+$"}
+STALL = {"nbia": "zip_stall", "dicomweb": "part_stall"}
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    folder = str(tmp_path_factory.mktemp("series"))
-    synthetic.make(folder, patients=1, studies=1, series=2, instances=N, size=64)
-    server = Server(folder)
-    yield server, folder
-    server.close()
+def folder(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("series"))
+    synthetic.make(path, patients=1, studies=1, series=2, instances=N, size=64)
+    return path
 
 
-@pytest.fixture
-def server(shared):
-    shared[0].get("/__reset")
-    yield shared
-    shared[0].get("/__reset")
+@pytest.fixture(scope="module")
+def originals(folder):
+    return sorted(read(os.path.join(folder, n)) for n in os.listdir(folder))
 
 
-def count(server, call):
-    return [name for name, _ in server.calls()].count(call)
+@pytest.fixture(scope="module")
+def servers(folder):
+    found = {kind: ArchiveServer(kind, folder) for kind in SINGLE}
+    yield found
+    for s in found.values():
+        s.close()
+
+
+@pytest.fixture(params=list(SINGLE))
+def server(servers, request):
+    s = servers[request.param]
+    s.reset()
+    yield s
+    s.reset()
+
+
+def asked(server, pattern):
+    return sum(bool(re.search(pattern[server.kind], e["path"])) for e in server.log())
+
+
+def singles(server):
+    return asked(server, SINGLE)
+
+
+def bundles(server):
+    return asked(server, BUNDLE)
 
 
 def series_of(m):
     """The files of each series, in order."""
     found = {}
-    for f in m.files("tcia"):
-        found.setdefault(os.path.dirname(f), []).append(m / "tcia/" + f)
+    for f in m.files("a"):
+        found.setdefault(os.path.dirname(f), []).append(m / "a/" + f)
     return list(found.values())
 
 
-def test_a_series_read_in_order_is_one_request(server):
-    s, folder = server
-    with Mount({"tcia": s.source}) as m:
+def test_a_series_read_in_order_is_one_request(server, originals):
+    with Mount({"a": server.source}) as m:
         first, second = series_of(m)
         got = [read(f) for f in first]
-        assert count(s, "getImage") == 1
-        assert count(s, "getSingleImage") == 2
+        assert bundles(server) == 1
+        assert singles(server) == 2
         got += [read(f) for f in second]
-        assert count(s, "getImage") == 2
-        assert sorted(got) == originals(folder)
-        requests = len(s.calls())
-        assert sorted(read(f) for f in first + second) == originals(folder)
-        assert len(s.calls()) == requests
+        assert bundles(server) == 2
+        assert sorted(got) == originals
+        requests = len(server.log())
+        assert sorted(read(f) for f in first + second) == originals
+        assert len(server.log()) == requests
 
 
 def test_all_of_a_bundle_is_kept(server):
-    s, _ = server
-    with Mount({"tcia": s.source}, "xattr") as m:
+    with Mount({"a": server.source}, "xattr") as m:
         first, second = series_of(m)
         for f in first[:4]:
             read(f)
         states = {os.getxattr(f, "user.vivofs.state") for f in first}
         for f in first[4:]:
             read(f)
-        assert count(s, "getImage") == 1 and count(s, "getSingleImage") == 2
+        assert bundles(server) == 1 and singles(server) == 2
         assert b"cached" in states
         assert {os.getxattr(f, "user.vivofs.state") for f in first} == {b"cached"}
         assert {os.getxattr(f, "user.vivofs.state") for f in second} == {b"remote"}
 
 
-def test_objects_read_here_and_there_come_alone(server):
-    s, folder = server
-    with Mount({"tcia": s.source}) as m:
+def test_objects_read_here_and_there_come_alone(server, originals):
+    with Mount({"a": server.source}) as m:
         first, second = series_of(m)
         for k in (0, 12, 3, 15):
-            assert read(first[k]) in originals(folder)
+            assert read(first[k]) in originals
         read(second[7])
-        assert count(s, "getImage") == 0
-        assert count(s, "getSingleImage") == 5
+        assert bundles(server) == 0
+        assert singles(server) == 5
 
 
-def test_parallel_readers_share_one_bundle(server):
-    s, folder = server
-    with Mount({"tcia": s.source}) as m:
+def test_parallel_readers_share_one_bundle(server, originals):
+    with Mount({"a": server.source}) as m:
         first = series_of(m)[0]
         with ThreadPoolExecutor(8) as pool:
             got = list(pool.map(read, first))
-        assert count(s, "getImage") == 1
-        assert count(s, "getSingleImage") <= 2
-        assert set(got) <= set(originals(folder)) and len(set(got)) == N
+        assert bundles(server) == 1
+        assert singles(server) <= 2
+        assert set(got) <= set(originals) and len(set(got)) == N
 
 
-def test_readers_get_what_has_come_before_the_rest_has(server):
-    """The server says nothing more after the third image of the zip: those who wait for
-    one of the three have it all the same; the others, when it ends, one by one."""
-    s, folder = server
-    with Mount({"tcia": s.source}) as m:
+def test_two_series_read_at_once_are_two_bundles(server, originals):
+    with Mount({"a": server.source}) as m:
+        first, second = series_of(m)
+        with ThreadPoolExecutor(2) as pool:
+            both = pool.map(lambda files: [read(f) for f in files], (first, second))
+        assert sorted(sum(both, [])) == originals
+        assert bundles(server) == 2
+        assert singles(server) == 4
+
+
+def test_readers_get_what_has_come_before_the_rest_has(server, originals):
+    """The server says nothing more after the third object of the bundle: those who wait
+    for one of the three have it all the same; the others, when it ends, one by one."""
+    with Mount({"a": server.source}) as m:
         first = series_of(m)[0]
-        s(zip_stall=3)
+        server(**{STALL[server.kind]: 3})
         done = []
         with ThreadPoolExecutor(N) as pool:
             waiting = [pool.submit(lambda f: done.append(read(f)), f) for f in first]
@@ -108,41 +143,85 @@ def test_readers_get_what_has_come_before_the_rest_has(server):
             until = time.monotonic() + 20
             while len(done) < 3 and time.monotonic() < until:
                 time.sleep(0.02)
-            early, asked = len(done), count(s, "getSingleImage")
-            s(zip_stall=0)
+            early, before = len(done), singles(server)
+            server(**{STALL[server.kind]: 0})
             for w in waiting:
                 w.result()
-        assert asked <= alone < 3 <= early <= alone + 3
-        assert set(done) <= set(originals(folder)) and len(set(done)) == N
-        assert count(s, "getImage") == 1
+        assert before <= alone < 3 <= early <= alone + 3
+        assert set(done) <= set(originals) and len(set(done)) == N
+        assert bundles(server) == 1
 
 
-@pytest.mark.parametrize("knobs, least, most", [
-    ({"zip_short": 3}, N - 3, N - 3), ({"zip_cut": 100}, N - 1, N - 1),
-    ({"zip_break": 1}, 5, 9), ({"match": "getImage", "cut": 5000}, 5, 9),
-    ({"zip_html": 1}, 0, 0), ({"match": "getImage", "fail": 500}, 0, 0),
-])
-def test_of_a_bundle_that_fails_only_whole_images_are_kept(server, knobs, least, most):
-    s, folder = server
-    with Mount({"tcia": s.source}) as m:
+# More of these in tests/drivers/test_*_bundle.c.
+NBIA = [({"zip_short": 3}, N - 3, N - 3), ({"cut": 5000}, 5, 9)]
+DICOMWEB = [({"series_short": 3}, N - 3, N - 3), ({"cut": 20000, "close": 1}, 3, 9),
+            ({"series_words": 2, "series_twice": 3, "series_foreign": 2}, N, N)]
+BOTH = [({"fail": 403}, 0, 0), ({"fail": 503, "fail_times": 1, "retry_after": 1}, N, N)]
+
+
+@pytest.mark.parametrize("kind, knobs, least, most",
+                         [("nbia", *c) for c in NBIA + BOTH] +
+                         [("dicomweb", *c) for c in DICOMWEB + BOTH])
+def test_of_a_bundle_that_fails_only_whole_objects_are_kept(servers, originals, kind,
+                                                           knobs, least, most):
+    server = servers[kind]
+    server.reset()
+    with Mount({"a": server.source}) as m:
         first = series_of(m)[0]
-        s(**knobs)
+        server(match=BUNDLE[kind], **knobs)
         got = [read(f) for f in first]
-        assert set(got) <= set(originals(folder)) and len(set(got)) == N
+        assert set(got) <= set(originals) and len(set(got)) == N
         # Two came alone before, which the bundle may have brought, too.
-        assert N - most <= count(s, "getSingleImage") <= min(N - least + 2, N)
-        assert 1 <= count(s, "getImage") <= 4  # net tries again
+        assert N - most <= singles(server) <= min(N - least + 2, N)
+        assert 1 <= bundles(server) <= 4  # net tries again
+    server.reset()
 
 
-def test_a_bundle_is_de_identified_and_never_kept_raw(server):
-    s, folder = server
-    with Mount({"tcia": s.source}, deid="basic") as m:
+def test_a_bundle_is_de_identified_and_never_kept_raw(server, originals):
+    with Mount({"a": server.source}, deid="basic") as m:
         first = series_of(m)[0]
         got = [read(f) for f in first]
-        assert count(s, "getImage") == 1
+        assert bundles(server) == 1
         assert len(set(got)) == N
         kept = [read(os.path.join(d, n)) for d, _, names in os.walk(m.home)
                 for n in names]
         for secret in (b"PAT0000", b"ACC0000", b"Doe^Jane"):
-            assert any(secret in o for o in originals(folder))
+            assert any(secret in o for o in originals)
             assert not any(secret in data for data in got + kept)
+
+
+def test_a_server_without_series_is_asked_for_one_once(servers, originals):
+    server = servers["dicomweb"]
+    server.reset()
+    server(no_series=406)
+    with Mount({"a": server.source}) as m:
+        assert sorted(read(f) for s in series_of(m) for f in s) == originals
+        assert bundles(server) == 1
+        assert singles(server) == 2 * N
+    server.reset()
+
+
+@pytest.mark.parametrize("extra, single, bundle", [(1, 0, 0), (0, 2, 1)])
+def test_index_of_media_costs_a_request_for_each_series(servers, extra, single, bundle):
+    """The transfer syntax of an object, which a DICOMDIR has to name, is in what some
+    servers say of a series; else its objects have to come, in one request."""
+    server = servers["dicomweb"]
+    server.reset()
+    server(metadata_extra=extra)
+    with Mount({"a": server.source}) as m:
+        study = os.path.dirname(os.path.dirname(series_of(m)[0][0]))
+        assert read(study + "/.media/DICOMDIR")[128:132] == b"DICM"
+        log = [e["path"] for e in server.log()]
+        assert sum(p.endswith("/metadata") for p in log) == 2
+        assert singles(server) <= 2 * single
+        assert bundles(server) == 2 * bundle
+    server.reset()
+
+
+@pytest.mark.skipif(orthanc.available() is not None, reason="needs Orthanc")
+def test_orthanc_gives_a_series_as_its_files_are(folder, originals):
+    with orthanc.Orthanc() as server:
+        server.upload_folder(folder)
+        with Mount({"a": "dicomweb+" + server.dicomweb}) as m:
+            assert sorted(read(f) for s in series_of(m) for f in s) == originals
+            assert m.archive("a")["requests"] < N

@@ -40,8 +40,7 @@ warnings.filterwarnings("ignore")
 DEFAULTS = {
     # Of stored files: exactly this instead of one, bytes added (taken away), 206.
     "wrong": "", "grow": 0, "ranges": 1,
-    "match": "",            # faults concern only requests whose path holds this text,
-                            # or ends with it: text$
+    "match": "",            # faults concern only requests whose path has this (an RE)
     "latency": 0,           # ms before every answer
     "empty": "[]",          # no match: [] | 204 | 404
     "cap": 0,               # rows a page at most
@@ -74,6 +73,7 @@ DEFAULTS = {
     "part_length_add": 0,
     "preamble": "",         # text before the first boundary
     "parts": 1,             # the object this often in one reply
+    "part_cut": 0,          # so many bytes of the last part are missing
     "part_type": "application/dicom",
     "part_stall": 0,        # nothing more after so many parts, until it is turned off
     "no_series": 0,         # whole series: this status
@@ -358,8 +358,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with s.lock:
             self.k = dict(s.knobs)
             s.log.append(self.entry)
-        match = self.k["match"]
-        if match not in path and not path.endswith(match.removesuffix("$")):
+        if not re.search(self.k["match"], path):
             self.k = dict(DEFAULTS, **{n: self.k[n] for n in ("auth", "latency")})
         time.sleep(self.k["latency"] / 1000)
         try:
@@ -528,6 +527,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         kind = 'multipart/related; type="application/dicom"; boundary=' + (
             '"%s"' % b if k["quoted"] else b)
         body = (k["preamble"].encode() + b"\r\n") if k["preamble"] else b""
+        if k["part_cut"]:
+            datas = datas[:-1] + [datas[-1][:-k["part_cut"]]]
         for n, data in enumerate(datas):
             length = len(data) + k["part_length_add"]
             body += b"--" + b.encode() + b"\r\nContent-Type: " + k["part_type"].encode()

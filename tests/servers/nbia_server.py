@@ -17,9 +17,11 @@ import io
 import json
 import os
 import random
+import struct
 import sys
 import urllib.parse
 import zipfile
+import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
@@ -52,6 +54,9 @@ base.DEFAULTS.update({
     "body": "",             # exactly this instead of an image
     "zip_short": 0,         # so many images are missing in a zip that looks whole
     "zip_cut": 0,           # ... or so many bytes of its last image
+    "zip_headless": 0,      # ... or all from its pixel data on
+    "zip_stored": 0,        # nothing is compressed
+    "zip_bomb": 0,          # it ends in a member that is far too large
     "zip_break": 0,         # bytes in its middle are others
     "zip_stall": 0,         # nothing more after so many images, until it is turned off
     "zip_html": 0,          # a page instead of it
@@ -107,6 +112,14 @@ class Unseekable(io.BytesIO):
 
     def tell(self):
         raise io.UnsupportedOperation("tell")
+
+
+def bomb():
+    """The beginning of a member that becomes 200 MB of zeros."""
+    zeros = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = zeros.compress(bytes(1 << 20)) + zeros.flush(zlib.Z_FULL_FLUSH)
+    return struct.pack("<IHHHIIIIHH", 0x04034b50, 20, 8, 8, 0, 0, 0, 0, 1, 0) + \
+        b"b" + block * 200
 
 
 def date_of(version, text):
@@ -383,7 +396,8 @@ class Handler(base.Handler):
             return self.answer(400, "application/json", b"No such series is public.")
         # Written as a stream: sizes stand behind the entries, as in the real one's.
         out = Unseekable()
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+        how = zipfile.ZIP_STORED if self.k["zip_stored"] else zipfile.ZIP_DEFLATED
+        with zipfile.ZipFile(out, "w", how) as z:
             z.writestr("LICENSE", "CC BY 4.0\n")
             sums = ["Filename,MD5Hash"]
             chosen = members[self.k["zip_short"]:]
@@ -392,16 +406,21 @@ class Handler(base.Handler):
                     data = f.read()
                 if n == len(chosen) and self.k["zip_cut"]:
                     data = data[:-self.k["zip_cut"]]
+                if n == len(chosen) and self.k["zip_headless"]:
+                    data = data[:data.index(b"\xe0\x7f\x10\x00")]
                 z.writestr("%08d.dcm" % n, data)
                 if n == self.k["zip_stall"]:
                     self.k["stall"] = len(out.getvalue())
                 sums.append("%08d.dcm,%s" % (n, hashlib.md5(data).hexdigest()))
+            images = len(out.getvalue())
             if query.get("IncludeMD5") == "Yes":
                 z.writestr("md5hashes.csv", "\n".join(sums) + "\n")
         data = out.getvalue()
         if self.k["zip_break"]:
             half = len(data) // 2
             data = data[:half] + bytes(64) + data[half + 64:]
+        if self.k["zip_bomb"]:
+            data = data[:images] + bomb()
         if self.k["zip_html"]:
             return self.answer(200, "text/html", b"<html>Log in</html>")
         return self.answer(200, "application/octet-stream",
