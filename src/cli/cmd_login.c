@@ -167,11 +167,15 @@ static int find_host(const char *name, struct login *l, struct vivo_err *err)
     if (rc)
         return rc;
     const char *at = strstr(s.location, "://");
-    size_t n = at ? strcspn(at + 3, ":/?#") : 0;
-    if (!n || n >= sizeof l->host)
+    const char *host = at ? at + 3 : "";
+    bool six =
+        *host == '['; /* curl looks for an address of IPv6 without its brackets */
+    host += six;
+    size_t n = strcspn(host, six ? "]/?#" : ":/?#");
+    if (!n || n >= sizeof l->host || memchr(host, '@', n))
         rc = vivo_fail(err, EINVAL, "%s: no server that one could log in to", name);
     else
-        snprintf(l->host, sizeof l->host, "%.*s", (int)n, at + 3);
+        snprintf(l->host, sizeof l->host, "%.*s", (int)n, host);
     source_free(&s);
     return rc;
 }

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 struct row {
     const char *name;
@@ -79,6 +80,47 @@ static int parse_number(const struct row *r, const char *value, uint64_t *out,
     return 0;
 }
 
+/* A mount in the background works in "/": what it opens later is named from there. The
+ * words are no paths. */
+static bool is_relative_path(const char *option, const char *value)
+{
+    static const struct {
+        const char *option, *word;
+    } paths[] = {{"cache", "memory"},
+                 {"cafile", ""},
+                 {"netrc", ""},
+                 {"audit", "syslog"},
+                 {"bearer", ""}};
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(paths); i++)
+        if (strcmp(option, paths[i].option) == 0)
+            return *value && *value != '/' && strcmp(value, paths[i].word) != 0;
+    return false;
+}
+
+static int set_text(char **to, const char *before, const char *value,
+                    struct vivo_err *err)
+{
+    char *copy = NULL;
+    if (asprintf(&copy, "%s%s%s", before, *before ? "\n" : "", value) < 0)
+        return vivo_fail(err, ENOMEM, "out of memory");
+    free(*to);
+    *to = copy;
+    return 0;
+}
+
+static int set_path(char **to, const char *value, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_free_p) char *here = getcwd(NULL, 0);
+    char *copy = NULL;
+    if (!here)
+        return set_text(to, "", value, err);
+    if (asprintf(&copy, "%s/%s", strcmp(here, "/") != 0 ? here : "", value) < 0)
+        return vivo_fail(err, ENOMEM, "out of memory");
+    free(*to);
+    *to = copy;
+    return 0;
+}
+
 static int set(struct options *o, const struct row *r, const char *value,
                struct vivo_err *err)
 {
@@ -93,13 +135,10 @@ static int set(struct options *o, const struct row *r, const char *value,
                          r->name, r->argument);
     if (!is_text(r))
         return parse_number(r, value, number_at(o, r), err);
-    char *copy = NULL;
+    if (is_relative_path(r->name, value))
+        return set_path(text_at(o, r), value, err);
     const char *had = r->kind == KIND_LIST ? *text_at(o, r) : NULL;
-    if (asprintf(&copy, "%s%s%s", had ? had : "", had && *had ? "\n" : "", value) < 0)
-        return vivo_fail(err, ENOMEM, "out of memory");
-    free(*text_at(o, r));
-    *text_at(o, r) = copy;
-    return 0;
+    return set_text(text_at(o, r), had ? had : "", value, err);
 }
 
 int options_init(struct options *o, struct vivo_err *err)

@@ -13,9 +13,9 @@ from vivomount import BINARY, Mount, environment
 PASSWORD = 'p "w\\x\''
 
 
-def run(home, *argv, text=None):
+def run(home, *argv, text=None, cwd=None):
     return subprocess.run([BINARY, *argv], capture_output=True, text=True, input=text,
-                          stdin=None if text is not None else subprocess.DEVNULL,
+                          cwd=cwd, stdin=None if text is not None else subprocess.DEVNULL,
                           env=environment(str(home)))
 
 
@@ -41,6 +41,31 @@ def test_what_login_keeps_opens_the_archive(locked, tmp_path):
         assert m.files()
         with open(m / ".vivofs/config") as f:
             assert PASSWORD not in f.read()
+
+
+def test_files_of_options_may_be_named_from_here(locked, tmp_path):
+    """A mount in the background works in "/", and reads them again and again."""
+    run(tmp_path, "login", locked.source, text=f"me\n{PASSWORD}\n")
+    os.rename(tmp_path / "config/vivofs/netrc", tmp_path / "here.netrc")
+    (tmp_path / "mnt").mkdir()
+    got = run(tmp_path, "mount", "-o", "deid=none,netrc=here.netrc,cache=kept",
+              f"loc={locked.source}", "mnt", cwd=tmp_path)
+    assert got.returncode == 0, got.stderr
+    try:
+        here = str(tmp_path / "mnt/loc")
+        file = next(os.path.join(at, names[0]) for at, _, names in os.walk(here)
+                    if names and names[0].endswith(".dcm"))
+        with open(file, "rb") as f:
+            assert f.read(132)[128:] == b"DICM"
+        assert os.listdir(tmp_path / "kept")
+    finally:
+        assert run(tmp_path, "umount", str(tmp_path / "mnt")).returncode == 0
+
+
+def test_an_address_of_ipv6_is_kept_as_curl_looks_for_it(tmp_path):
+    got = run(tmp_path, "login", "http://[::1]:8042/x/", text="me\nhush\n")
+    assert got.returncode == 0 and " ::1." in got.stdout
+    assert (tmp_path / "config/vivofs/netrc").read_text().startswith("machine ::1 ")
 
 
 def test_a_password_is_not_echoed(tmp_path):
