@@ -508,5 +508,7 @@ const struct vivo_driver vivo_driver_idc = {
     .headers = headers,
     .searches = vivo_idc_searches,
     .search = search,
+    .describes = vivo_idc_describes,
+    .describe = vivo_idc_describe,
     .url = url,
 };

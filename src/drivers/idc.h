@@ -18,10 +18,13 @@
 #define IDC_REPLY_BYTES (64u << 20)
 #define IDC_PAGE_ROWS 5000 /* the API's own page of a manifest; a few megabytes */
 
+#define IDC_TABLES 3
+
 struct idc {
     struct vivo_archive base;
-    char *api;          /* "https://host/v3" */
-    atomic_bool no_sql; /* this one has manifests of cohorts only */
+    char *api;                        /* "https://host/v3" */
+    atomic_bool no_sql;               /* this one has manifests of cohorts only */
+    atomic_bool no_table[IDC_TABLES]; /* of columns of series: this one lacks it */
     struct vivo_s3 *store;
 };
 
@@ -61,6 +64,8 @@ int vivo_idc_series(struct idc *c, const char *where, idc_row_fn *fn, void *ctx,
                     struct vivo_op *op);
 /* The text of a column, "" when it is null, no text, or too long. */
 void vivo_idc_text(const json_t *row, const char *column, char *out, size_t cap);
+/* A row of a reply as an object; NULL: it is none. Free with json_decref. */
+json_t *vivo_idc_row(json_t *row, const json_t *names);
 /* Who a row is; false: nothing can be asked for with it. */
 bool vivo_idc_row_place(const json_t *row, struct idc_place *out);
 /* Its columns as attributes. */
@@ -77,6 +82,13 @@ int vivo_idc_cohort(struct idc *c, json_t *filters, idc_row_fn *fn, void *ctx,
  * *out: free with json_decref. */
 int vivo_idc_filters(struct idc *c, const struct vivo_match *matches, size_t n,
                      uint64_t *answered, json_t **out, struct vivo_op *op);
+
+/* ---- columns of series (idc_describe.c) ------------------------------------------
+ */
+
+extern const uint32_t vivo_idc_describes[];
+int vivo_idc_describe(struct vivo_archive *self, const char *const *series, size_t n,
+                      struct vivo_intake *in, struct vivo_op *op);
 
 /* ---- search (idc_search.c) --------------------------------------------------------
  */

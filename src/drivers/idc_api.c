@@ -240,7 +240,7 @@ struct paging {
 };
 
 /* A row may come as an object, or as an array in the order of the columns. */
-static json_t *row_object(json_t *row, const json_t *names)
+json_t *vivo_idc_row(json_t *row, const json_t *names)
 {
     if (json_is_object(row))
         return json_incref(row);
@@ -304,7 +304,7 @@ static int take_rows(struct paging *p, const json_t *reply, struct vivo_err *err
     p->rows = 0;
     for (size_t i = 0; i < json_array_size(rows); i++) {
         int rc = vivo_op_check(p->op);
-        json_t *row = row_object(json_array_get(rows, i), names);
+        json_t *row = vivo_idc_row(json_array_get(rows, i), names);
         if (rc == 0 && !row)
             rc = vivo_fail(err, EBADMSG, "a row that is no JSON object");
         if (rc == 0)

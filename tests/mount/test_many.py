@@ -95,3 +95,26 @@ def test_columns_of_xnat_say_what_the_headers_say(xnat, tmp_path, query, reads):
         xnat.reset()
         xnat(**knobs)
         assert paths(xnat.source, query, tmp_path / str(i)) == there != []
+
+
+@pytest.fixture(scope="module")
+def idc(hospital):
+    with ArchiveServer("idc", hospital) as s:
+        yield s
+
+
+@pytest.mark.parametrize("query", [
+    "Modality=CT and SliceThickness<1.5", "EchoTime>=80 or KVP>100", "Rows=8 and not Units=CNTS",
+    "ConvolutionKernel=B* and SliceThickness=1..4", "ScanningSequence=SE and DiffusionBValue>0"])
+def test_tables_of_idc_say_what_the_headers_say(idc, tmp_path, query):
+    idc.reset()
+    there = paths(idc.source, query, tmp_path / "a")
+    tables = [e["sql"].split('"')[1] for e in idc.log() if "_index" in e.get("sql", "")]
+    assert len(tables) == len(set(tables)) == 3  # a thousand series each
+    if query.startswith("Modality=CT"):
+        assert not [e for e in idc.log() if e.get("range")]
+    for i, knobs in enumerate([{"no_tables": 1}, {"sql_arrays": 1}]):
+        idc.reset()
+        idc(**knobs)
+        assert paths(idc.source, query, tmp_path / str(i)) == there != []
+    idc.reset()

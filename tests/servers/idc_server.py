@@ -50,6 +50,7 @@ base.DEFAULTS.update({
     "page_rows": 5000,  # series of a cohort a page at most (clamped, and says so)
     "rows_lost": 0,     # so many are missing on the last page
     "values": 10000,    # values of an attribute a reply at most (truncated, and says so)
+    "no_tables": 0,     # but the index
     "sql_arrays": 0,    # rows as arrays
     "sql_lost": 0,      # so many rows are missing at the end of the last page
     "odd_types": 0,     # numbers as text, nulls
@@ -65,6 +66,14 @@ TERMS = ("collection_id PatientID StudyInstanceUID SeriesInstanceUID Modality "
          "BodyPartExamined Manufacturer ManufacturerModelName PatientSex").split()
 MANIFEST = ("collection_id PatientID StudyInstanceUID SeriesInstanceUID Modality "
             "SeriesDescription instanceCount aws_bucket crdc_series_uuid").split()
+# Of series of classic images, beside the index: constant, all values, least and greatest.
+TABLES = {
+    "ct_index": ("1.2.840.10008.5.1.4.1.1.2", "SliceThickness KVP ConvolutionKernel Rows "
+                 "Columns", "", "XRayTubeCurrent Exposure"),
+    "mr_index": ("1.2.840.10008.5.1.4.1.1.4", "MagneticFieldStrength ScanningSequence Rows "
+                 "RepetitionTime FlipAngle SliceThickness", "EchoTime DiffusionBValue", ""),
+    "pt_index": ("1.2.840.10008.5.1.4.1.1.128", "Units Rows Columns SliceThickness", "", "")}
+LISTS = "ConvolutionKernel ScanningSequence EchoTime DiffusionBValue".split()
 COPIED = NAMES[1:4] + NAMES[6:15]
 
 
@@ -124,7 +133,37 @@ class Server(base.Server):
         db.execute('CREATE TABLE "index" (%s)' % ", ".join(NAMES))
         db.executemany('INSERT INTO "index" VALUES (%s)' % ",".join("?" * len(NAMES)), rows)
         db.execute('CREATE INDEX i ON "index" (collection_id, SeriesInstanceUID)')
+        for table in TABLES:
+            self.fill_table(db, table)
         self.tables[release] = db
+
+    def fill_table(self, db, table):
+        cls, constant, lists, ranges = TABLES[table]
+        names = ["SeriesInstanceUID", *constant.split(), *lists.split()]
+        rows = []
+        for series in (s for t in self.archive.tree.values() for s in t.items()):
+            members = [self.archive.headers[m] for m in series[1]]
+            if members[0].SOPClassUID != cls:
+                continue
+            row = [series[0]]
+            for name in constant.split():
+                v = members[0].get(name)
+                if name in LISTS:
+                    many = [v] if isinstance(v, str) else list(v or [])
+                    row.append(json.dumps(many))
+                else:
+                    row.append(None if v is None else v if isinstance(v, str) else float(v))
+            for name in lists.split():
+                row.append(json.dumps(sorted({float(m.get(name)) for m in members
+                                              if m.get(name) is not None})))
+            for name in ranges.split():
+                told = [float(m.get(name)) for m in members if m.get(name) is not None]
+                row += [min(told), max(told)] if told else [None, None]
+            rows.append(row)
+        names += [n + end for n in ranges.split() for end in ("_min", "_max")]
+        db.execute("CREATE TABLE %s (%s)" % (table, ", ".join('"%s"' % n for n in names)))
+        db.executemany("INSERT INTO %s VALUES (%s)" % (table, ",".join("?" * len(names))),
+                       rows)
 
     def bytes_of(self, bucket, key):
         found = self.buckets.get(bucket, {}).get(key)
@@ -202,12 +241,17 @@ class Handler(base.Handler):
         if set(body) - {"sql", "max_rows"}:
             return self.send({"detail": [{"msg": "extra fields not permitted"}]}, 422)
         self.entry["sql"] = body["sql"]
+        if k["no_tables"] and any(t in body["sql"] for t in TABLES):
+            return self.invalid("no such table")
         if not body["sql"].startswith("SELECT "):
             return self.send({"error": {"code": "invalid_query", "message": ""}}, 400)
         try:
             names, rows = self.query(body["sql"])
         except sqlite3.Error as e:
             return self.send({"error": {"code": "invalid_query", "message": str(e)}}, 400)
+        lists = [i for i, name in enumerate(names) if name in LISTS]
+        rows = [[json.loads(v) if i in lists and v else v for i, v in enumerate(r)]
+                for r in rows] if lists else rows
         cap = min(k["sql_rows"], body.get("max_rows", 5000), 10000)
         cut = len(rows) > cap
         rows = rows[:cap]
