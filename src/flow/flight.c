@@ -136,6 +136,7 @@ static struct vivo_flight *make(struct vivo_flow *f, const struct flight_plan *p
     flight->keep = plan->keep;
     atomic_init(&flight->pin, plan->pin);
     atomic_init(&flight->rides, false);
+    atomic_init(&flight->heard, false);
     flight->run = plan->run;
     flight->cancel = plan->cancel;
     flight->drop = plan->drop;
@@ -285,7 +286,10 @@ void vivo_flow_interrupt(struct vivo_op *op)
 
 void flight_progress(struct vivo_flight *flight, uint64_t bytes)
 {
-    atomic_store_explicit(&flight->progress_ms, vivo_now_ms(), memory_order_relaxed);
+    int64_t now = vivo_now_ms();
+    atomic_store_explicit(&flight->progress_ms, now, memory_order_relaxed);
+    atomic_store_explicit(&flight->flow->heard_ms, now, memory_order_relaxed);
+    atomic_store_explicit(&flight->heard, true, memory_order_relaxed);
     atomic_fetch_add_explicit(&flight->bytes, bytes, memory_order_relaxed);
 }
 
@@ -297,6 +301,20 @@ static int64_t latest_locked(const struct vivo_flow *f)
     return latest;
 }
 
+/* When the archive was last heard of by who waits for this flight. */
+static int64_t heard_of(struct vivo_flow *f, struct vivo_flight *fl, int64_t latest)
+{
+    int64_t own = atomic_load(&fl->progress_ms);
+    /* Queries, and who rides with a bundle, hear of it through other flights. */
+    if (fl->key.kind == FLIGHT_SELECT || atomic_load(&fl->rides))
+        return latest;
+    /* So does who may still be waiting for his turn, for a thread or for a connection:
+     * a request that is not answered is for the driver to end. */
+    if (!f->local && !atomic_load(&fl->heard))
+        return VIVO_MAX(own, atomic_load(&f->heard_ms));
+    return own;
+}
+
 /* The first waiter that is late is taken off its list; the caller goes on until there
  * is none. */
 static struct vivo_op *late_locked(struct vivo_flow *f, int64_t now,
@@ -304,10 +322,7 @@ static struct vivo_op *late_locked(struct vivo_flow *f, int64_t now,
 {
     int64_t latest = latest_locked(f);
     for (struct vivo_flight *fl = f->flights; fl; fl = fl->next) {
-        /* Queries, and who rides with a bundle, hear of the archive through other
-         * flights. */
-        bool others = fl->key.kind == FLIGHT_SELECT || atomic_load(&fl->rides);
-        int64_t heard = others ? latest : atomic_load(&fl->progress_ms);
+        int64_t heard = heard_of(f, fl, latest);
         bool silent = fl->key.kind != FLIGHT_WORK && now > heard + f->timeout_ms;
         for (struct vivo_op *op = fl->waiters; op; op = op->next) {
             if (!silent && !(op->deadline_ms && now > op->deadline_ms))

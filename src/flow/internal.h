@@ -43,6 +43,7 @@ struct vivo_flight {
     atomic_bool rides; /* it waits for what a bundle brings */
     int64_t began_ms;
     atomic_int_least64_t progress_ms; /* last sign of life of the archive */
+    atomic_bool heard;                /* there was one for this flight */
     /* Progress, for status.json: `seen` things of a listing, `things` of them read. */
     atomic_uint_least64_t bytes, seen, things;
     /* 0, a negative errno with op.err set, or FLIGHT_ALOFT: flight_land comes later. */
@@ -104,6 +105,7 @@ struct vivo_flow {
     struct vivo_catalog *catalog;
     struct vivo_pool *pool;
     bool local, offline, lazy, closed;
+    atomic_int_least64_t heard_ms; /* last sign of life of the archive to any flight */
     enum vivo_names names;
     int64_t timeout_ms, refresh_s;
     int64_t forced_ms;    /* guarded by mutex: listed before is old; Unix time */

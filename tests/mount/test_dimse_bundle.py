@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A series of a PACS, read in order: one C-GET, or one C-MOVE, counted at the server."""
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -66,3 +68,40 @@ def test_listing_fetches_nothing_and_is_remembered(folder, tmp_path):
                 assert (m.archive("h")["requests"] > 0) == asked
         assert server.asked_for("Find", "IMAGE") == 1
         assert server.asked_for("Get", "") == 0
+
+
+class FaultServer:
+    """tests/servers/dimse_server.py; how it behaves is in the AE title."""
+
+    PATH = os.path.join(os.path.dirname(__file__), "../servers/dimse_server.py")
+
+    def __enter__(self):
+        self.process = subprocess.Popen([sys.executable, self.PATH], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.at = self.process.stdout.readline().strip()
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_who_waits_behind_a_long_series_waits_on(jobs):
+    """It is longer in coming than an archive may be silent, but it comes."""
+    with FaultServer() as server:
+        source = "dimse://VIVOFS@%s/SLOW" % server.at
+        with Mount({"h": source}, "rate=1000,timeout=1,jobs=%d" % jobs) as m:
+            first, other = (m / ("h/q/StudyInstanceUID=1.2.%d" % n) for n in (1, 2))
+            paths = [os.path.join(d, n) for d, _, names in os.walk(first)
+                     for n in sorted(names) if n.endswith(".dcm")][:10]
+            for path in paths[:3]:
+                read(path)
+            with ThreadPoolExecutor(2) as pool:
+                rest = pool.submit(lambda: [len(read(p)) for p in paths[3:]])
+                listed = pool.submit(lambda: [read(os.path.join(d, n))
+                                              for d, _, names in os.walk(other)
+                                              for n in sorted(names)[:1]])
+                assert min(rest.result()) > 40000
+                assert min(map(len, listed.result())) > 40000

@@ -19,6 +19,7 @@ of the driver need them. How it behaves is in the AE title that it is called by:
     NOTITLE, NOTUS, BUSY, ABORTA, CLOSEA  answer the request for an association: unknown
              called title, unknown calling title, too many, an abort, a closed connection
     EXTRA    sends one that is not listed, and one twice
+    SLOW     takes 150 ms for each object; series have 10
     SWAP     sends a data set that is not the object of its command
 
 Prints HOST:PORT as its first line and runs until its standard input ends. With --log
@@ -31,6 +32,7 @@ import socketserver
 import struct
 import sys
 import threading
+import time
 
 CAP = 60
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -107,7 +109,11 @@ def find(title, keys):
         return [{STUDY: uid, SERIES: uid + ".%d" % i, 0x00080060: "CT"}
                 for uid in several for i in range(1, 3)]
     return [{SOP: uid + ".%d" % i, SERIES: uid, SOP_CLASS: CT, 0x00200013: str(i)}
-            for uid in several for i in range(1, 3)]
+            for uid in several for i in range(1, length_of_series(title) + 1)]
+
+
+def length_of_series(title):
+    return 10 if title == "SLOW" else 2
 
 
 # ---- data sets ---------------------------------------------------------------
@@ -317,7 +323,10 @@ class Peer(socketserver.BaseRequestHandler):
         self.send_message(context, {**base, 0x0900: status})
 
     def serve_get(self, context, keys, message):
-        uids = [keys[SOP]] if SOP in keys else [keys[SERIES] + ".%d" % i for i in (1, 2)]
+        n = length_of_series(self.title)
+        uids = [keys[SERIES] + ".%d" % i for i in range(1, n + 1)]
+        if SOP in keys:
+            uids = [keys[SOP]]
         base = {0x0002: GET, 0x0100: 0x8010, 0x0120: message}
         if not uids[0].startswith(keys[SERIES]):
             return self.send_message(context, {**base, 0x0900: 0})
@@ -340,6 +349,8 @@ class Peer(socketserver.BaseRequestHandler):
     def store(self, uid):
         store = next(c for c, a in self.contexts.items() if a == CT)
         rq = {0x0002: CT, 0x0100: 1, 0x0110: 7, 0x0700: 0, 0x1000: uid, 0x0800: 1}
+        if self.title == "SLOW":
+            time.sleep(0.15)
         if self.title == "ABORT":
             self.send_part(store, write_command(rq), 1)
             self.send_part(store, an_object(uid)[:20000], 0, False)
