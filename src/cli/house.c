@@ -2,6 +2,7 @@
 /* src/cli/house.c -- putting archives, de-identifiers, net, store and flows together
  * for one command. Starts threads, so a command that forks calls it in the child. */
 #include "cli.h"
+#include "helper.h"
 
 #include "vivofs/file.h"
 #include "vivofs/log.h"
@@ -18,6 +19,7 @@ struct wing { /* one archive */
     struct vivo_deid *deid;
     struct vivo_filter *filter; /* NULL = every object */
     char *bearer;
+    int netrc_fd;         /* what a helper gave, or -1 */
     struct vivo_net *net; /* with its own credentials and proxy; NULL when local */
     char *catalog_path;   /* NULL = temporary */
     bool closed;          /* browse=no */
@@ -179,9 +181,25 @@ static char *login_file(void)
     return path;
 }
 
+static int ask_helper(struct wing *w, struct vivo_err *err)
+{
+    const struct options *o = &w->source->options;
+    struct helper given;
+    if (o->netrc[0] || o->bearer[0])
+        return vivo_fail(err, EINVAL, "option helper: not beside netrc and bearer");
+    int rc = helper_run(o->helper, (unsigned)o->timeout, &given, err);
+    if (rc)
+        return rc;
+    w->bearer = given.bearer;
+    w->netrc_fd = given.fd;
+    return 0;
+}
+
 static int open_net(struct wing *w, struct vivo_err *err)
 {
     const struct options *o = &w->source->options;
+    char helped[48];
+    snprintf(helped, sizeof helped, "/proc/self/fd/%d", w->netrc_fd);
     VIVO_AUTO(vivo_free_p) char *kept = o->netrc[0] ? NULL : login_file();
     struct vivo_net_config cfg = {
         .timeout_ms = (int64_t)o->timeout * 1000,
@@ -189,7 +207,9 @@ static int open_net(struct wing *w, struct vivo_err *err)
         .rate = (unsigned)VIVO_MIN(o->rate, (uint64_t)100000),
         .proxy = o->proxy[0] ? o->proxy : NULL,
         .cafile = o->cafile[0] ? o->cafile : NULL,
-        .netrc = o->netrc[0] ? o->netrc : kept,
+        .netrc = w->netrc_fd >= 0 ? helped
+                 : o->netrc[0]    ? o->netrc
+                                  : kept,
     };
     return vivo_net_new(&cfg, &w->net, err);
 }
@@ -206,6 +226,8 @@ static int open_wing(struct house *h, struct wing *w, struct vivo_err *err)
     int rc = make_deid(w, err);
     if (!rc)
         rc = read_bearer(w, err);
+    if (!rc && remote && o->helper[0])
+        rc = ask_helper(w, err);
     if (!rc && remote)
         rc = open_net(w, err);
     if (rc)
@@ -342,6 +364,8 @@ int house_build(const struct source *sources, size_t n, const struct house_hooks
     if (!h)
         return vivo_fail(err, ENOMEM, "out of memory");
     h->wings = calloc(n, sizeof *h->wings);
+    for (size_t i = 0; h->wings && i < n; i++)
+        h->wings[i].netrc_fd = -1;
     h->flows = calloc(n, sizeof(struct vivo_flow *));
     h->n = n;
     int rc = h->wings && h->flows ? 0 : vivo_fail(err, ENOMEM, "out of memory");
@@ -380,6 +404,8 @@ void house_free(struct house *h)
         if (w->bearer)
             vivo_wipe(w->bearer, strlen(w->bearer));
         free(w->bearer);
+        if (w->netrc_fd >= 0)
+            close(w->netrc_fd);
         free(w->catalog_path);
     }
     vivo_store_close(h->store);

@@ -62,6 +62,40 @@ def test_files_of_options_may_be_named_from_here(locked, tmp_path):
         assert run(tmp_path, "umount", str(tmp_path / "mnt")).returncode == 0
 
 
+def helper(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o700)
+    return path
+
+
+def test_a_helper_gives_what_netrc_or_bearer_would(locked, tmp_path):
+    run(tmp_path, "login", locked.source, text=f"me\n{PASSWORD}\n")
+    os.rename(tmp_path / "config/vivofs/netrc", tmp_path / "store")
+    prints = helper(tmp_path, "h", f"echo asked >> {tmp_path}/n; cat $1\n")
+    with Mount({"loc": locked.source}, f"helper={prints} {tmp_path}/store",
+               home=str(tmp_path)) as m:
+        assert m.files()
+        with open(m / ".vivofs/config") as f:
+            assert PASSWORD not in f.read()
+    assert (tmp_path / "n").read_text() == "asked\n"
+    locked("auth=bearer:to.k-en")
+    with Mount({"loc": locked.source}, "helper=echo to.k-en") as m:
+        assert m.files()
+
+
+@pytest.mark.parametrize("command, words", [
+    ("/no/such program", "/no/such: No such file"), ("false", "ended with code 1"),
+    ("true", "prints no credentials"), ("yes", "more than credentials"),
+    ("sleep 9,timeout=1", "no answer for 1 s"), ("echo x,netrc=/x", "not beside netrc"),
+])
+def test_a_helper_that_does_not_help_is_told(locked, tmp_path, command, words):
+    (tmp_path / "mnt").mkdir()
+    got = run(tmp_path, "mount", "-o", f"deid=none,helper={command}", locked.source,
+              str(tmp_path / "mnt"))
+    assert got.returncode == 1 and words in got.stderr
+
+
 def test_an_address_of_ipv6_is_kept_as_curl_looks_for_it(tmp_path):
     got = run(tmp_path, "login", "http://[::1]:8042/x/", text="me\nhush\n")
     assert got.returncode == 0 and " ::1." in got.stdout
