@@ -61,8 +61,8 @@ const char *vivo_flow_source(const struct vivo_flow *f);
 int vivo_flow_url(struct vivo_flow *f, vivo_row instance, struct vivo_buf *url,
                   struct vivo_buf *version, char sha256[65], struct vivo_err *err);
 
-/* Was the archive's top listed, in this session or another, as lately as refresh=
- * wants? Never of a local one. */
+/* Was the archive's top listed, or was it searched, in this session or another, as
+ * lately as refresh= wants? Never of a local one. */
 bool vivo_flow_recent(struct vivo_flow *f);
 
 /* The children of (level, row) are in the catalog, complete as of the last check. */

@@ -15,7 +15,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define SCHEMA_VERSION 9
+#define SCHEMA_VERSION 10
 
 /* What collections, patients, studies and series have in common. `key` tells the node
  * from others of its parent (label; issuer and ID; UID), as shown. lookup and sealed
@@ -73,6 +73,8 @@ static const char *const tables[] = {
     "home INTEGER NOT NULL DEFAULT 0, hlevel INTEGER NOT NULL DEFAULT 0)",
     "CREATE UNIQUE INDEX extra_name ON extra(parent, name)",
     "CREATE INDEX extra_path ON extra(owner, via, kind, base, path, key)",
+    "CREATE TABLE search(key BLOB PRIMARY KEY, at INTEGER NOT NULL, "
+    "unable INTEGER NOT NULL, upto INTEGER NOT NULL, rows BLOB, seen BLOB)",
     "INSERT INTO meta VALUES(1, 1), (2, 1), (3, 0)",
 };
 
@@ -83,7 +85,7 @@ static int make_tables(struct vivo_catdb *d, struct vivo_err *err)
     for (size_t i = 0; rc == 0 && i < VIVO_ARRAY_LEN(tables); i++)
         rc = vivo_catdb_do(d, tables[i], err);
     if (rc == 0)
-        rc = vivo_catdb_do(d, "PRAGMA user_version = 9", err);
+        rc = vivo_catdb_do(d, "PRAGMA user_version = 10", err);
     return rc;
 }
 

@@ -207,7 +207,7 @@ static bool has_record(struct vivo_flow *f, enum vivo_level level, vivo_row row)
            vivo_catalog_locator(f->catalog, level, row, &locator, NULL, NULL) == 0;
 }
 
-static int64_t wall_ms(void)
+int64_t flow_wall_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -215,9 +215,9 @@ static int64_t wall_ms(void)
 }
 
 /* Was it listed, in this session or another one, as lately as refresh= wants? */
-static bool is_recent(struct vivo_flow *f, int64_t listed_ms)
+bool flow_is_recent(struct vivo_flow *f, int64_t listed_ms)
 {
-    int64_t now = wall_ms();
+    int64_t now = flow_wall_ms();
     pthread_mutex_lock(&f->mutex);
     bool forced = listed_ms <= f->forced_ms;
     pthread_mutex_unlock(&f->mutex);
@@ -229,7 +229,7 @@ static bool is_recent(struct vivo_flow *f, int64_t listed_ms)
 static void refresh_if_old(struct vivo_flow *f, enum vivo_level level, vivo_row row,
                            int64_t listed_ms)
 {
-    if (f->local || f->offline || is_recent(f, listed_ms))
+    if (f->local || f->offline || flow_is_recent(f, listed_ms))
         return;
     int64_t now = vivo_now_ms();
     int64_t was = checked_at(f, level, row, 0);
@@ -264,13 +264,19 @@ int vivo_flow_list(struct vivo_flow *f, enum vivo_level level, vivo_row row,
     return flight_join(f, &plan, op);
 }
 
-bool vivo_flow_recent(struct vivo_flow *f)
+static bool top_is_recent(struct vivo_flow *f)
 {
     struct vivo_entry e = {0};
     return !f->local &&
            !vivo_catalog_get(f->catalog, VIVO_LEVEL_NONE, 0, flow_copy_entry, &e,
                              NULL) &&
-           e.listed && is_recent(f, e.listed_ms);
+           e.listed && flow_is_recent(f, e.listed_ms);
+}
+
+bool vivo_flow_recent(struct vivo_flow *f)
+{
+    return top_is_recent(f) ||
+           (f->searches && flow_is_recent(f, vivo_catalog_search_latest(f->catalog)));
 }
 
 bool vivo_flow_current(struct vivo_flow *f, int64_t since_ms)
@@ -288,11 +294,13 @@ void vivo_flow_refresh(struct vivo_flow *f)
 {
     pthread_mutex_lock(&f->mutex);
     f->nchecked = 0;
-    f->forced_ms = wall_ms();
+    f->forced_ms = flow_wall_ms();
     pthread_mutex_unlock(&f->mutex);
     searches_forget(f->searches);
     if (f->offline)
         return;
+    if (f->searches)
+        vivo_catalog_search_age(f->catalog, NULL);
     atomic_store(&f->stale, true);
     flow_list_in_background(f, VIVO_LEVEL_NONE, 0);
 }
@@ -359,7 +367,7 @@ int vivo_flow_start(struct vivo_flow *f, struct vivo_err *err)
     if ((f->archive->driver->caps & VIVO_CAP_WATCH) &&
         !pthread_create(&f->watcher, NULL, watch, f))
         f->watching = true;
-    if (vivo_flow_recent(f))
+    if (top_is_recent(f))
         note_earlier(f);
     else if (!f->lazy || f->local)
         flow_list_in_background(f, VIVO_LEVEL_NONE, 0);

@@ -243,6 +243,10 @@ int flow_copy_entry(void *ctx, const struct vivo_entry *e);
 void flow_failed(struct vivo_flow *f, const struct vivo_err *err);
 void flow_recovered(struct vivo_flow *f);
 void flow_changed(struct vivo_flow *f);
+int64_t flow_wall_ms(void); /* Unix */
+/* Was something learned (flow_wall_ms), in this session or another one, as lately as
+ * refresh= wants? */
+bool flow_is_recent(struct vivo_flow *f, int64_t at_ms);
 /* Something was listed or described: its columns are made by another job. */
 void flow_pack(struct vivo_flow *f);
 /* ahead.c */

@@ -3,8 +3,9 @@
  *
  * A search is a flight like a listing, and what it brings is put into the catalog like
  * a listing's rows, but nothing becomes "listed" by it. What is remembered, for as long
- * as a listing would be, is below which rows all that meets the search lies; the
- * catalog then knows of nodes that were never listed that nothing in them can match. */
+ * as a listing would be and across mounts, is below which rows all that meets the
+ * search lies; the catalog then knows of nodes that were never listed that nothing in
+ * them can match. */
 #include "flow/push.h"
 
 #include <errno.h>
@@ -70,7 +71,7 @@ void searches_free(struct searches *s)
     free(s);
 }
 
-/* Everything that tells searches apart. */
+/* Everything that tells searches apart, the same at every mount. */
 static int key_of(const struct plan_search *s, uint8_t key[VIVO_DIGEST_LEN])
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf b = {0};
@@ -101,7 +102,7 @@ static struct made *find_locked(struct vivo_flow *f, const uint8_t *key)
         if (memcmp(m->key, key, VIVO_DIGEST_LEN))
             continue;
         m->used = ++s->clock;
-        return now - m->at_ms < f->refresh_s * 1000 ? m : NULL;
+        return f->offline || now - m->at_ms < f->refresh_s * 1000 ? m : NULL;
     }
     return NULL;
 }
@@ -154,6 +155,46 @@ static int remember(struct vivo_flow *f, struct made *m, struct vivo_err *err)
         return 0;
     free_made(m);
     return vivo_fail(err, ENOMEM, "%s: a search has too many results to keep", f->name);
+}
+
+/* What another mount asked, or this one in another session: as if it had been asked
+ * here, then. Without a catalog that can be read it is asked again. */
+static void recall(struct vivo_flow *f, const uint8_t *key)
+{
+    struct vivo_search kept;
+    int64_t age;
+    pthread_mutex_lock(&f->searches->mutex);
+    bool there = find_locked(f, key) != NULL;
+    pthread_mutex_unlock(&f->searches->mutex);
+    if (there || vivo_catalog_search_find(f->catalog, key, &kept, NULL))
+        return;
+    age = flow_wall_ms() - kept.at_ms;
+    if (age < 0 || (!f->offline && !flow_is_recent(f, kept.at_ms))) {
+        vivo_search_free(&kept);
+        return;
+    }
+    struct made m = {.at_ms = vivo_now_ms() - age,
+                     .unable = kept.unable,
+                     .upto = kept.upto,
+                     .rows = kept.rows,
+                     .seen = kept.seen,
+                     .n = kept.n,
+                     .nseen = kept.nseen};
+    memcpy(m.key, key, sizeof m.key);
+    remember(f, &m, NULL);
+}
+
+/* Where it cannot be kept it is asked again at the next mount. */
+static void keep(struct vivo_flow *f, const struct made *m)
+{
+    struct vivo_search s = {.at_ms = flow_wall_ms(),
+                            .unable = m->unable,
+                            .upto = m->upto,
+                            .rows = m->rows,
+                            .seen = m->seen,
+                            .n = m->n,
+                            .nseen = m->nseen};
+    vivo_catalog_search_keep(f->catalog, m->key, &s, NULL);
 }
 
 /* ---- the job
@@ -271,6 +312,7 @@ static int run_search(struct vivo_flight *flight)
         return vivo_fail(err, ENOMEM, "out of memory");
     }
     m.at_ms = vivo_now_ms();
+    keep(f, &m);
     return remember(f, &m, err);
 }
 
@@ -368,6 +410,7 @@ static enum state state_of(struct vivo_flow *f, const struct plan_search *s)
     uint8_t key[VIVO_DIGEST_LEN];
     if (key_of(s, key))
         return STATE_UNABLE;
+    recall(f, key);
     pthread_mutex_lock(&f->searches->mutex);
     const struct made *m = find_locked(f, key);
     enum state state = !m ? STATE_MISSING : m->unable ? STATE_UNABLE : STATE_MADE;
@@ -395,6 +438,7 @@ static int add_rows(struct vivo_flow *f, const struct plan_search *s,
     uint8_t key[VIVO_DIGEST_LEN];
     if (key_of(s, key))
         return -ENOMEM;
+    recall(f, key);
     pthread_mutex_lock(&f->searches->mutex);
     const struct made *m = find_locked(f, key);
     int rc = !m || m->unable;

@@ -176,6 +176,35 @@ def test_a_known_query_asks_nothing(pacs):
         assert pacs.log() == []
 
 
+@pytest.mark.parametrize("query", ["Modality=SEG", "Modality=SEG and Rows=8",
+                                   "study(Modality=SEG) and not Modality=SEG"])
+def test_a_known_query_asks_nothing_after_a_remount(pacs, tmp_path, query):
+    with Mount({"arc": pacs.source}, home=str(tmp_path)) as m:
+        os.listdir(m / "arc")
+        found = m.files(f"arc/q/{query}")
+        counted = text(m / f"arc/q/{query}/.count")
+    pacs.reset()
+    with Mount({"arc": pacs.source}, home=str(tmp_path)) as m:
+        assert m.files(f"arc/q/{query}") == found != []
+        assert text(m / f"arc/q/{query}/.count") == counted
+        assert pacs.log() == []
+        with open(m / ".vivofs/refresh", "w") as f:
+            f.write("arc")
+        assert m.files(f"arc/q/{query}") == found
+        assert pacs.log() != []
+    pacs.reset()
+    with Mount({"arc": pacs.source}, "offline", home=str(tmp_path)) as m:
+        assert m.files(f"arc/q/{query}") == found and pacs.log() == []
+
+
+@pytest.mark.parametrize("query", ["Modality=SEG", "patient(Modality=SEG)"])
+def test_a_known_query_asks_nothing_the_next_time(pacs, tmp_path, query):
+    found = paths(pacs.source, query, tmp_path)
+    pacs.reset()
+    assert paths(pacs.source, query, tmp_path) == found != []
+    assert pacs.log() == []
+
+
 def test_an_old_answer_is_asked_for_again(pacs):
     with Mount({"arc": pacs.source}, options="refresh=1") as m:
         found = m.files("arc/q/Modality=SEG")

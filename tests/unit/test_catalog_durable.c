@@ -422,6 +422,45 @@ static void test_lookups_of_a_folder_lie_together(void **state)
     vivo_catalog_close(c);
 }
 
+static void test_searches_are_known_to_the_next_mount(void **state)
+{
+    vivo_row rows[] = {3, INT64_C(1) << 39}, seen[] = {7};
+    struct vivo_search s = {.at_ms = 1000,
+                            .upto = 99,
+                            .rows = rows,
+                            .seen = seen,
+                            .n = 2,
+                            .nseen = 1},
+                       got;
+    uint8_t key[VIVO_DIGEST_LEN] = {1}, other[VIVO_DIGEST_LEN] = {2};
+    struct vivo_err err = {0};
+    struct vivo_catalog *c;
+    struct dir d;
+
+    (void)state;
+    dir_make(&d);
+    c = catalog_at(d.db, true);
+    assert_int_equal(vivo_catalog_search_latest(c), 0);
+    assert_int_equal(vivo_catalog_search_keep(c, key, &s, &err), 0);
+    vivo_catalog_close(c);
+    c = catalog_at(d.db, true);
+    assert_int_equal(vivo_catalog_search_latest(c), 1000);
+    assert_int_equal(vivo_catalog_search_find(c, other, &got, &err), -ENOENT);
+    assert_int_equal(vivo_catalog_search_find(c, key, &got, &err), 0);
+    assert_true(got.at_ms == 1000 && got.upto == 99 && !got.unable);
+    assert_true(got.n == 2 && got.rows[0] == 3 && got.rows[1] == INT64_C(1) << 39);
+    assert_true(got.nseen == 1 && got.seen[0] == 7);
+    vivo_search_free(&got);
+    s = (struct vivo_search){.at_ms = 2000, .unable = true};
+    assert_int_equal(vivo_catalog_search_keep(c, key, &s, &err), 0);
+    assert_int_equal(vivo_catalog_search_age(c, &err), 0);
+    assert_int_equal(vivo_catalog_search_find(c, key, &got, &err), 0);
+    assert_true(got.at_ms == 0 && got.unable && got.n == 0);
+    vivo_search_free(&got);
+    vivo_catalog_close(c);
+    dir_remove(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +472,7 @@ int main(void)
         cmocka_unit_test(test_many_readers_beside_a_listing),
         cmocka_unit_test(test_silent_listing_does_not_hold_the_lock),
         cmocka_unit_test(test_lookups_of_a_folder_lie_together),
+        cmocka_unit_test(test_searches_are_known_to_the_next_mount),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
