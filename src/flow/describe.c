@@ -187,11 +187,7 @@ static int run_describe(struct vivo_flight *flight)
     }
     if (!rc)
         rc = keep_all(f, j, &op->err);
-    if (rc && rc != -EINTR)
-        flow_failed(f, &op->err);
-    else if (!rc)
-        flow_recovered(f);
-    return rc;
+    return flow_told(flight, rc);
 }
 
 static void free_job(struct job *j)

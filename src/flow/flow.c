@@ -45,6 +45,15 @@ void flow_recovered(struct vivo_flow *f)
     pthread_mutex_unlock(&f->mutex);
 }
 
+int flow_told(struct vivo_flight *flight, int rc)
+{
+    if (rc && rc != -EINTR)
+        flow_failed(flight->flow, &flight->op.err);
+    else if (!rc)
+        flow_recovered(flight->flow);
+    return rc;
+}
+
 void flow_changed(struct vivo_flow *f)
 {
     if (f->changed)

@@ -242,6 +242,8 @@ int flow_locator(struct vivo_flow *f, enum vivo_level level, vivo_row row, bool 
 int flow_copy_entry(void *ctx, const struct vivo_entry *e);
 void flow_failed(struct vivo_flow *f, const struct vivo_err *err);
 void flow_recovered(struct vivo_flow *f);
+/* Of what was asked of the archive: rc, with its health noted. */
+int flow_told(struct vivo_flight *flight, int rc);
 void flow_changed(struct vivo_flow *f);
 int64_t flow_wall_ms(void); /* Unix */
 /* Was something learned (flow_wall_ms), in this session or another one, as lately as

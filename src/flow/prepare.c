@@ -49,11 +49,7 @@ static int run_prepare(struct vivo_flight *flight)
         vivo_err_clear(&op->err);
         return 0;
     }
-    if (rc && rc != -EINTR)
-        flow_failed(f, &op->err);
-    else if (!rc)
-        flow_recovered(f);
-    return rc;
+    return flow_told(flight, rc);
 }
 
 static void free_job(struct job *j)

@@ -563,23 +563,14 @@ static int run_listing(struct vivo_flight *flight, ask_fn *ask, const struct sca
     return rc;
 }
 
-static int finish(struct vivo_flight *flight, int rc)
-{
-    if (rc && rc != -EINTR)
-        flow_failed(flight->flow, &flight->op.err);
-    else if (!rc)
-        flow_recovered(flight->flow);
-    return rc;
-}
-
 int scan_run_list(struct vivo_flight *flight)
 {
-    return finish(flight, run_listing(flight, ask_list, NULL));
+    return flow_told(flight, run_listing(flight, ask_list, NULL));
 }
 
 int scan_run_headers(struct vivo_flight *flight)
 {
-    return finish(flight, run_listing(flight, ask_headers, NULL));
+    return flow_told(flight, run_listing(flight, ask_headers, NULL));
 }
 
 int scan_run_search(struct vivo_flight *flight, const struct vivo_match *matches,
@@ -587,5 +578,5 @@ int scan_run_search(struct vivo_flight *flight, const struct vivo_match *matches
 {
     const struct scan of = {.matches = matches, .nmatches = n, .found = found};
     int rc = run_listing(flight, ask_search, &of);
-    return rc == -ENOENT ? rc : finish(flight, rc);
+    return rc == -ENOENT ? rc : flow_told(flight, rc);
 }

@@ -187,7 +187,7 @@ static void test_sources_that_make_no_sense_are_refused(void **state)
         "girder+https://",
         "girder+https://user:pw@host/api/v1",
         "girder+https://host/api/v1?x=1",
-        "girder+https://host/api/v1/item/" NOBODY,
+        ("girder+https://host/api/v1/item/" NOBODY),
         "girder+https://host/api/v1/folder/..",
         "girder+https://host/#folder/xyz",
     };

@@ -180,8 +180,8 @@ static void test_ids_that_cannot_be_asked_for_are_left_out(void **state)
 static void test_files_that_lead_elsewhere_are_left_out(void **state)
 {
     (void)state;
-    static const char *const uris[] = {"%22%2Fdata%2Fexperiments%2FE%2Fscans%2F1%"
-                                       "2Fresources%2FDICOM%2Ffiles%2F..%2Fx%22",
+    static const char *const uris[] = {("%22%2Fdata%2Fexperiments%2FE%2Fscans%2F1"
+                                        "%2Fresources%2FDICOM%2Ffiles%2F..%2Fx%22"),
                                        "%22%2Fetc%2Fpasswd%22",
                                        "%22http:%2F%2F127.0.0.1:9%2Fx%22",
                                        "null",

@@ -8,6 +8,7 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 
+import query_corpus  # noqa: E402
 import synthetic  # noqa: E402
 from vivomount import Mount  # noqa: E402
 
@@ -17,6 +18,14 @@ def folder(tmp_path_factory):
     """2 patients x 2 studies x 2 series (CT, MR) x 3 instances."""
     path = str(tmp_path_factory.mktemp("objects"))
     synthetic.make(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory):
+    """Patients of many kinds (query_corpus.py)."""
+    path = str(tmp_path_factory.mktemp("hospital"))
+    query_corpus.make(path)
     return path
 
 

@@ -6,19 +6,11 @@ import re
 
 import pytest
 
-import query_corpus
 from archiveserver import ArchiveServer
 from queryrun import paths
 from vivomount import Mount
 
 QUERY = "Modality=CT and StudyDate=2019..2021"
-
-
-@pytest.fixture(scope="module")
-def hospital(tmp_path_factory):
-    folder = str(tmp_path_factory.mktemp("hospital"))
-    query_corpus.make(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

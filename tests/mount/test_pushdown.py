@@ -9,7 +9,6 @@ import time
 import pytest
 
 import orthanc
-import query_corpus
 import synthetic
 from archiveserver import ArchiveServer
 from dcmqrscp import Dcmqrscp
@@ -34,13 +33,6 @@ class Server(ArchiveServer):
         pairs = [p for e in self.log() for p in e["query"].split("&")]
         return {p for p in pairs if p.split("=")[0] not in
                 ("limit", "offset", "includefield", "")}
-
-
-@pytest.fixture(scope="module")
-def hospital(tmp_path_factory):
-    folder = str(tmp_path_factory.mktemp("hospital"))
-    query_corpus.make(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Virtual attributes of archives that have not been listed: what a folder answers is what
 a DICOMweb server over the same folder answers, each time from an empty catalog."""
-import os
-import subprocess
-import sys
-
 import pytest
 
-import query_corpus
-from vivomount import BINARY, environment
+import queryrun
+from archiveserver import ArchiveServer
 
-SERVERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers")
 QUERIES = [
     "StudyRank=-1", "StudyRank=2 and Modality=CT", "StudyDay>=1", "missing StudyRank",
     "ModalitiesInStudy=PT and Modality=CT", "NumberOfPatientRelatedStudies=2",
@@ -22,37 +17,26 @@ QUERIES = [
 
 
 @pytest.fixture(scope="module")
-def hospital(tmp_path_factory):
-    folder = str(tmp_path_factory.mktemp("hospital"))
-    query_corpus.make(folder)
-    server = subprocess.Popen(
-        [sys.executable, os.path.join(SERVERS, "dicomweb_server.py"), folder], text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    yield folder, "dicomweb+" + server.stdout.readline().strip()
-    server.stdin.close()
-    server.wait(30)
+def url(hospital):
+    with ArchiveServer("dicomweb", hospital) as s:
+        yield s.source
 
 
-def paths(source, query, home, options="deid=none"):
-    run = subprocess.run([BINARY, "query", "-o", options, query, f"h={source}"],
-                         env=environment(str(home)), capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    return {p.rsplit("/", 1)[1] for p in run.stdout.splitlines()}
+def names(*args, **more):
+    return {p.rsplit("/", 1)[1] for p in queryrun.paths(*args, **more)}
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_server_and_folder_agree(hospital, tmp_path, query):
-    folder, url = hospital
-    here = paths(folder, query, tmp_path / "a")
-    there = paths(url, query, tmp_path / "b")
+def test_server_and_folder_agree(hospital, url, tmp_path, query):
+    here = names(hospital, query, tmp_path / "a")
+    there = names(url, query, tmp_path / "b")
     assert here == there
-    assert paths(url, query, tmp_path / "b") == there  # and from what is known now
+    assert names(url, query, tmp_path / "b") == there  # and from what is known now
     assert (len(here) > 0) == (query != "has License")
 
 
 def test_ranks_are_the_same_under_shifted_dates(hospital, tmp_path):
-    folder, _ = hospital
     shifted = "deid=basic+retain-modified-dates"
     for query in ("StudyRank=1", "StudyRank=-2", "StudyDay=1..", "StudyDay=0"):
-        plain = paths(folder, query, tmp_path / "a")
-        assert len(paths(folder, query, tmp_path / "c", shifted)) == len(plain) > 0
+        plain = names(hospital, query, tmp_path / "a")
+        assert len(names(hospital, query, tmp_path / "c", options=shifted)) == len(plain) > 0
