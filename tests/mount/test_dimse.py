@@ -96,6 +96,14 @@ def test_pacs_that_is_not_browsed_answers_narrow_queries_only(pacs):
         assert len(files(m / "pacs/q/StudyDate=2019")) == 0
 
 
+def test_preset_of_a_pacs_is_gentle(pacs):
+    with Mount({"pacs": pacs.source}, deid=None) as m:
+        with open(m / ".vivofs/config") as f:
+            options = f.read().split()
+        assert {"browse=no", "jobs=1", "rate=5", "cache=memory", "deid=basic",
+                "burned_in=strict"} <= set(options)
+
+
 def test_hidden_values_are_never_asked_for(pacs):
     with Mount({"pacs": pacs.source}, "rate=100", deid="basic") as m:
         assert refused(m / "pacs/q/PatientID=PAT0001") == errno.EPERM

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import pydicom
 import pytest
 
 import synthetic
@@ -12,6 +13,7 @@ from dcmqrscp import Dcmqrscp
 from vivomount import Mount
 
 N = 12
+RAW_DATA = "1.2.840.10008.5.1.4.1.1.66"
 
 
 def read(path):
@@ -58,6 +60,24 @@ def test_series_comes_by_one_move(folder):
             assert sorted(map(pixels, got)) == originals(folder)
         assert server.asked_for("Move", "SERIES") == 1
         assert server.asked_for("Move", "IMAGE") <= 3
+
+
+def test_objects_of_unexpected_kinds_come_alone(tmp_path):
+    """dcmqrscp lists no SOP classes: what goes with the modality is offered."""
+    synthetic.make(str(tmp_path), patients=1, studies=1, series=1, instances=N)
+    for i in (4, 9):
+        path = str(tmp_path / ("0-0-0-%d.dcm" % i))
+        ds = pydicom.dcmread(path)
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = RAW_DATA
+        ds.save_as(path)
+    with Dcmqrscp(str(tmp_path), ["-v"]) as server:
+        with Mount({"h": server.source}, "rate=1000,cache=memory") as m:
+            got = [read(m / ("h/" + f)) for f in m.files("h")]
+            assert sorted(map(pixels, got)) == originals(tmp_path)
+            assert sum(RAW_DATA.encode() in g for g in got) == 2
+        assert server.asked_for("Get", "SERIES") == 1
+        # Each of the two is asked for twice: as what it is not, and as all the rest.
+        assert server.asked_for("Get", "IMAGE") <= 3 + 2 * 2
 
 
 def test_listing_fetches_nothing_and_is_remembered(folder, tmp_path):
