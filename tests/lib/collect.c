@@ -107,14 +107,17 @@ static bool gather_known(struct vivo_intake *self, const char *locator,
     return g->everything_known;
 }
 
-static int gather_extra(struct vivo_intake *self,
-                        const struct vivo_extra *x VIVO_UNUSED,
+static int gather_extra(struct vivo_intake *self, const struct vivo_extra *x,
                         struct vivo_err *err VIVO_UNUSED)
 {
     struct gathering *g = (struct gathering *)(void *)self;
+    const char *slash = strrchr(x->path, '/');
 
     pthread_mutex_lock(&g->mutex);
-    g->others++;
+    g->extras = grow(g->extras, g->n_extras, sizeof *g->extras);
+    g->extras[g->n_extras++] =
+        (struct extra){copy_text(x->locator), copy_text(slash ? slash + 1 : x->path),
+                       x->size_about ? VIVO_SIZE_UNKNOWN : x->size};
     pthread_mutex_unlock(&g->mutex);
     return 0;
 }
@@ -148,6 +151,11 @@ void gathering_free(struct gathering *g)
     }
     for (size_t i = 0; i < g->n_containers; i++)
         free(g->containers[i].locator);
+    for (size_t i = 0; i < g->n_extras; i++) {
+        free(g->extras[i].locator);
+        free(g->extras[i].name);
+    }
+    free(g->extras);
     free(g->objects);
     free(g->containers);
     pthread_mutex_destroy(&g->mutex);

@@ -17,6 +17,11 @@ struct object {
     bool bare; /* came without attributes */
 };
 
+struct extra { /* what is no object */
+    char *locator, *name;
+    uint64_t size; /* VIVO_SIZE_UNKNOWN: or not exactly */
+};
+
 struct container {
     enum vivo_level level;
     char *locator;
@@ -32,6 +37,8 @@ struct gathering {
     size_t n_objects;
     struct container *containers;
     size_t n_containers;
+    struct extra *extras; /* kept when base.extras is set; else they are others */
+    size_t n_extras;
     size_t asked, others;
     bool everything_known;
     size_t cancel_after; /* records; 0 = never */

@@ -220,6 +220,30 @@ static void check_all_objects(struct suite *s, bool backwards)
     }
 }
 
+/* What is no object comes whole when it is asked for as such. What a listing says is
+ * empty is not asked for. */
+static void check_extras(struct suite *s)
+{
+    for (size_t i = 0; i < s->all.n_extras; i++) {
+        const struct extra *x = &s->all.extras[i];
+        struct vivo_op op;
+        struct receipt r;
+        if (x->size == 0)
+            continue;
+        vivo_op_init(&op, 0);
+        receipt_init(&r, i % 2 && s->a->driver->caps & VIVO_CAP_LOCAL, &op);
+        r.base.extra = x->name;
+        int rc = vivo_archive_fetch(s->a, x->locator, &r.base, &op);
+        receipt_read(&r);
+        if (rc != 0)
+            failed(s, "fetch of the extra %s: %d, %s", x->locator, rc, op.err.text);
+        else if (x->size != VIVO_SIZE_UNKNOWN && x->size != r.bytes.len)
+            failed(s, "extra %s: %zu bytes, not %llu", x->locator, r.bytes.len,
+                   (unsigned long long)x->size);
+        receipt_free(&r);
+    }
+}
+
 static void *fetch_backwards(void *ctx)
 {
     check_all_objects(ctx, true);
@@ -528,6 +552,7 @@ static void check_everything(struct suite *s)
     if (s->a->driver->caps & VIVO_CAP_LOCAL)
         check_fetch_stops(s, true);
     check_all_objects(s, false);
+    check_extras(s);
     check_two_threads(s);
     check_refusals(s);
     check_cancelled(s);
@@ -557,6 +582,7 @@ unsigned vivo_conformance(const struct vivo_conformance *c)
         return atomic_load(&s.failures);
     }
     gathering_init(&s.all, s.a->driver->lists);
+    s.all.base.extras = true;
     check_everything(&s);
     gathering_free(&s.all);
     vivo_archive_close(s.a);

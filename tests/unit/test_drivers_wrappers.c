@@ -18,6 +18,7 @@ struct puppet {
     struct vivo_archive base;
     int rc, errnum;
     const struct vivo_record *record;
+    const struct vivo_extra *extra;
     const char *bytes;
     bool descriptor, twice, restart;
     unsigned calls;
@@ -45,6 +46,11 @@ static int puppet_list(struct vivo_archive *a, enum vivo_level level,
     (void)level;
     (void)parent;
     p->seen = in;
+    if (p->extra) {
+        int rc = in->extra(in, p->extra, &op->err);
+        if (rc != 0)
+            return rc;
+    }
     if (p->record) {
         in->other(in, "other", "1");
         if (!in->known(in, p->record->locator, "1")) {
@@ -112,7 +118,7 @@ static const struct vivo_driver plain_driver = {
 
 struct taker {
     struct vivo_intake base;
-    unsigned records, others, known;
+    unsigned records, others, known, extras;
     int rc;
 };
 
@@ -141,6 +147,17 @@ static void take_other(struct vivo_intake *self, const char *locator,
     (void)locator;
     (void)version;
     ((struct taker *)(void *)self)->others++;
+}
+
+static int take_extra(struct vivo_intake *self, const struct vivo_extra *x,
+                      struct vivo_err *err)
+{
+    struct taker *t = (struct taker *)(void *)self;
+
+    (void)x;
+    (void)err;
+    t->extras++;
+    return t->rc;
 }
 
 struct basket {
@@ -355,6 +372,44 @@ static void test_list_refuses_impossible_records(void **state)
     }
 }
 
+static int list_extra(const struct vivo_extra *x, struct taker *t, struct vivo_op *op)
+{
+    struct puppet p = {.base = {.driver = &puppet_driver}, .extra = x};
+
+    vivo_op_init(op, 0);
+    return vivo_archive_list(&p.base, VIVO_LEVEL_SERIES, "parent", &t->base, op);
+}
+
+static void test_extras_are_others_unless_they_are_wanted(void **state)
+{
+    (void)state;
+    static char longest[VIVO_PATH_MAX + 1];
+    memset(longest, 'x', VIVO_PATH_MAX);
+    const struct vivo_extra good = {.locator = "a", .path = "f/a"};
+    const struct vivo_extra deep = {.locator = "a", .path = longest};
+    const struct vivo_extra bad[] = {
+        {.locator = "a"}, {.locator = "a", .path = "//"}, {.path = "a"}};
+    struct taker off = {.base = {.other = take_other, .extra = take_extra}};
+    struct taker on = {
+        .base = {.other = take_other, .extra = take_extra, .extras = true}};
+    struct taker bare = {.base = {.extras = true}};
+    struct vivo_op op;
+
+    assert_int_equal(list_extra(&good, &off, &op), 0);
+    assert_int_equal(off.others, 1);
+    assert_int_equal(list_extra(&good, &bare, &op), 0);
+    assert_int_equal(list_extra(&good, &on, &op), 0);
+    assert_int_equal(list_extra(&deep, &on, &op), 0);
+    assert_int_equal(on.others, 1);
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(bad); i++) {
+        assert_int_equal(list_extra(&bad[i], &on, &op), -EIO);
+        assert_true(bug_was_logged());
+    }
+    assert_int_equal(on.extras, 1);
+    on.rc = 3;
+    assert_int_equal(list_extra(&good, &on, &op), 3);
+}
+
 static void test_list_refuses_a_level_that_is_not_listed(void **state)
 {
     (void)state;
@@ -419,6 +474,8 @@ static void test_fetch_of_nothing_is_eio(void **state)
 
     assert_int_equal(fetch_with(&p, &b, &op), -EIO);
     assert_int_equal(op.err.errnum, EIO);
+    b.base.extra = "empty.txt"; /* what is no object may be */
+    assert_int_equal(fetch_with(&p, &b, &op), 0);
 }
 
 static void test_fetch_delivering_twice_is_bug_and_eio(void **state)
@@ -526,6 +583,7 @@ int main(void)
         cmocka_unit_test(test_list_passes_good_records_to_a_bare_intake),
         cmocka_unit_test(test_list_hands_the_takers_verdict_through),
         cmocka_unit_test(test_list_refuses_impossible_records),
+        cmocka_unit_test(test_extras_are_others_unless_they_are_wanted),
         cmocka_unit_test(test_list_refuses_a_level_that_is_not_listed),
         cmocka_unit_test(test_optional_calls_of_a_plain_driver),
         cmocka_unit_test(test_fetch_counts_bytes_and_forgets_on_restart),

@@ -341,6 +341,55 @@ static void test_mtime_is_the_study_date(void **state)
     assert_int_equal(vivo_name_mtime((struct vivo_attrs){NULL, 0}), 946684800);
 }
 
+static const char *extra(const char *name, const char *path, bool mark)
+{
+    static char out[VIVO_NAME_MAX + 1];
+    vivo_name_extra(name, path, false, mark, out);
+    return out;
+}
+
+static void test_extra_keeps_its_name_and_extension(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        bool mark;
+        const char *want; /* u: of the path */
+    } rows[] = {
+        {"scan.nii.gz", false, "scan.nii.gz"},
+        {"scan.nii.gz", true, "scan_5wqxsv.nii.gz"},
+        {"a b.csv", false, "a-b_brmrms.csv"},
+        {"README.txt", false, "README_wapo5u.txt"},
+        {".DS_Store", false, "DS_Store_4lvzhj"},
+        {"x.dcm", false, "x.dcm_cbnl2i"},
+        {"X.DCM", false, "X.DCM_46tvsx"},
+        {"q", false, "q_ry24ft"},
+        {"..", false, "x_l3a7pz"},
+        {"a.b c", false, "a.b-c_qzanfy"},
+        {"\xff\n.txt", false, "x_rsteyg.txt"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_string_equal(extra(rows[i].path, rows[i].path, rows[i].mark),
+                            rows[i].want);
+}
+
+static void test_extra_names_are_short_and_tell_paths_apart(void **state)
+{
+    (void)state;
+    char name[300];
+    char first[VIVO_NAME_MAX + 1];
+    memset(name, 'x', sizeof name - 8);
+    memcpy(name + sizeof name - 8, ".nii.gz", 8);
+    memcpy(first, extra(name, "a/x", false), sizeof first);
+    assert_int_equal(strlen(first), VIVO_NAME_MAX);
+    assert_string_equal(first + VIVO_NAME_MAX - 7, ".nii.gz");
+    assert_string_not_equal(extra(name, "b/x", false), first);
+    vivo_name_extra("two words", "two words", true, false, first);
+    assert_memory_equal(first, "two-words_", 10);
+    vivo_name_extra("v1.2", "v1.2", true, true, first);
+    assert_memory_equal(first, "v1.2_", 5);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -373,6 +422,8 @@ int main(void)
         cmocka_unit_test(test_collections_and_archives),
         cmocka_unit_test(test_same_u_finds_old_paths),
         cmocka_unit_test(test_path_of_names_is_one_that_could_have_been_made),
+        cmocka_unit_test(test_extra_keeps_its_name_and_extension),
+        cmocka_unit_test(test_extra_names_are_short_and_tell_paths_apart),
         cmocka_unit_test(test_mtime_is_the_study_date),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
