@@ -21,11 +21,12 @@ struct vivo_net_config {
     unsigned per_host;        /* 0 = 32: the archive's jobs are the closer limit */
     int64_t timeout_ms;       /* silence after which a request is ETIMEDOUT; 0 = 30 s */
     unsigned retries;         /* of 429, 500, 502, 503, 504 and failed connects */
-    const char *proxy;        /* NULL = as the environment says */
-    const char *cafile;       /* NULL = the system's */
-    const char *netrc;        /* path (curl's syntax), or NULL. Readable by others:
-                                 -EPERM at vivo_net_new */
-    unsigned rate;            /* exchanges begun in a second, at most; 0 = any */
+    unsigned backoff_ms; /* before the first of them, then twice that …; 0 = 250 */
+    const char *proxy;   /* NULL = as the environment says */
+    const char *cafile;  /* NULL = the system's */
+    const char *netrc;   /* path (curl's syntax), or NULL. Readable by others:
+                            -EPERM at vivo_net_new */
+    unsigned rate;       /* exchanges begun in a second, at most; 0 = any */
 };
 int vivo_net_new(const struct vivo_net_config *cfg, struct vivo_net **out,
                  struct vivo_err *err);

@@ -101,7 +101,8 @@ static int start_all(void **state)
 {
     (void)state;
     static const char *const argv[] = {SERVER, "--make", SHAPE, NULL};
-    const struct vivo_net_config cfg = {.timeout_ms = 1500, .retries = 1};
+    const struct vivo_net_config cfg = {
+        .timeout_ms = 1500, .retries = 1, .backoff_ms = 10};
     struct vivo_err err = {0};
     /* Keys of whoever runs the tests are nobody's business here. */
     static const char *const names[] = {"AWS_ACCESS_KEY_ID",  "AWS_SECRET_ACCESS_KEY",

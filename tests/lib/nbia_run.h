@@ -134,7 +134,8 @@ static int start_all(void **state)
 {
     (void)state;
     static const char *const argv[] = {SERVER, "--make", SHAPE, NULL};
-    const struct vivo_net_config cfg = {.timeout_ms = 1500, .retries = 1};
+    const struct vivo_net_config cfg = {
+        .timeout_ms = 1000, .retries = 1, .backoff_ms = 10};
     struct vivo_err err = {0};
     if (vivo_dcm_global_init(&err) < 0 || vivo_net_new(&cfg, &net, &err) < 0)
         return -1;

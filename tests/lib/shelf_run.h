@@ -238,7 +238,8 @@ static int start_all(void **state)
 {
     (void)state;
     const char *const argv[] = {server_program, "--make", SHAPE, NULL};
-    const struct vivo_net_config cfg = {.timeout_ms = 700, .retries = 1};
+    const struct vivo_net_config cfg = {
+        .timeout_ms = 700, .retries = 1, .backoff_ms = 10};
     struct vivo_err err = {0};
     if (vivo_dcm_global_init(&err) < 0 || vivo_net_new(&cfg, &net, &err) < 0)
         return -1;

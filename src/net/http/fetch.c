@@ -10,7 +10,6 @@
 #include <time.h>
 
 #define REDIRECTS_MAX 5
-#define BACKOFF_MS 250
 #define BACKOFF_MAX_MS 10000
 #define RETRY_AFTER_MAX_S 300 /* told to wait longer: give up at once */
 
@@ -124,10 +123,10 @@ static uint64_t jitter(void)
 }
 
 /* How long to wait before the next attempt, ms; -1 = it is not worth waiting. */
-static int64_t pause_ms(unsigned attempt, const struct attempt *a,
-                        const struct vivo_op *op)
+static int64_t pause_ms(const struct vivo_net *n, unsigned attempt,
+                        const struct attempt *a, const struct vivo_op *op)
 {
-    int64_t ms = (int64_t)BACKOFF_MS << VIVO_MIN(attempt, 6u);
+    int64_t ms = (int64_t)n->backoff_ms << VIVO_MIN(attempt, 6u);
     ms = VIVO_MIN(ms, BACKOFF_MAX_MS);
     ms = ms / 2 + (int64_t)(jitter() % (uint64_t)(ms / 2 + 1));
     if (a->retry_after > RETRY_AFTER_MAX_S)
@@ -171,7 +170,7 @@ static int fetch(struct vivo_net *n, const struct vivo_net_request *rq,
         rc = attempt_once(n, rq, body, out, &a, op);
         if (rc == 0 || !may_retry(n, attempt, &a, body))
             return rc;
-        int64_t ms = pause_ms(attempt, &a, op);
+        int64_t ms = pause_ms(n, attempt, &a, op);
         if (ms < 0)
             return rc;
         vivo_err_clear(&op->err);

@@ -15,6 +15,7 @@
 
 #define POLL_MS 100 /* also how soon a cancelled op is noticed */
 #define CONNECT_MAX_MS 15000
+#define BACKOFF_MS 250
 #define FTP_PER_HOST 4u /* FTP servers count control connections by address */
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
@@ -396,6 +397,7 @@ int vivo_net_new(const struct vivo_net_config *cfg, struct vivo_net **out,
     n->max_connections = cfg->max_connections ? cfg->max_connections : 64;
     n->per_host = cfg->per_host ? cfg->per_host : 32;
     n->retries = cfg->retries;
+    n->backoff_ms = cfg->backoff_ms ? cfg->backoff_ms : BACKOFF_MS;
     n->rate = cfg->rate;
     rc = copy_settings(&n->settings, cfg, err);
     n->multi = rc == 0 ? curl_multi_init() : NULL;

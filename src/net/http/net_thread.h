@@ -12,7 +12,7 @@ struct vivo_net {
     void *multi; /* CURLM *; of the thread, but for curl_multi_wakeup */
     pthread_t thread;
     struct settings settings; /* constant */
-    unsigned max_connections, per_host, retries, rate;
+    unsigned max_connections, per_host, retries, rate, backoff_ms;
     int64_t next_us; /* of the thread: when another exchange may begin, with a rate */
     atomic_uint_least64_t requests, bytes, retried, failures;
 
