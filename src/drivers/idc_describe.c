@@ -236,7 +236,8 @@ static int ask_table(struct describing *d, size_t table)
                         tables[table], (const char *)d->uids.data, IDC_PAGE_ROWS))
         return vivo_fail(&d->op->err, ENOMEM, "idc: out of memory");
     int rc = vivo_idc_ask(d->c, "sql", (const char *)body.data, &reply, &status, d->op);
-    if (rc && status >= 400 && status < 500) { /* it has no such table */
+    /* It has no such table, or none that can be read: headers tell. */
+    if (rc == -EBADMSG || (rc && status >= 400 && status < 500)) {
         vivo_err_clear(&d->op->err);
         atomic_store(&d->c->no_table[table], true);
         return 0;

@@ -110,3 +110,26 @@ def test_tables_of_idc_say_what_the_headers_say(idc, tmp_path, query):
         idc(**knobs)
         assert paths(idc.source, query, tmp_path / str(i)) == there != []
     idc.reset()
+
+
+@pytest.mark.parametrize("knobs", [{"odd_columns": 1}, {"odd_columns": 2}], ids=str)
+def test_columns_of_any_type_are_borne(idc, tmp_path, knobs):
+    idc.reset()
+    with Mount({"i": idc.source}, home=str(tmp_path)) as m:
+        for name in os.listdir(m / "i"):
+            os.listdir(m / f"i/{name}")
+    idc(**knobs)
+    query = "Modality=CT and (SliceThickness<1.5 or KVP=120 or not Rows=8 or ConvolutionKernel=B*)"
+    there = paths(idc.source, query, tmp_path)
+    idc.reset()
+    assert there and set(there) <= set(paths(idc.source, "Modality=CT", tmp_path / "b"))
+
+
+def test_columns_of_a_manifest_answer_without_its_hosts(tmp_path):
+    rows = [f"1.2.{i},1.3.{i // 2},1.4,P1,http://127.0.0.1:9/{i}.dcm,9,CT,{i}.5" for i in range(6)]
+    (tmp_path / "cohort.csv").write_text("\n".join(
+        ["SOPInstanceUID,SeriesInstanceUID,StudyInstanceUID,PatientID,Url,Size,Modality,"
+         "SliceThickness"] + rows) + "\n")
+    source = str(tmp_path / "cohort.csv")
+    assert len(paths(source, "Modality=CT and SliceThickness<3", tmp_path / "a")) == 3
+    assert len(paths(source, "series(SliceThickness=0.5)", tmp_path / "a")) == 2

@@ -51,6 +51,7 @@ base.DEFAULTS.update({
     "rows_lost": 0,     # so many are missing on the last page
     "values": 10000,    # values of an attribute a reply at most (truncated, and says so)
     "no_tables": 0,     # but the index
+    "odd_columns": 0,   # of tables but the index: values of any type
     "sql_arrays": 0,    # rows as arrays
     "sql_lost": 0,      # so many rows are missing at the end of the last page
     "odd_types": 0,     # numbers as text, nulls
@@ -255,6 +256,21 @@ class Handler(base.Handler):
         cap = min(k["sql_rows"], body.get("max_rows", 5000), 10000)
         cut = len(rows) > cap
         rows = rows[:cap]
+        if "vivofs_left" in names:
+            rows = self.faulty_rows(names, rows)
+        elif k["odd_columns"]:
+            odd = [{"a": 1}, [[1]], [None], True, "\x07/../..", [1e308, "x"], [], "z" * 99999,
+                   "a\x00b"][:7 + k["odd_columns"]]
+            rows = [[r[0]] + [odd[(i + n) % len(odd)] for i in range(len(r) - 1)]
+                    for n, r in enumerate(rows)]
+        if not k["sql_arrays"]:
+            rows = [r if isinstance(r, dict) else dict(zip(names, r)) for r in rows]
+        return self.send({"columns": names, "rows": rows, "row_count": len(rows),
+                          "truncated": cut, "max_rows": cap})
+
+    def faulty_rows(self, names, rows):
+        """Rows of the index with what the knobs make of them."""
+        k = self.k
         if k["sql_lost"] and rows and rows[0][-1] <= len(rows):
             rows = rows[:-k["sql_lost"]]
         if not k["sql_arrays"]:
@@ -271,8 +287,7 @@ class Handler(base.Handler):
                          StudyDescription="..", SeriesDescription="/\x7f\u202e" * 20,
                          BodyPartExamined="x" * (10_000_000 if i == 0 else 10))
                     for i, r in enumerate(rows) for _ in range(2)]
-        return self.send({"columns": names, "rows": rows, "row_count": len(rows),
-                          "truncated": cut, "max_rows": cap})
+        return rows
 
     def invalid(self, message):
         return self.send({"error": {"code": "invalid_query", "message": message}}, 400)
