@@ -39,26 +39,70 @@ double vivo_catalog_number_of(const char *vr, const uint8_t *value, size_t len)
 /* ---- reading
  * ------------------------------------------------------------------------ */
 
-/* Column and sizes of a series are open at a time: a statement each. */
-static int open_blob(struct vivo_catdb *d, const char *sql, vivo_row series,
-                     uint32_t tag, sqlite3_stmt **out, struct vivo_attrs *blob,
+/* Statements are kept by the address of their text: one for each scan. */
+#define SCAN(c)                                                                        \
+    "SELECT " c ".id, " c ".data FROM col " c " WHERE " c ".id BETWEEN ?1 AND ?2"
+static const char *const scan_sql[VIVO_SCANS] = {
+    SCAN("a"), SCAN("b"), SCAN("c"), SCAN("d"), SCAN("e"), SCAN("f"), SCAN("g"),
+};
+
+#define PASS_OVER 4 /* columns of series that are not asked for, before a search */
+
+static int step_scan(struct vivo_catdb *d, struct vivo_column_scan *s,
                      struct vivo_err *err)
 {
-    sqlite3_stmt *st = vivo_catdb_stmt(d, sql, err);
-    int64_t id;
-    int rc;
+    int rc = vivo_catdb_step(d, s->st, err);
 
-    if (!st)
+    s->before = s->at;
+    s->at = rc == 1 ? sqlite3_column_int64(s->st, 0) : INT64_MAX;
+    return rc;
+}
+
+static int seek_scan(struct vivo_catdb *d, struct vivo_column_scan *s, int64_t id,
+                     struct vivo_err *err)
+{
+    s->st = vivo_catdb_stmt(d, scan_sql[s->slot], err);
+    if (!s->st)
         return -EIO;
+    vivo_catdb_int(s->st, 1, id);
+    vivo_catdb_int(s->st, 2, id | INT32_MAX);
+    s->at = id - 1;
+    return step_scan(d, s, err);
+}
+
+static int scan_to(struct vivo_catdb *d, struct vivo_column_scan *s, vivo_row series,
+                   uint32_t tag, struct vivo_attrs *blob, struct vivo_err *err)
+{
+    int64_t id;
+    int rc = 0;
+
     if (!vivo_catalog_column_id(series, tag, &id))
         return 0;
-    vivo_catdb_int(st, 1, id);
-    rc = vivo_catdb_step(d, st, err);
-    if (rc == 1) {
-        *out = st;
-        *blob = vivo_catdb_column_attrs(st, 0);
+    if (s->slot == VIVO_SCAN_OTHERS)
+        s->st = NULL;
+    for (int i = 0; s->st && s->tag == tag && s->at < id && i < PASS_OVER; i++) {
+        rc = step_scan(d, s, err);
+        if (rc < 0)
+            break;
     }
-    return rc;
+    if (rc >= 0 && (!s->st || s->tag != tag || id <= s->before || id > s->at))
+        rc = seek_scan(d, s, id, err);
+    s->tag = tag;
+    if (rc < 0) {
+        s->st = NULL;
+        return rc;
+    }
+    if (s->at != id)
+        return 0;
+    *blob = vivo_catdb_column_attrs(s->st, 1);
+    return 1;
+}
+
+void vivo_catalog_column_scan_end(struct vivo_column_scan *s)
+{
+    if (s->st)
+        sqlite3_reset(s->st);
+    s->st = NULL;
 }
 
 static int parse_column(struct vivo_attrs blob, struct vivo_column *out)
@@ -92,38 +136,27 @@ static int parse_column(struct vivo_attrs blob, struct vivo_column *out)
     return 1;
 }
 
-int vivo_catalog_column_open(struct vivo_catdb *d, vivo_row series, uint32_t tag,
-                             struct vivo_column *out, struct vivo_err *err)
+int vivo_catalog_column_open(struct vivo_catdb *d, struct vivo_column_scan *s,
+                             vivo_row series, uint32_t tag, struct vivo_column *out,
+                             struct vivo_err *err)
 {
     struct vivo_attrs blob;
-    int rc = open_blob(d, "SELECT data FROM col WHERE id = ?1", series, tag, &out->st,
-                       &blob, err);
+    int rc = scan_to(d, s, series, tag, &blob, err);
 
-    if (rc != 1)
-        return rc;
-    rc = parse_column(blob, out);
-    if (rc != 1)
-        vivo_catalog_column_close(out);
-    return rc;
+    return rc == 1 ? parse_column(blob, out) : rc;
 }
 
-void vivo_catalog_column_close(struct vivo_column *c)
-{
-    sqlite3_reset(c->st);
-}
-
-int vivo_catalog_sizes_open(struct vivo_catdb *d, vivo_row series,
-                            struct vivo_member_sizes *out, struct vivo_err *err)
+int vivo_catalog_sizes_open(struct vivo_catdb *d, struct vivo_column_scan *s,
+                            vivo_row series, struct vivo_member_sizes *out,
+                            struct vivo_err *err)
 {
     struct vivo_attrs blob;
-    int rc = open_blob(d, "SELECT c.data FROM col c WHERE c.id = ?1", series, 0,
-                       &out->st, &blob, err);
+    int rc = scan_to(d, s, series, 0, &blob, err);
 
-    if (rc == 1) {
-        out->at = blob.data;
-        out->end = blob.data + blob.len;
-        out->alike = blob.len == VIVO_SIZE_CELL;
-    }
+    if (rc == 1)
+        *out = (struct vivo_member_sizes){.at = blob.data,
+                                          .end = blob.data + blob.len,
+                                          .alike = blob.len == VIVO_SIZE_CELL};
     return rc;
 }
 
@@ -136,9 +169,4 @@ bool vivo_catalog_sizes_next(struct vivo_member_sizes *m, struct vivo_member_siz
     out->risk = m->at[8] & 2;
     m->at += m->alike ? 0 : VIVO_SIZE_CELL;
     return true;
-}
-
-void vivo_catalog_sizes_close(struct vivo_member_sizes *m)
-{
-    sqlite3_reset(m->st);
 }

@@ -13,7 +13,17 @@
 #include <string.h>
 
 /* series.packed */
-enum { PACKED_NO = 0, PACKED = 1, PACKED_SIZES_OLD = 2, PACKED_NEVER = 3 };
+enum {
+    PACKED_NO = 0,
+    PACKED = 1,
+    PACKED_SIZES_OLD = 2, /* true but for sizes */
+    PACKED_NEVER = 3,     /* too large */
+    PACKED_ALIKE = 5,     /* all members are of one size, at risk or not, and open */
+};
+static inline bool vivo_catalog_columns_true(int packed)
+{
+    return packed == PACKED || packed == PACKED_SIZES_OLD || packed == PACKED_ALIKE;
+}
 
 #define VIVO_COLUMN_MEMBERS ((int64_t)1 << 16) /* of a series that is packed */
 
@@ -33,7 +43,6 @@ struct vivo_column {
     uint32_t members;
     const uint8_t *codes, *numbers; /* NULL unless of that kind; not aligned */
     const uint8_t *at, *end;        /* cells */
-    sqlite3_stmt *st;               /* holds the bytes */
 };
 
 bool vivo_catalog_column_id(vivo_row series, uint32_t tag, int64_t *id);
@@ -67,10 +76,27 @@ struct vivo_cell {
     size_t len;
 };
 
-/* 1 = there is one, close it before the next is opened; 0 = none; negative errno. */
-int vivo_catalog_column_open(struct vivo_catdb *d, vivo_row series, uint32_t tag,
-                             struct vivo_column *out, struct vivo_err *err);
-void vivo_catalog_column_close(struct vivo_column *c);
+/* Columns of one attribute, series after series: in order of the rows the next costs a
+ * step of a statement, else a search. Zeroed but for `slot` to begin with. */
+struct vivo_column_scan {
+    unsigned slot; /* one scan of a connection each; OTHERS searches each time */
+    uint32_t tag;
+    sqlite3_stmt *st;
+    int64_t before, at; /* no column stands between these */
+};
+enum {
+    VIVO_SCAN_LEAVES = 4, /* that many from 0 on */
+    VIVO_SCAN_VALUES = 4,
+    VIVO_SCAN_SIZES = 5,
+    VIVO_SCAN_OTHERS = 6,
+    VIVO_SCANS
+};
+void vivo_catalog_column_scan_end(struct vivo_column_scan *s); /* with the pass */
+
+/* 1 = there is one, until the scan moves; 0 = none; negative errno. */
+int vivo_catalog_column_open(struct vivo_catdb *d, struct vivo_column_scan *s,
+                             vivo_row series, uint32_t tag, struct vivo_column *out,
+                             struct vivo_err *err);
 static inline void vivo_catalog_column_next(struct vivo_column *c,
                                             struct vivo_cell *out)
 {
@@ -95,16 +121,16 @@ static inline void vivo_catalog_column_next(struct vivo_column *c,
 struct vivo_member_sizes {
     const uint8_t *at, *end;
     bool alike; /* one cell for all */
-    sqlite3_stmt *st;
 };
 struct vivo_member_size {
     uint64_t size;
     bool refused, risk;
 };
-int vivo_catalog_sizes_open(struct vivo_catdb *d, vivo_row series,
-                            struct vivo_member_sizes *out, struct vivo_err *err);
+/* As vivo_catalog_column_open. */
+int vivo_catalog_sizes_open(struct vivo_catdb *d, struct vivo_column_scan *s,
+                            vivo_row series, struct vivo_member_sizes *out,
+                            struct vivo_err *err);
 bool vivo_catalog_sizes_next(struct vivo_member_sizes *m, struct vivo_member_size *out);
-void vivo_catalog_sizes_close(struct vivo_member_sizes *m);
 
 /* Before a series goes (writer locked, in a transaction). */
 int vivo_catalog_unpack(struct vivo_writer *w, vivo_row series, struct vivo_err *err);

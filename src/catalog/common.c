@@ -102,7 +102,7 @@ int vivo_catalog_common_truths(struct vivo_common *c, struct vivo_vector *v,
 {
     struct vivo_vector_series s = {series, c->members, &c->src};
 
-    if (!v || !c->listed || (c->packed != PACKED && c->packed != PACKED_SIZES_OLD))
+    if (!v || !c->listed || !vivo_catalog_columns_true(c->packed))
         return 0;
     return vivo_catalog_vector_run(v, d, &s, truths, err);
 }

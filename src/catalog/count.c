@@ -16,6 +16,7 @@ struct counting {
     struct vivo_place place;
     struct vivo_common common;
     struct vivo_vector *vector;
+    struct vivo_column_scan sizes;
     bool hot_only;
     struct vivo_err *err;
 };
@@ -63,37 +64,59 @@ static int count_members(struct counting *k, vivo_row series, uint64_t *open)
     return st ? rc : -EIO;
 }
 
-/* The same from columns: 1 = done, 0 = they do not tell. */
-static int count_columns(struct counting *k, sqlite3_stmt *row,
-                         const struct vivo_lineage *l, uint64_t *open)
+/* Members that match, of a series of which all are alike and open. */
+static void count_alike(struct counting *k, sqlite3_stmt *row, const uint8_t *truths,
+                        uint64_t *open)
 {
-    vivo_row series = l->rows[VIVO_LEVEL_SERIES];
+    uint64_t members = k->common.members, n = 0;
+
+    for (size_t i = 0; i < members; i++)
+        n += truths[i];
+    *open = n;
+    k->out->bytes += n * ((uint64_t)sqlite3_column_int64(row, COL_BYTES) / members);
+    k->out->at_risk += n * ((uint64_t)sqlite3_column_int64(row, COL_RISK) / members);
+}
+
+static int count_sizes(struct counting *k, vivo_row series, const uint8_t *truths,
+                       uint64_t *open)
+{
     struct vivo_member_sizes sizes;
     struct vivo_member_size m;
-    const uint8_t *truths;
-    int rc;
+    int rc = vivo_catalog_sizes_open(k->d, &k->sizes, series, &sizes, k->err);
 
-    if (sqlite3_column_int(row, COL_PACKED) != PACKED || !k->vector)
-        return 0;
-    memcpy(k->place.rows, l->rows, sizeof l->rows);
-    rc = vivo_catalog_common_load(&k->common, k->d, row, k->hot_only, k->err);
-    if (rc == 0)
-        rc = vivo_catalog_common_truths(&k->common, k->vector, k->d, series, &truths,
-                                        k->err);
-    if (rc == 1)
-        rc = vivo_catalog_sizes_open(k->d, series, &sizes, k->err);
     if (rc != 1)
         return rc;
     *open = 0;
-    for (size_t i = 0; i < k->common.members && vivo_catalog_sizes_next(&sizes, &m);
-         i++) {
+    for (size_t i = 0; i < k->common.members; i++) {
+        if (!vivo_catalog_sizes_next(&sizes, &m))
+            return vivo_fail(k->err, EIO, "catalog: a column is too short");
         bool counts = truths[i] && !m.refused;
         k->out->refused += truths[i] && m.refused;
         *open += counts;
         k->out->bytes += counts ? m.size : 0;
         k->out->at_risk += counts && m.risk;
     }
-    vivo_catalog_sizes_close(&sizes);
+    return 1;
+}
+
+/* The same from columns: 1 = done, 0 = they do not tell. */
+static int count_columns(struct counting *k, sqlite3_stmt *row,
+                         const struct vivo_lineage *l, uint64_t *open)
+{
+    vivo_row series = l->rows[VIVO_LEVEL_SERIES];
+    int packed = sqlite3_column_int(row, COL_PACKED), rc;
+    const uint8_t *truths;
+
+    if ((packed != PACKED && packed != PACKED_ALIKE) || !k->vector)
+        return 0;
+    memcpy(k->place.rows, l->rows, sizeof l->rows);
+    rc = vivo_catalog_common_load(&k->common, k->d, row, k->hot_only, k->err);
+    if (rc == 0)
+        rc = vivo_catalog_common_truths(&k->common, k->vector, k->d, series, &truths,
+                                        k->err);
+    if (rc != 1 || packed == PACKED)
+        return rc == 1 ? count_sizes(k, series, truths, open) : rc;
+    count_alike(k, row, truths, open);
     return 1;
 }
 
@@ -229,7 +252,11 @@ int vivo_catalog_count(struct vivo_catalog *c, enum vivo_level level, vivo_row r
                        struct vivo_err *err)
 {
     struct vivo_counts counts = {0};
-    struct counting k = {.sel = sel, .out = &counts, .err = err, .place.sel = sel};
+    struct counting k = {.sel = sel,
+                         .out = &counts,
+                         .err = err,
+                         .place.sel = sel,
+                         .sizes.slot = VIVO_SCAN_SIZES};
     int rc;
 
     if (level >= VIVO_LEVEL_INSTANCE)
@@ -243,6 +270,9 @@ int vivo_catalog_count(struct vivo_catalog *c, enum vivo_level level, vivo_row r
     rc = k.d ? vivo_catdb_do(k.d, "BEGIN", err) : -EIO;
     if (rc == 0) {
         rc = count_all(&k, level, level == VIVO_LEVEL_NONE ? 0 : row);
+        vivo_catalog_vector_free(k.vector);
+        k.vector = NULL;
+        vivo_catalog_column_scan_end(&k.sizes);
         vivo_catdb_do(k.d, "COMMIT", NULL);
     }
     if (k.d)

@@ -317,16 +317,13 @@ int vivo_catalog_leaf_run(struct vivo_vector_step *k, struct vivo_leaf *leaf,
     }
     if (!tag || has_groups(k->s->common))
         return 0;
-    rc = vivo_catalog_column_open(k->d, k->s->id, tag, &c, k->err);
-    if (rc != 1)
-        return rc;
-    rc = run_column(k, leaf, &c, out);
-    vivo_catalog_column_close(&c);
-    return rc;
+    rc = vivo_catalog_column_open(k->d, &leaf->scan, k->s->id, tag, &c, k->err);
+    return rc == 1 ? run_column(k, leaf, &c, out) : rc;
 }
 
 void vivo_catalog_leaf_clear(struct vivo_leaf *leaf)
 {
+    vivo_catalog_column_scan_end(&leaf->scan);
     free(leaf->memo);
     free(leaf->by_code);
     leaf->memo = NULL;

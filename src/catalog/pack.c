@@ -339,7 +339,7 @@ static int write_column(struct packing *p, struct made *m, struct vivo_buf *out)
 }
 
 /* Most archives tell one size, or none, for all slices of a series. */
-static int write_sizes(struct packing *p)
+static int write_sizes(struct packing *p, int *packed)
 {
     const uint8_t *cell = p->sizes.data;
     bool alike = p->members > 1;
@@ -348,6 +348,7 @@ static int write_sizes(struct packing *p)
         alike = memcmp(cell, cell + i * VIVO_SIZE_CELL, VIVO_SIZE_CELL) == 0;
     if (alike)
         p->sizes.len = VIVO_SIZE_CELL;
+    *packed = alike && !(cell[8] & 1) ? PACKED_ALIKE : PACKED;
     return write_blob(p, 0, &p->sizes);
 }
 
@@ -369,7 +370,7 @@ static int pack_series(struct vivo_writer *w, vivo_row series, int64_t members,
     struct packing p = {.w = w, .series = series, .err = err};
     struct vivo_buf out;
     int64_t id;
-    int rc;
+    int rc, packed = PACKED_NO;
 
     if (members > VIVO_COLUMN_MEMBERS || !vivo_catalog_column_id(series, 0, &id))
         return mark(&p, PACKED_NEVER);
@@ -383,9 +384,9 @@ static int pack_series(struct vivo_writer *w, vivo_row series, int64_t members,
     for (size_t i = 0; rc == 0 && i < p.nmade; i++)
         rc = write_column(&p, &p.made[i], &out);
     if (rc == 0)
-        rc = write_sizes(&p);
+        rc = write_sizes(&p, &packed);
     if (rc == 0)
-        rc = mark(&p, PACKED);
+        rc = mark(&p, packed);
     for (size_t i = 0; i < p.nmade; i++)
         vivo_buf_free(&p.made[i].cells_buf);
     free(p.made);

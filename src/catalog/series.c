@@ -151,7 +151,7 @@ static int flush_one(struct vivo_writer *w, struct vivo_sstate *ss,
     st = vivo_catdb_stmt(&w->db,
                          "UPDATE series SET members = ?2, known = ?3, open = ?4,"
                          " bytes = ?5, risk = ?6, packed = CASE WHEN ?7 THEN 0"
-                         " WHEN packed = 1 THEN 2 ELSE packed END WHERE id = ?1",
+                         " WHEN packed IN (1, 5) THEN 2 ELSE packed END WHERE id = ?1",
                          err);
     if (!st)
         return -EIO;

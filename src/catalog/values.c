@@ -363,6 +363,10 @@ static int gather_in(struct gather *g, struct vivo_catalog *c, enum vivo_level l
         rc = gather_all(g, level, level == VIVO_LEVEL_NONE ? 0 : row);
         if (rc == 0)
             rc = vivo_catalog_gather_codes(g);
+        vivo_catalog_vector_free(g->vector);
+        g->vector = NULL;
+        vivo_catalog_column_scan_end(&g->scan);
+        vivo_catalog_column_scan_end(&g->sizes);
         vivo_catdb_do(g->d, "COMMIT", NULL);
     }
     vivo_catalog_reader_done(c, g->d);
@@ -385,6 +389,8 @@ int vivo_catalog_values(struct vivo_catalog *c, enum vivo_level level, vivo_row 
     g->tag = tag;
     g->err = err;
     g->hot_only = vivo_catalog_hot(tag) >= 0;
+    g->scan.slot = VIVO_SCAN_VALUES;
+    g->sizes.slot = VIVO_SCAN_SIZES;
     g->arena = vivo_arena_new(VALUES_MAX);
     if (!g->arena)
         rc = no_memory(g);

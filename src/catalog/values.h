@@ -37,6 +37,7 @@ struct gather {
     struct vivo_buf shown;     /* of a series with refused members */
     uint64_t *by_code;         /* members with each number (codes.h); or NULL */
     struct vivo_column column; /* of the series at hand */
+    struct vivo_column_scan scan, sizes;
     struct vivo_place place;
     struct vivo_common common;
     struct vivo_vector *vector;

@@ -77,7 +77,7 @@ static int shown(struct gather *g, vivo_row series, bool refused,
 
     if (!refused)
         return 1;
-    rc = vivo_catalog_sizes_open(g->d, series, &sizes, g->err);
+    rc = vivo_catalog_sizes_open(g->d, &g->sizes, series, &sizes, g->err);
     if (rc != 1)
         return rc;
     vivo_buf_clear(&g->shown);
@@ -89,7 +89,6 @@ static int shown(struct gather *g, vivo_row series, bool refused,
         }
         p[i] = !m.refused && (!*truths || (*truths)[i]);
     }
-    vivo_catalog_sizes_close(&sizes);
     *truths = p;
     return p ? rc : no_memory(g);
 }
@@ -153,7 +152,8 @@ static int add_shared(struct gather *g, uint64_t shared)
 static int add_column(struct gather *g, vivo_row series, const uint8_t *truths)
 {
     uint64_t shared = 0;
-    int rc = vivo_catalog_column_open(g->d, series, g->tag, &g->column, g->err);
+    int rc =
+        vivo_catalog_column_open(g->d, &g->scan, series, g->tag, &g->column, g->err);
 
     if (rc != 1)
         return rc;
@@ -163,9 +163,21 @@ static int add_column(struct gather *g, vivo_row series, const uint8_t *truths)
         rc = add_codes(g, truths);
     else
         rc = add_cells(g, truths, &shared);
-    vivo_catalog_column_close(&g->column);
     if (rc == 0)
         rc = add_shared(g, shared);
+    return rc < 0 ? rc : 1;
+}
+
+/* All members, where the column tells without the base. */
+static int add_whole(struct gather *g, sqlite3_stmt *row, vivo_row series)
+{
+    int rc =
+        vivo_catalog_column_open(g->d, &g->scan, series, g->tag, &g->column, g->err);
+
+    g->common.members = (size_t)sqlite3_column_int64(row, COL_MEMBERS);
+    if (rc != 1 || !g->column.codes || g->column.members != g->common.members)
+        return VIVO_MIN(rc, 0);
+    rc = add_codes(g, NULL);
     return rc < 0 ? rc : 1;
 }
 
@@ -176,10 +188,15 @@ int vivo_catalog_gather_columns(struct gather *g, sqlite3_stmt *row, vivo_row se
         sqlite3_column_int64(row, COL_OPEN) != sqlite3_column_int64(row, COL_MEMBERS);
     struct vivo_common *k = &g->common;
     const uint8_t *truths = NULL;
-    int rc = sqlite3_column_int(row, COL_PACKED);
+    int rc;
 
-    if (rc != PACKED && rc != PACKED_SIZES_OLD)
+    if (!vivo_catalog_columns_true(sqlite3_column_int(row, COL_PACKED)))
         return 0;
+    if (whole && !refused) {
+        rc = add_whole(g, row, series);
+        if (rc != 0)
+            return rc;
+    }
     rc = vivo_catalog_common_load(k, g->d, row, g->hot_only, g->err);
     if (rc == 0)
         rc = whole ? 1

@@ -41,6 +41,9 @@ struct vivo_vector *vivo_catalog_vector_new(const struct vivo_query_node *root)
         return NULL;
     }
     collect_leaves(v, root);
+    for (size_t i = 0; i < v->nleaves; i++)
+        v->leaves[i].scan.slot =
+            i < VIVO_SCAN_LEAVES ? (unsigned)i : (unsigned)VIVO_SCAN_OTHERS;
     return v;
 }
 

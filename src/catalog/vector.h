@@ -14,6 +14,7 @@ struct vivo_leaf {
     const struct vivo_query_node *node;
     struct memo *memo; /* both made when first needed */
     uint8_t *by_code;  /* a truth for each number of a value (codes.h) */
+    struct vivo_column_scan scan;
 };
 
 struct vivo_vector {
