@@ -448,7 +448,8 @@ static int remove_unseen(struct vivo_listing *l, struct vivo_err *err)
         rows = next;
         next = (struct vivo_rowset){NULL, 0, 0};
     }
-    if (rc == 0)
+    /* Where no source was known at the beginning none can be unseen. */
+    if (rc == 0 && !l->fresh)
         rc = remove_sources(l, &rows, err);
     free(rows.rows);
     free(next.rows);

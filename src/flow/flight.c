@@ -293,18 +293,25 @@ void flight_progress(struct vivo_flight *flight, uint64_t bytes)
     atomic_fetch_add_explicit(&flight->bytes, bytes, memory_order_relaxed);
 }
 
-static int64_t latest_locked(const struct vivo_flow *f)
+/* An archive of ten million instances is not silent while they are being counted. */
+static int64_t heard_locked(const struct vivo_flight *fl, int64_t now)
+{
+    return atomic_load(&fl->ours) ? now : atomic_load(&fl->progress_ms);
+}
+
+static int64_t latest_locked(const struct vivo_flow *f, int64_t now)
 {
     int64_t latest = 0;
     for (const struct vivo_flight *fl = f->flights; fl; fl = fl->next)
-        latest = VIVO_MAX(latest, atomic_load(&fl->progress_ms));
+        latest = VIVO_MAX(latest, heard_locked(fl, now));
     return latest;
 }
 
 /* When the archive was last heard of by who waits for this flight. */
-static int64_t heard_of(struct vivo_flow *f, struct vivo_flight *fl, int64_t latest)
+static int64_t heard_of(struct vivo_flow *f, const struct vivo_flight *fl, int64_t now,
+                        int64_t latest)
 {
-    int64_t own = atomic_load(&fl->progress_ms);
+    int64_t own = heard_locked(fl, now);
     /* Queries, and who rides with a bundle, hear of it through other flights. */
     if (fl->key.kind == FLIGHT_SELECT || atomic_load(&fl->rides))
         return latest;
@@ -320,9 +327,9 @@ static int64_t heard_of(struct vivo_flow *f, struct vivo_flight *fl, int64_t lat
 static struct vivo_op *late_locked(struct vivo_flow *f, int64_t now,
                                    struct vivo_flight **flight, bool *abandoned)
 {
-    int64_t latest = latest_locked(f);
+    int64_t latest = latest_locked(f, now);
     for (struct vivo_flight *fl = f->flights; fl; fl = fl->next) {
-        int64_t heard = heard_of(f, fl, latest);
+        int64_t heard = heard_of(f, fl, now, latest);
         bool silent = fl->key.kind != FLIGHT_WORK && now > heard + f->timeout_ms;
         for (struct vivo_op *op = fl->waiters; op; op = op->next) {
             if (!silent && !(op->deadline_ms && now > op->deadline_ms))

@@ -41,6 +41,8 @@ struct vivo_flight {
     bool keep;         /* runs on without waiters (background) */
     atomic_bool pin;   /* what it brings shall stay in the store */
     atomic_bool rides; /* it waits for what a bundle brings */
+    atomic_bool
+        ours; /* it waits for nothing but our own work: no silence of archives */
     int64_t began_ms;
     atomic_int_least64_t progress_ms; /* last sign of life of the archive */
     atomic_bool heard;                /* there was one for this flight */

@@ -548,9 +548,9 @@ static int run_listing(struct vivo_flight *flight, ask_fn *ask, const struct sca
         op->err = s.err;
         rc = -s.err.errnum;
     }
-    if (!rc)
-        rc = vivo_op_check(op);
+    rc = rc ? rc : vivo_op_check(op);
     struct vivo_err end_err = {0};
+    atomic_store(&flight->ours, true);
     int end = vivo_listing_end(s.listing, rc == 0 && !s.found, &end_err);
     if (!rc && end) {
         op->err = end_err;

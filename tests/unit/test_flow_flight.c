@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Flights: one listing for many callers, interrupts, deadlines, verdicts. The archive
  * is a scripted driver, because no real server can be made to hang on command. */
+#include "catalog/internal.h"
+#include "flow/internal.h"
 #include "vivofs/flow.h"
 #include "vivofs/log.h"
 
@@ -18,7 +20,8 @@ struct scripted {
     struct vivo_archive base;
     atomic_int lists, fetches;
     atomic_bool hang, seen_cancel;
-    int fail; /* errno of list and fetch; 0 = well */
+    bool nothing; /* it lists nothing */
+    int fail;     /* errno of list and fetch; 0 = well */
 };
 
 static struct scripted *scripted_of(struct vivo_archive *a)
@@ -54,7 +57,7 @@ static int list(struct vivo_archive *a, enum vivo_level level, const char *paren
     struct scripted *s = scripted_of(a);
     atomic_fetch_add(&s->lists, 1);
     int rc = hang_if_told(s, op);
-    if (rc)
+    if (rc || s->nothing)
         return rc;
     struct vivo_buf attrs;
     put_study(&attrs);
@@ -257,6 +260,30 @@ static void test_silence_is_etimedout(void **state)
     close_flow(&fx);
 }
 
+/* The catalog is held up for longer than the archive may be silent. */
+static void test_own_work_is_no_silence(void **state)
+{
+    (void)state;
+    struct fixture fx;
+    struct parked p;
+    struct vivo_err err = {0};
+    open_flow(&fx, 300);
+    pthread_mutex_t *writing = &fx.flow->catalog->w.mutex;
+    atomic_store(&fx.archive.hang, true);
+    fx.archive.nothing = true;
+    assert_int_equal(vivo_flow_start(fx.flow, &err), 0);
+    await(&fx.archive.lists);
+    park(&fx, &p);
+    pthread_mutex_lock(writing);
+    atomic_store(&fx.archive.hang, false);
+    usleep(1500000);
+    assert_int_equal(atomic_load(&p.landed), 0);
+    pthread_mutex_unlock(writing);
+    await(&p.landed);
+    assert_int_equal(p.op.err.errnum, 0);
+    close_flow(&fx);
+}
+
 static void test_closing_ends_what_is_parked(void **state)
 {
     (void)state;
@@ -295,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_one_interrupt_leaves_the_others_waiting),
         cmocka_unit_test(test_a_failure_reaches_every_waiter),
         cmocka_unit_test(test_silence_is_etimedout),
+        cmocka_unit_test(test_own_work_is_no_silence),
         cmocka_unit_test(test_closing_ends_what_is_parked),
         cmocka_unit_test(test_what_is_listed_needs_no_archive),
     };
