@@ -184,6 +184,8 @@ void vivo_selection_unref(struct vivo_selection *s);
 const struct vivo_pending *vivo_selection_pending(const struct vivo_selection *s,
                                                   size_t *n);
 uint64_t vivo_selection_generation(const struct vivo_selection *s);
+/* Is all that is selected listed, as with vivo_scope.members at all levels? */
+bool vivo_selection_listed(const struct vivo_selection *s);
 /* Distinct values, as shown, of an attribute below (level, row), in order of UTF-8
  * bytes; for facets. value NULL = missing. */
 typedef int vivo_value_fn(void *ctx, const char *value, uint64_t instances);

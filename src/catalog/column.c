@@ -115,7 +115,8 @@ static int parse_column(struct vivo_attrs blob, struct vivo_column *out)
     memcpy(out->vr, blob.data, 2);
     out->vr[2] = '\0';
     out->kind = blob.data[2];
-    out->zoned = blob.data[3] != 0;
+    out->zoned = blob.data[3] & 1;
+    out->full = blob.data[3] & 2;
     memcpy(&out->lo, blob.data + 4, 8);
     memcpy(&out->hi, blob.data + 12, 8);
     memcpy(&out->members, blob.data + 20, 4);

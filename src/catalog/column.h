@@ -27,11 +27,11 @@ static inline bool vivo_catalog_columns_true(int packed)
 
 #define VIVO_COLUMN_MEMBERS ((int64_t)1 << 16) /* of a series that is packed */
 
-/* Column: VR (2 bytes), kind (1), zoned (1), lo and hi (8 each, this machine's
- * doubles), number of members (4), then by kind, for each member in order of the rows:
- * CELLS: 0 = as in the base, 1 = absent, n + 2 = n bytes follow;
- * CODES: 2 bytes, the number of its value (codes.h);
- * NUMBERS: a double, NAN where absent, and after all of them the cells. */
+/* Column: VR (2 bytes), kind (1), zoned (1) + full (2), lo and hi (8 each, this
+ * machine's doubles), number of members (4), then by kind, for each member in order of
+ * the rows: CELLS: 0 = as in the base, 1 = absent, n + 2 = n bytes follow; CODES: 2
+ * bytes, the number of its value (codes.h); NUMBERS: a double, NAN where absent, and
+ * after all of them the cells. */
 enum { VIVO_COLUMN_CELLS = 0, VIVO_COLUMN_CODES = 1, VIVO_COLUMN_NUMBERS = 2 };
 #define VIVO_COLUMN_HEAD 24
 
@@ -39,6 +39,7 @@ struct vivo_column {
     char vr[3];
     int kind;
     bool zoned; /* DS, IS: every value that is there is a number within lo..hi */
+    bool full;  /* every member has one */
     double lo, hi;
     uint32_t members;
     const uint8_t *codes, *numbers; /* NULL unless of that kind; not aligned */

@@ -343,7 +343,8 @@ struct vivo_selection {
     atomic_uint refs;
     uint64_t generation;
     struct vivo_query *query;
-    bool all; /* the query is NULL */
+    bool all;      /* the query is NULL */
+    bool unlisted; /* something that is selected is not listed */
     struct vivo_found f;
     struct vivo_inner *inner;
     size_t ninner;

@@ -17,6 +17,7 @@
 
 #define MEMO_SETS 4096 /* of two values */
 #define MEMO_VALUE 27  /* longer values are compared each time */
+#define NEEDLES 4      /* of so many values each is looked for in a whole column */
 
 struct memo {
     uint32_t hash;
@@ -240,7 +241,7 @@ static bool number_passes(const struct vivo_query_node *n, double v)
 static int run_numbers(struct vivo_vector_step *k, const struct vivo_query_node *n,
                        const struct vivo_column *c, int absent, uint8_t *out)
 {
-    if (absent == VIVO_UNKNOWN)
+    if (absent == VIVO_UNKNOWN && !c->full)
         return 0;
     for (size_t i = 0; i < k->s->members; i++) {
         double v;
@@ -250,6 +251,24 @@ static int run_numbers(struct vivo_vector_step *k, const struct vivo_query_node 
     return 1;
 }
 
+/* No value of the column can equal what is asked: it stands nowhere in it. UIDs have
+ * one spelling, so that bytes tell. */
+static bool stands_nowhere(const struct vivo_query_node *n, const struct vivo_column *c)
+{
+    bool equal = (n->kind == VIVO_QUERY_CMP && n->cmp == VIVO_CMP_EQ) ||
+                 (n->kind == VIVO_QUERY_IN && !n->set && n->nvalues <= NEEDLES);
+
+    if (n->path.cls != VIVO_CLASS_UID || !equal)
+        return false;
+    for (size_t i = 0; i < VIVO_MAX(n->nvalues, (size_t)1); i++) {
+        const struct vivo_query_value *v = &n->values[i];
+        if (v->pattern ||
+            memmem(c->at, (size_t)(c->end - c->at), v->folded, strlen(v->folded)))
+            return false;
+    }
+    return true;
+}
+
 static int run_cells(struct vivo_vector_step *k, struct vivo_leaf *leaf,
                      struct vivo_column *c, int absent, uint8_t *out)
 {
@@ -257,6 +276,11 @@ static int run_cells(struct vivo_vector_step *k, struct vivo_leaf *leaf,
 
     if (shared < 0 || rc < 0)
         return shared < 0 ? shared : rc;
+    if (shared == VIVO_FALSE && (c->full || absent == VIVO_FALSE) &&
+        stands_nowhere(leaf->node, c)) {
+        memset(out, VIVO_FALSE, k->s->members);
+        return 1;
+    }
     for (size_t i = 0; i < k->s->members; i++) {
         struct vivo_cell cell;
         int t;
@@ -281,8 +305,13 @@ static int run_column(struct vivo_vector_step *k, struct vivo_leaf *leaf,
 
     if (c->members != k->s->members)
         return 0;
-    if (zonal && absent == VIVO_FALSE && beyond(leaf->node, c->lo, c->hi)) {
+    if (zonal && (c->full || absent == VIVO_FALSE) &&
+        beyond(leaf->node, c->lo, c->hi)) {
         memset(out, VIVO_FALSE, k->s->members);
+        return 1;
+    }
+    if (zonal && c->full && within(leaf->node, c->lo, c->hi)) {
+        memset(out, VIVO_TRUE, k->s->members);
         return 1;
     }
     if (c->codes)

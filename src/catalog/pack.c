@@ -24,7 +24,8 @@
 struct made {
     uint32_t tag;
     char vr[3];
-    bool bad, zoned; /* bad: it cannot be packed */
+    bool bad, zoned;     /* bad: it cannot be packed */
+    bool based, lacking; /* some member has it as in the base; some has not */
     double lo, hi;
     size_t cells;
     struct vivo_buf cells_buf;
@@ -71,6 +72,8 @@ static int put_cell(struct packing *p, struct made *m, const struct vivo_attr *a
         }
         head = (uint8_t)(a->len + 2);
         note_zone(m, a);
+    } else {
+        m->lacking = true;
     }
     rc = vivo_buf_add(&m->cells_buf, &head, 1);
     if (rc == 0 && head > 2)
@@ -84,6 +87,7 @@ static int fill(struct packing *p, struct made *m, size_t upto)
 {
     static const uint8_t as_base = 0;
 
+    m->based = m->based || m->cells < upto;
     for (; !m->bad && m->cells < upto; m->cells++) {
         int rc = vivo_buf_add(&m->cells_buf, &as_base, 1);
         if (rc == -ENOSPC)
@@ -288,7 +292,7 @@ static void put_head(const struct packing *p, const struct made *m, int kind,
 
     memcpy(out->data, m->vr, 2);
     out->data[2] = (uint8_t)kind;
-    out->data[3] = m->zoned;
+    out->data[3] = (uint8_t)(m->zoned | !m->lacking << 1);
     memcpy(out->data + 4, &m->lo, 8);
     memcpy(out->data + 12, &m->hi, 8);
     memcpy(out->data + 20, &members, 4);
@@ -327,6 +331,7 @@ static int write_column(struct packing *p, struct made *m, struct vivo_buf *out)
     /* What some members have as in the base belongs to the column's zone and VR. */
     s.there = !m->bad && vivo_attrs_find((struct vivo_attrs){p->base.data, p->base.len},
                                          m->tag, &s.a);
+    m->lacking = m->lacking || (m->based && !s.there);
     if (s.there) {
         m->bad = m->vr[0] && memcmp(m->vr, s.a.vr, 2) != 0;
         memcpy(m->vr, s.a.vr, 2);

@@ -90,7 +90,10 @@ static int add_members(struct run *r, enum vivo_level level)
 {
     struct vivo_pending p = {level, r->place.rows[level], false};
 
-    if (!r->scope || !(r->scope->members & 1u << level) || r->found != &r->sel->f)
+    if (r->found != &r->sel->f)
+        return 0;
+    r->sel->unlisted = true;
+    if (!r->scope || !(r->scope->members & 1u << level))
         return 0;
     return add_pending(r, r->found, p);
 }

@@ -54,6 +54,11 @@ uint64_t vivo_selection_generation(const struct vivo_selection *s)
     return s->generation;
 }
 
+bool vivo_selection_listed(const struct vivo_selection *s)
+{
+    return !s->unlisted;
+}
+
 bool vivo_selection_whole(const struct vivo_selection *s, const struct vivo_lineage *l)
 {
     if (s->all)

@@ -120,7 +120,7 @@ static struct vivo_selection *cached(struct select_cache *c, const struct node *
 
     pthread_mutex_lock(&c->mutex);
     s = find_locked(c, n);
-    if (s && s->sel && (s->members || !members) &&
+    if (s && s->sel && (s->members || !members || vivo_selection_listed(s->sel)) &&
         vivo_selection_generation(s->sel) == now->generation &&
         is_still_here(s, now->kept))
         sel = vivo_selection_ref(s->sel);

@@ -13,7 +13,7 @@
 #define SERIES 60
 #define MEMBERS 60 /* together more than what is kept of an attribute's values */
 #define OBJECTS ((size_t)SERIES * MEMBERS)
-#define ROUNDS 120
+#define ROUNDS 80
 #define TEXT 400
 
 static uint64_t random_state = 20261123;
@@ -52,7 +52,9 @@ static const struct kind {
     {0x00181030, "LO", "ProtocolName", "Step ", "", 40, {"STEP 7", LONG, ""}},
     {0x0020000D, "UI", NULL, "", "", 0, {0}},
     {0x0020000E, "UI", NULL, "", "", 0, {0}},
+    {0x00200012, "IS", "AcquisitionNumber", "", "", 4, {0}}, /* of a narrow zone */
     {0x00200013, "IS", "InstanceNumber", "", "", 60, {"0x10", "1e-5000", " ", "\t3"}},
+    {0x00200052, "UI", "FrameOfReferenceUID", "1.2.8.", "", MANY, {"1.2.9\\1.2.8", ""}},
     {0x00201041, "DS", "SliceLocation", "-", ".5", MANY, {"7"}}, /* plain numbers */
     {0x00204000, "LT", "ImageComments", "Comment ", "", MANY, {"a\\b", LONG LONG LONG}},
     {0x00280010, "US", "Rows", "", "", 5, {0}},
@@ -111,7 +113,9 @@ static void make_object(size_t i, struct vivo_buf *b)
     }
 }
 
-static struct vivo_catalog *make_catalog(void)
+/* As listed with whole headers, or by an archive that tells some attributes: then what
+ * an object lacks is not known. */
+static struct vivo_catalog *make_catalog(bool headers)
 {
     struct vivo_catalog *c = catalog_at(NULL, false);
     struct vivo_listing *l = list_begin(c, VIVO_LEVEL_NONE, 0);
@@ -123,11 +127,9 @@ static struct vivo_catalog *make_catalog(void)
                                .locator = locator,
                                .size = 100 + (i / MEMBERS % 2 ? 0 : i),
                                .size_exact = true,
-                               .headers = true};
+                               .headers = headers};
         vivo_row row;
         snprintf(locator, sizeof locator, "%zu", i);
-        vivo_buf_init(&objects[i], VIVO_ATTRS_MAX);
-        make_object(i, &objects[i]);
         put.attrs = whole(i);
         if (vivo_listing_put(l, &put, &row, &err) < 0)
             fail_msg("%s", err.text);
@@ -157,6 +159,15 @@ static void put_quoted(struct vivo_buf *b, const char *s)
     vivo_buf_puts(b, "'");
 }
 
+/* As some object has it, or made up. */
+static void ask_for(const struct kind *k, char out[TEXT])
+{
+    struct vivo_attrs a = whole(below((unsigned)OBJECTS));
+
+    if (below(2) || !vivo_attrs_text(a, k->tag, out, TEXT))
+        make_value(k, out);
+}
+
 static void put_leaf(struct vivo_buf *b)
 {
     static const char *const ops[] = {"=", "!=", "<", "<=", ">", ">=", "="};
@@ -164,8 +175,8 @@ static void put_leaf(struct vivo_buf *b)
     char x[TEXT], y[TEXT];
     unsigned form = below(10);
 
-    make_value(k, x);
-    make_value(k, y);
+    ask_for(k, x);
+    ask_for(k, y);
     vivo_buf_puts(b, below(5) ? "" : "not ");
     if (form == 0) {
         vivo_buf_printf(b, "%s %s", below(2) ? "has" : "missing", k->keyword);
@@ -206,46 +217,100 @@ static struct vivo_query *make_query(void)
     return q;
 }
 
+static int take_row(void *ctx, const struct vivo_entry *e)
+{
+    *(vivo_row *)ctx = e->row;
+    return 0;
+}
+
+/* Of the archive, where series come in order of their rows, or of its one collection,
+ * where they come in order of names. */
 static struct vivo_counts select_count(struct vivo_catalog *c,
                                        const struct vivo_query *q)
 {
+    enum vivo_level level = below(2) ? VIVO_LEVEL_NONE : VIVO_LEVEL_COLLECTION;
     struct vivo_selection *s;
     struct vivo_counts n = {0};
     struct vivo_err err = {0};
+    vivo_row row = 0;
 
-    assert_int_equal(vivo_catalog_select(c, VIVO_LEVEL_NONE, 0, q, &s, &err), 0);
-    assert_int_equal(vivo_catalog_count(c, VIVO_LEVEL_NONE, 0, s, &n, &err), 0);
+    assert_int_equal(
+        vivo_catalog_find(c, VIVO_LEVEL_NONE, 0, NULL, "all", take_row, &row, &err), 0);
+    assert_int_equal(vivo_catalog_select(c, level, row, q, &s, &err), 0);
+    assert_int_equal(vivo_catalog_count(c, level, row, s, &n, &err), 0);
     vivo_selection_unref(s);
     return n;
 }
 
-static void test_counts_are_those_of_the_evaluator(void **state)
+/* How many match. */
+static uint64_t check_query(struct vivo_catalog *c, bool headers, struct vivo_query *q)
 {
-    struct vivo_catalog *c = *state;
+    struct vivo_counts n = select_count(c, q);
+    uint64_t instances = 0, bytes = 0;
+
+    for (size_t i = 0; i < OBJECTS; i++) {
+        struct vivo_query_source src = {.attrs = whole(i), .headers = headers};
+        if (vivo_query_eval(vivo_query_root(q), &src) != VIVO_TRUE)
+            continue;
+        instances++;
+        bytes += 100 + (i / MEMBERS % 2 ? 0 : i);
+    }
+    if (n.instances != instances || n.bytes != bytes)
+        fail_msg("%s: %llu, not %llu", vivo_query_text(q),
+                 (unsigned long long)n.instances, (unsigned long long)instances);
+    vivo_query_unref(q);
+    return instances;
+}
+
+/* All that can be asked of an attribute that has 0, 1, 2 and 3. */
+static void check_zones(struct vivo_catalog *c, bool headers)
+{
+    static const char *const forms[] = {
+        "AcquisitionNumber<%d",  "AcquisitionNumber<=%d",  "AcquisitionNumber>%d",
+        "AcquisitionNumber>=%d", "AcquisitionNumber=%d..", "AcquisitionNumber!=%d"};
+
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(forms); i++)
+        for (int v = -1; v <= 4; v++) {
+            char text[64];
+            struct vivo_query_error qe;
+            struct vivo_query *q;
+            const char *at = strchr(forms[i], '%');
+            snprintf(text, sizeof text, "%.*s%d%s", (int)(at - forms[i]), forms[i], v,
+                     at + 2);
+            assert_int_equal(vivo_query_parse(text, NULL, &q, &qe), 0);
+            check_query(c, headers, q);
+        }
+}
+
+static void check_counts(struct vivo_catalog *c, bool headers)
+{
     unsigned asked = 0, some = 0;
 
     while (asked < ROUNDS) {
         struct vivo_query *q = make_query();
-        struct vivo_counts n;
-        uint64_t instances = 0, bytes = 0;
+        uint64_t n;
         if (!q)
             continue;
-        for (size_t i = 0; i < OBJECTS; i++) {
-            struct vivo_query_source src = {.attrs = whole(i), .headers = true};
-            if (vivo_query_eval(vivo_query_root(q), &src) != VIVO_TRUE)
-                continue;
-            instances++;
-            bytes += 100 + (i / MEMBERS % 2 ? 0 : i);
-        }
-        n = select_count(c, q);
-        if (n.instances != instances || n.bytes != bytes)
-            fail_msg("%s: %llu, not %llu", vivo_query_text(q),
-                     (unsigned long long)n.instances, (unsigned long long)instances);
-        some += instances > 0 && instances < OBJECTS;
+        n = check_query(c, headers, q);
+        some += n > 0 && n < OBJECTS;
         asked++;
-        vivo_query_unref(q);
     }
     assert_in_range(some, ROUNDS / 2, ROUNDS);
+    check_zones(c, headers);
+}
+
+static void test_counts_are_those_of_the_evaluator(void **state)
+{
+    check_counts(*state, true);
+}
+
+static void test_what_is_not_known_is_not_counted(void **state)
+{
+    struct vivo_catalog *c = make_catalog(false);
+
+    (void)state;
+    check_counts(c, false);
+    vivo_catalog_close(c);
 }
 
 /* ---- facets
@@ -299,6 +364,7 @@ int main(void)
 {
     struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counts_are_those_of_the_evaluator),
+        cmocka_unit_test(test_what_is_not_known_is_not_counted),
         cmocka_unit_test(test_facets_have_what_their_queries_have),
     };
     struct vivo_err err = {0};
@@ -307,7 +373,11 @@ int main(void)
 
     if (vivo_dcm_global_init(&err) < 0)
         return 1;
-    c = make_catalog();
+    for (size_t i = 0; i < OBJECTS; i++) {
+        vivo_buf_init(&objects[i], VIVO_ATTRS_MAX);
+        make_object(i, &objects[i]);
+    }
+    c = make_catalog(true);
     for (size_t i = 0; i < VIVO_ARRAY_LEN(tests); i++)
         tests[i].initial_state = c;
     rc = cmocka_run_group_tests(tests, NULL, NULL);
