@@ -107,6 +107,7 @@ const struct vivo_driver vivo_driver_xnat = {
     .prepares = VIVO_LEVEL_STUDY,
     .prepare = vivo_xnat_prepare,
     .fetch = vivo_xnat_fetch,
+    .bundle = vivo_xnat_bundle,
     .headers = vivo_xnat_headers,
     .describes = vivo_xnat_describes,
     .describe = vivo_xnat_describe,

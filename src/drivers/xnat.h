@@ -36,7 +36,9 @@ struct xnat {
     char *url;            /* "https://host/context" */
     char *login;          /* "user:password" of bearer=FILE, or NULL */
     atomic_bool defaults; /* the server refuses columns: its own will have to do */
-    atomic_bool fickle;   /* every reply begins another session: that says nothing */
+    atomic_bool
+        no_bundle;      /* zips of scans are refused, or their members called oddly */
+    atomic_bool fickle; /* every reply begins another session: that says nothing */
     pthread_mutex_t mutex;
     pthread_cond_t landed;
     char session[XNAT_SESSION_MAX + 1]; /* guarded by mutex; "" = none */
@@ -120,6 +122,8 @@ int vivo_xnat_describe(struct vivo_archive *self, const char *const *series, siz
 void vivo_xnat_joined_free(struct xnat *x);
 int vivo_xnat_headers(struct vivo_archive *self, const char *series,
                       struct vivo_intake *in, struct vivo_op *op);
+int vivo_xnat_bundle(struct vivo_archive *self, const char *series,
+                     struct vivo_bundle *to, struct vivo_op *op);
 int vivo_xnat_fetch(struct vivo_archive *self, const char *locator,
                     struct vivo_delivery *to, struct vivo_op *op);
 

@@ -3,8 +3,8 @@
  * scan.
  *
  * XNAT answers no ranges, and its sizes and digests are those of a catalogue that may
- * be behind the files: what counts is the length of the reply. The zip of a scan has
- * none, so files come one by one. */
+ * be behind the files: what counts is the length of the reply. Of a scan that is read
+ * in order there is the zip (xnat_bundle.c). */
 #include "header_range.h"
 #include "http_object.h"
 #include "xnat.h"

@@ -14,9 +14,11 @@ from archiveserver import ArchiveServer
 from vivomount import Mount
 
 N = 16
-SINGLE = {"nbia": "/getSingleImage$", "dicomweb": "/instances/[0-9.]+$"}
-BUNDLE = {"nbia": "/getImage$", "dicomweb": "/series/[0-9.]+$"}
-STALL = {"nbia": "zip_stall", "dicomweb": "part_stall"}
+SINGLE = {"nbia": "/getSingleImage$", "dicomweb": "/instances/[0-9.]+$",
+          "xnat": "/resources/[^/]+/files/."}
+BUNDLE = {"nbia": "/getImage$", "dicomweb": "/series/[0-9.]+$",
+          "xnat": "/resources/[^/]+/files$"}
+STALL = {"nbia": "zip_stall", "dicomweb": "part_stall", "xnat": "zip_stall"}
 
 
 def read(path):
@@ -155,12 +157,15 @@ def test_readers_get_what_has_come_before_the_rest_has(server, originals):
 NBIA = [({"zip_short": 3}, N - 3, N - 3), ({"cut": 5000}, 5, 9)]
 DICOMWEB = [({"series_short": 3}, N - 3, N - 3), ({"cut": 20000, "close": 1}, 3, 9),
             ({"series_words": 2, "series_twice": 3, "series_foreign": 2}, N, N)]
+XNAT = [({"zip_short": 3}, N - 3, N - 3), ({"zip_cut": 100}, N - 1, N - 1),
+        ({"no_zip": 404}, 0, 0), ({"zip_folder": "FILES"}, 0, 0)]
 BOTH = [({"fail": 403}, 0, 0), ({"fail": 503, "fail_times": 1, "retry_after": 1}, N, N)]
 
 
 @pytest.mark.parametrize("kind, knobs, least, most",
                          [("nbia", *c) for c in NBIA + BOTH] +
-                         [("dicomweb", *c) for c in DICOMWEB + BOTH])
+                         [("dicomweb", *c) for c in DICOMWEB + BOTH] +
+                         [("xnat", *c) for c in XNAT])
 def test_of_a_bundle_that_fails_only_whole_objects_are_kept(servers, originals, kind,
                                                            knobs, least, most):
     server = servers[kind]

@@ -16,6 +16,7 @@ Source: PS3.18 sections 8.6, 10.4, 10.6, annex F.
 import argparse
 import base64
 import http.server
+import io
 import json
 import os
 import random
@@ -125,6 +126,15 @@ class Archive:
     def first(self, study, series=None):
         members = self.tree[study]
         return self.headers[members[series or next(iter(members))][0]]
+
+
+class Unseekable(io.BytesIO):
+    """What a zip is written to as a stream: sizes stand behind its members."""
+    def seekable(self):
+        return False
+
+    def tell(self):
+        raise io.UnsupportedOperation("tell")
 
 
 MATCHES = {"StudyDate": "00080020", "StudyTime": "00080030", "AccessionNumber": "00080050",

@@ -106,14 +106,6 @@ CALLS = {
 }
 
 
-class Unseekable(io.BytesIO):
-    def seekable(self):
-        return False
-
-    def tell(self):
-        raise io.UnsupportedOperation("tell")
-
-
 def bomb():
     """The beginning of a member that becomes 200 MB of zeros."""
     zeros = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -395,7 +387,7 @@ class Handler(base.Handler):
         if not members:
             return self.answer(400, "application/json", b"No such series is public.")
         # Written as a stream: sizes stand behind the entries, as in the real one's.
-        out = Unseekable()
+        out = base.Unseekable()
         how = zipfile.ZIP_STORED if self.k["zip_stored"] else zipfile.ZIP_DEFLATED
         with zipfile.ZipFile(out, "w", how) as z:
             z.writestr("LICENSE", "CC BY 4.0\n")

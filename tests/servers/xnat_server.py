@@ -50,6 +50,11 @@ base.DEFAULTS.update({
     "size_add": 0,          # added to Size: the catalogue is behind
     "uri": "label",         # | number: of resources; | encoded: names in URIs
     "names": "plain",       # | odd: spaces, plus signs, folders
+    "no_zip": 0,            # this status instead of a zip
+    "zip_short": 0,         # so many objects are missing in a zip that looks whole
+    "zip_cut": 0,           # ... or so many bytes of its last one
+    "zip_stall": 0,         # nothing more after so many, until it is turned off
+    "zip_folder": "files",  # what the folder of files is called in it
     "formats": 1,           # file_format is told
     "shared": "",           # a project in which all sessions are, too
     "scan_ids": "plain",    # | odd: spaces, slashes, commas
@@ -342,13 +347,25 @@ class Handler(base.Handler):
             return self.answer(200, k["kind"], k["body"].encode() or data, self.fresh)
         return self.answer(404, "text/plain", b"Unable to find file.", self.fresh)
 
-    def zip(self, e, scan):
+    def zip(self, e, told):
         s = self.server
-        out = io.BytesIO()
-        with zipfile.ZipFile(out, "w") as z:
-            for key in s.members[e, scan]:
-                z.write(s.archive.files[key], f"{e}/scans/{scan}-t/resources/DICOM/files/" +
-                        self.path_in_resource(key))
+        scan = told.removesuffix(ODD)
+        out = base.Unseekable()
+        with s.lock:
+            s.retrieved += 1
+        if self.k["no_zip"]:
+            return self.answer(self.k["no_zip"], "text/html", b"<html>no</html>")
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+            keys = s.members[e, scan][self.k["zip_short"]:]
+            for n, key in enumerate(keys, 1):
+                with open(s.archive.files[key], "rb") as f:
+                    data = f.read()
+                if n == len(keys) and self.k["zip_cut"]:
+                    data = data[:-self.k["zip_cut"]]
+                z.writestr(f"{e}/scans/{told}-t/resources/DICOM/{self.k['zip_folder']}/" +
+                           self.path_in_resource(key), data)
+                if n == self.k["zip_stall"]:
+                    self.k["stall"] = len(out.getvalue())
         self.k = dict(self.k, chunked=1)
         return self.answer(200, "application/zip", out.getvalue(), self.fresh)
 
@@ -466,9 +483,12 @@ class Handler(base.Handler):
         chosen = [r["ID"] for r in rows if scan in (r["ID"], r["type"])]
         if parts[2:] == ["files"] and chosen:
             if query.get("format") == "zip":
-                return self.zip(e["ID"], scan.removesuffix(ODD))
+                return self.zip(e["ID"], scan)
             files = [f for c in chosen for f in self.files(e["ID"], c.removesuffix(ODD), c)]
             return self.table("files", files, query)
+        if parts[2] == "resources" and parts[4:] == ["files"] and \
+                query.get("format") == "zip":
+            return self.zip(e["ID"], scan)
         if parts[2] == "resources" and "files" in parts:
             return self.download(e["ID"], scan.removesuffix(ODD), "/".join(parts[5:]))
         return self.missing()
