@@ -62,7 +62,9 @@ static int not_associated(vivo_dimse *d, const vivo_dimse_config *cfg,
     const char *reason = "what it answers is no DICOM";
     bool late = d->patience.failed == ETIMEDOUT || strstr(why.text(), "imeout");
     int errnum = late ? ETIMEDOUT : d->patience.failed ? d->patience.failed : EIO;
-    if (late)
+    if (d->link.real >= 0)
+        reason = "connected, but this machine's own 127.0.0.1 cannot be reached";
+    else if (late)
         reason = "no answer to the request for an association";
     else if (d->link.wrong_name)
         reason = "its certificate is for another host (?name=NAME says which it is)";
