@@ -101,7 +101,8 @@ int vivo_pool_run(struct vivo_pool *p, vivo_job_fn *fn, void *ctx)
     job->fn = fn;
     job->ctx = ctx;
     pthread_mutex_lock(&p->mutex);
-    /* At the end those that run take what is queued: nobody counts new ones any more. */
+    /* At the end those that run take what is queued: nobody counts new ones any more.
+     */
     if (p->idle <= p->queued && p->started < p->max && !p->ending)
         start_thread_locked(p);
     if (!p->started) {
