@@ -183,7 +183,7 @@ static int ask_once(struct xnat *x, const char *path, xnat_ask_fn *ask, void *ct
         return vivo_fail(&op->err, EINVAL, "xnat: URL longer than %d", XNAT_URL_MAX);
     snprintf(cookie, sizeof cookie, "Cookie: JSESSIONID=%s", session);
     const struct vivo_net_request rq = {
-        .url = url, .headers = headers, .no_netrc = true};
+        .url = url, .what = "an answer", .headers = headers, .no_netrc = true};
     *reply = (struct vivo_net_reply){.content_length = -1};
     int rc = ask(ctx, &rq, reply, op);
     explicit_bzero(cookie, sizeof cookie);
