@@ -73,6 +73,20 @@ def test_a_known_query_of_xnat_asks_nothing(xnat, tmp_path):
         assert xnat.log() == []
 
 
+def test_nothing_hidden_is_sent_to_xnat(xnat, tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(os.urandom(32))
+    key.chmod(0o600)
+    options = f"deid=basic,key={key}"
+    query = "Modality=PT or PatientID=PAT003 or StudyInstanceUID=1.2.3"
+    there = paths(xnat.source, query, tmp_path / "a", options=options)
+    sent = [e["path"] + e["query"] for e in xnat.log()]
+    assert sum("/data/experiments" in s and "ID=XNAT" in s for s in sent) == 1
+    assert not [s for s in sent if "PAT" in s or "1.2.3" in s or "PT" in s.split("columns")[0]]
+    assert there == paths(xnat.source, query, tmp_path / "b", pushdown=False,
+                          options=options) != []
+
+
 @pytest.mark.parametrize("query,reads", [
     ("Manufacturer=ge* and Modality=CT", False),
     # An empty column says nothing: the files do.
