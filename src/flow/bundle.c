@@ -128,6 +128,7 @@ static void end_bundle(struct vivo_flow *f, vivo_row series, bool failed)
     pthread_mutex_unlock(&all->mutex);
     for (struct rider *r = b ? b->riders : NULL; r;) {
         struct rider *next = r->next;
+        atomic_store(&r->flight->progress_ms, vivo_now_ms()); /* it begins now */
         atomic_store(&r->flight->rides, false);
         flight_again(r->flight);
         free(r);

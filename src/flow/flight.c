@@ -312,8 +312,11 @@ static int64_t heard_of(struct vivo_flow *f, const struct vivo_flight *fl, int64
                         int64_t latest)
 {
     int64_t own = heard_locked(fl, now);
-    /* Queries, and who rides with a bundle, hear of it through other flights. */
-    if (fl->key.kind == FLIGHT_SELECT || atomic_load(&fl->rides))
+    /* Queries, and who rides with a bundle, hear of it through other flights. When the
+     * bundle is what fell silent, its driver ends it, and riders then go alone. */
+    if (atomic_load(&fl->rides))
+        return latest + f->timeout_ms;
+    if (fl->key.kind == FLIGHT_SELECT)
         return latest;
     /* So does who may still be waiting for his turn, for a thread or for a connection:
      * a request that is not answered is for the driver to end. */

@@ -153,6 +153,19 @@ def test_readers_get_what_has_come_before_the_rest_has(server, originals):
         assert bundles(server) == 1
 
 
+def test_readers_of_a_bundle_that_falls_silent_are_served_alone(servers, originals):
+    server = servers["dicomweb"]
+    server.reset()
+    with Mount({"a": server.source}, "timeout=2") as m:
+        first = series_of(m)[0]
+        server(part_stall=3)
+        with ThreadPoolExecutor(N) as pool:
+            got = list(pool.map(read, first))
+        assert set(got) <= set(originals) and len(set(got)) == N
+        assert bundles(server) == 1
+    server.reset()
+
+
 # More of these in tests/drivers/test_*_bundle.c.
 NBIA = [({"zip_short": 3}, N - 3, N - 3), ({"cut": 5000}, 5, 9)]
 DICOMWEB = [({"series_short": 3}, N - 3, N - 3), ({"cut": 20000, "close": 1}, 3, 9),
