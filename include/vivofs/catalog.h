@@ -129,6 +129,7 @@ int vivo_catalog_select(struct vivo_catalog *c, enum vivo_level level, vivo_row 
  * `seen` and came after `upto`. */
 struct vivo_cover {
     const struct vivo_query_node *of; /* the query's root, or the LEVEL node */
+    bool whole;                       /* of the root itself, which may be such a node */
     const vivo_row *rows, *seen;      /* ascending, of any level */
     size_t n, nseen;
     vivo_row upto;

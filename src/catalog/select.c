@@ -100,11 +100,12 @@ static int add_members(struct run *r, enum vivo_level level)
 
 /* ---- what the archive told ---- */
 
-static void enter_pass(struct run *r, const struct vivo_query_node *of)
+/* whole: not the E of a LEVEL node that is the root. */
+static void enter_pass(struct run *r, const struct vivo_query_node *of, bool whole)
 {
     r->cover = NULL;
     for (size_t i = 0; r->scope && i < r->scope->ncovers; i++)
-        if (r->scope->covers[i].of == of)
+        if (r->scope->covers[i].of == of && r->scope->covers[i].whole == whole)
             r->cover = &r->scope->covers[i];
 }
 
@@ -425,7 +426,7 @@ static int answer_levels(struct run *r, enum vivo_level level, vivo_row row)
         r->node = nodes[i]->a;
         r->hot_only = vivo_catalog_is_hot(r->node);
         r->found = &in->found;
-        enter_pass(r, nodes[i]);
+        enter_pass(r, nodes[i], false);
         rc = run(r, level, row);
         if (rc == 0)
             rc = place_pending(r, in);
@@ -513,7 +514,7 @@ static int select_in(struct run *r, enum vivo_level level, vivo_row row)
     if (rc == 0)
         rc = answer_levels(r, inner_level, inner_row);
     r->hot_only = vivo_catalog_is_hot(r->node);
-    enter_pass(r, r->node);
+    enter_pass(r, r->node, true);
     if (rc == 0)
         rc = run(r, level, row);
     if (rc == 0)

@@ -26,7 +26,8 @@ struct planner {
     struct vivo_arena *arena;
     plan_may_fn *may;
     void *ctx;
-    bool failed; /* out of memory */
+    bool collections; /* what is in the same patient can be listed by collection */
+    bool failed;      /* out of memory */
 };
 
 static void *take(struct planner *p, size_t len)
@@ -377,11 +378,12 @@ static struct alternatives join_or(struct alternatives a, struct alternatives b)
     return a;
 }
 
-/* Something in the same study or series meets it. Of patients no archive can be asked
- * for the rest. */
-static struct alternatives lift(struct alternatives a, enum vivo_level level)
+/* Something in the same study or series meets it. The rest of a patient is in the same
+ * collection; an archive that is not listed by collections cannot be asked for it. */
+static struct alternatives lift(const struct planner *p, struct alternatives a,
+                                enum vivo_level level)
 {
-    if (level == VIVO_LEVEL_PATIENT)
+    if (level == VIVO_LEVEL_PATIENT && !p->collections)
         return nothing();
     for (struct plan_search *s = a.first; s; s = s->next) {
         if (s->lift == VIVO_LEVEL_INSTANCE)
@@ -405,7 +407,7 @@ static struct alternatives derive(struct planner *p, const struct vivo_query_nod
     case VIVO_QUERY_NOT:
         return n->a->kind == VIVO_QUERY_NOT ? derive(p, n->a->a) : nothing();
     case VIVO_QUERY_LEVEL:
-        return lift(derive(p, n->a), n->level);
+        return lift(p, derive(p, n->a), n->level);
     case VIVO_QUERY_CMP:
     case VIVO_QUERY_IN:
     case VIVO_QUERY_RANGE:
@@ -440,10 +442,11 @@ static void add_passes(struct planner *p, struct plan *plan,
         add_pass(p, plan, n, n->a);
 }
 
-struct plan *plan_new(const struct vivo_query_node *root, plan_may_fn *may, void *ctx)
+struct plan *plan_new(const struct vivo_query_node *root, plan_may_fn *may, void *ctx,
+                      bool collections)
 {
     struct plan *plan = calloc(1, sizeof *plan);
-    struct planner p = {.may = may, .ctx = ctx};
+    struct planner p = {.may = may, .ctx = ctx, .collections = collections};
     if (!plan)
         return NULL;
     p.arena = plan->arena = vivo_arena_new(ARENA_MAX);

@@ -18,8 +18,8 @@ enum {
     PLAN_PASSES_MAX = 65
 };
 
-/* INSTANCE: what matches is itself what the search brings. STUDY, SERIES: it is in the
- * same study or series as something that the search brings. */
+/* INSTANCE: what matches is itself what the search brings. PATIENT, STUDY, SERIES: it is
+ * in the same patient, study or series as something that the search brings. */
 struct plan_search {
     struct plan_search *next;
     enum vivo_level lift;
@@ -44,8 +44,10 @@ struct plan {
 /* May a condition on the attribute be sent to the archive? */
 typedef bool plan_may_fn(void *ctx, uint32_t tag);
 
-/* NULL: out of memory. */
-struct plan *plan_new(const struct vivo_query_node *root, plan_may_fn *may, void *ctx);
+/* collections: the archive is listed by collections, so that one that a search brought
+ * something of can be listed for the rest of a patient. NULL: out of memory. */
+struct plan *plan_new(const struct vivo_query_node *root, plan_may_fn *may, void *ctx,
+                      bool collections);
 void plan_free(struct plan *p);
 /* Is there a covered pass at all? */
 bool plan_covers(const struct plan *p);

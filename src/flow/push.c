@@ -396,7 +396,10 @@ struct plan *push_plan(struct vivo_flow *f, enum vivo_level level,
     if (!f->searches || !d->search || !d->searches || level > VIVO_LEVEL_COLLECTION ||
         plan_counts(vivo_query_root(q)))
         return NULL;
-    struct plan *p = plan_new(vivo_query_root(q), may_push, f);
+    /* Within a collection there is none to choose. */
+    bool collections =
+        level == VIVO_LEVEL_NONE && d->lists & 1u << VIVO_LEVEL_COLLECTION;
+    struct plan *p = plan_new(vivo_query_root(q), may_push, f, collections);
     if (p && plan_covers(p))
         return p;
     plan_free(p);
@@ -480,7 +483,9 @@ int push_scope_make(struct vivo_flow *f, const struct plan *plan, unsigned membe
     out->scope = (struct vivo_scope){
         .here = flow_whereabouts(f), .covers = out->covers, .members = members};
     for (size_t i = 0; plan && i < plan->npasses; i++) {
-        int rc = make_cover(f, &plan->passes[i], &out->covers[out->scope.ncovers]);
+        struct vivo_cover *c = &out->covers[out->scope.ncovers];
+        int rc = make_cover(f, &plan->passes[i], c);
+        c->whole = i + 1 == plan->npasses;
         if (rc < 0) {
             push_scope_free(out);
             return vivo_fail(err, ENOMEM, "out of memory");

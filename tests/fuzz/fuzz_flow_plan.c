@@ -52,7 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     name[len] = '\0';
     if (vivo_query_parse(name, NULL, &q, &qe))
         return 0;
-    struct plan *p = plan_new(vivo_query_root(q), may, (void *)(uintptr_t)data);
+    struct plan *p =
+        plan_new(vivo_query_root(q), may, (void *)(uintptr_t)data, data[0] & 1);
     for (size_t i = 0; p && i < p->npasses; i++)
         check_pass(&p->passes[i], data);
     plan_counts(vivo_query_root(q));

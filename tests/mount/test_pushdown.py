@@ -19,6 +19,7 @@ QUERIES = [
     "Modality=CT and SliceThickness<2", "modality in (pt,seg) and StudyDate=2019..2020",
     "study(Modality=SEG) and not Modality=SEG", "PatientID=pat00? or Modality=RTSTRUCT",
     "patient(Modality=CT) and not patient(Modality=SEG)",
+    "patient(Modality=SEG)", "study(Modality=SEG)", "series(Modality=SEG)",
 ]
 ODD = [  # what servers make of keys
     "ignore_keys=1", "minds_case=1", "no_wild=1", "bad_keys=400", "no_search=404",
@@ -166,6 +167,15 @@ def test_a_known_query_asks_nothing(pacs):
         told = text(m / (query + "/.explain"))
         assert "requests: 0" in told and "when last asked" in told
         assert pacs.log() == []
+
+
+def test_a_search_of_patients_lists_their_collections_alone(hospital, tmp_path):
+    names = [w for c in "ABCDEFGHIJKL" for w in ("--collection", c)]
+    with Server("nbia", hospital, *names) as s:
+        found = paths(s.source, "patient(Modality=CR)", tmp_path)
+        listed = {e["query"] for e in s.log() if e["query"].startswith("Collection=")}
+        assert listed == {"Collection=" + p.split("/")[1] for p in found}
+        assert len(listed) == 3
 
 
 @pytest.mark.parametrize("query", ["Modality=SEG", "Modality=SEG and Rows=8",

@@ -177,7 +177,7 @@ static void test_what_matches_meets_a_search(void **state)
         struct vivo_query *q = random_query();
         if (!q)
             continue;
-        struct plan *p = plan_new(vivo_query_root(q), may_all, NULL);
+        struct plan *p = plan_new(vivo_query_root(q), may_all, NULL, true);
         assert_non_null(p);
         struct world w;
         make_world(&w);
@@ -202,14 +202,15 @@ static void test_what_matches_meets_a_search(void **state)
  */
 
 /* The searches of the whole query, "; " between them, or "-" when it is not covered. */
-static void assert_plan(const char *name, plan_may_fn *may, const char *expected)
+static void assert_plan_of(const char *name, plan_may_fn *may, bool collections,
+                           const char *expected)
 {
     struct vivo_query *q = NULL;
     struct vivo_query_error qe;
     struct vivo_buf b;
     vivo_buf_init(&b, MAKE_MAX);
     assert_int_equal(vivo_query_parse(name, NULL, &q, &qe), 0);
-    struct plan *p = plan_new(vivo_query_root(q), may, NULL);
+    struct plan *p = plan_new(vivo_query_root(q), may, NULL, collections);
     assert_non_null(p);
     const struct plan_pass *pass = &p->passes[p->npasses - 1];
     assert_ptr_equal(pass->of, vivo_query_root(q));
@@ -224,6 +225,24 @@ static void assert_plan(const char *name, plan_may_fn *may, const char *expected
     vivo_buf_free(&b);
     plan_free(p);
     vivo_query_unref(q);
+}
+
+static void assert_plan(const char *name, plan_may_fn *may, const char *expected)
+{
+    assert_plan_of(name, may, false, expected);
+}
+
+static void test_patients_are_narrowed_by_their_collections(void **state)
+{
+    (void)state;
+    assert_plan_of("patient(Modality=SEG)", may_all, true, "patient(Modality=SEG)");
+    assert_plan_of("study(patient(Modality=SEG))", may_all, true,
+                   "patient(Modality=SEG)");
+    assert_plan_of("patient(study(Modality=SEG))", may_all, true,
+                   "patient(Modality=SEG)");
+    assert_plan_of("not patient(Modality=SEG)", may_all, true, "-");
+    assert_plan_of("patient(Modality=SEG) and PatientSex=F", may_all, true,
+                   "PatientSex=F");
 }
 
 static void test_plans_of_what_people_ask(void **state)
@@ -289,7 +308,7 @@ static void test_long_lists_are_cut(void **state)
         assert_int_equal(vivo_buf_printf(&b, "%sP%d", i ? "," : "", i), 0);
     add(&b, ")");
     assert_int_equal(vivo_query_parse((const char *)b.data, NULL, &q, &qe), 0);
-    struct plan *p = plan_new(vivo_query_root(q), may_all, NULL);
+    struct plan *p = plan_new(vivo_query_root(q), may_all, NULL, true);
     const struct plan_pass *pass = &p->passes[0];
     assert_int_equal(pass->n, 3);
     assert_int_equal(pass->first->matches[0].n, VIVO_MATCH_VALUES_MAX);
@@ -307,6 +326,7 @@ int main(void)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_matches_meets_a_search),
+        cmocka_unit_test(test_patients_are_narrowed_by_their_collections),
         cmocka_unit_test(test_plans_of_what_people_ask),
         cmocka_unit_test(test_only_what_may_be_is_asked),
         cmocka_unit_test(test_long_lists_are_cut),
