@@ -12,7 +12,8 @@ import sys
 # Headers in include/vivofs that are not named after their module.
 PART_OF = {"error": "base", "op": "base", "buf": "base", "log": "base", "hash": "base",
            "cert": "base", "file": "base", "pool": "base", "text": "base", "inflate": "base",
-           "view": "model", "driver": "drivers", "dimse": "net", "extras": "catalog"}
+           "view": "model", "driver": "drivers", "dimse": "net", "extras": "catalog",
+           "search": "catalog"}
 
 
 def read_table(path):

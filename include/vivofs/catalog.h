@@ -159,25 +159,6 @@ int vivo_catalog_select_in(struct vivo_catalog *c, enum vivo_level level, vivo_r
 int vivo_catalog_whole(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                        const struct vivo_selection *sel, bool *whole,
                        struct vivo_err *err);
-/* What the archive was asked, kept across mounts: a cover of anything that has this
- * search (rows, seen, upto), told when it was asked. Not sealed: rows only. */
-struct vivo_search {
-    int64_t at_ms; /* Unix milliseconds */
-    bool unable;   /* the archive cannot be asked that */
-    vivo_row upto, *rows, *seen;
-    size_t n, nseen;
-};
-/* key: a digest of what was asked. What is very large is not kept: 0 as well. */
-int vivo_catalog_search_keep(struct vivo_catalog *c, const uint8_t *key,
-                             const struct vivo_search *s, struct vivo_err *err);
-/* -ENOENT: it was not asked. The caller frees *out. */
-int vivo_catalog_search_find(struct vivo_catalog *c, const uint8_t *key,
-                             struct vivo_search *out, struct vivo_err *err);
-void vivo_search_free(struct vivo_search *s);
-/* As if all of them had been asked in 1970: after a refresh, for who is online. */
-int vivo_catalog_search_age(struct vivo_catalog *c, struct vivo_err *err);
-/* When the last of them was asked, in Unix milliseconds; 0 = never, or not known. */
-int64_t vivo_catalog_search_latest(struct vivo_catalog *c);
 /* The row given last: later ones are greater. */
 vivo_row vivo_catalog_last_row(struct vivo_catalog *c);
 struct vivo_selection *vivo_selection_ref(struct vivo_selection *s);
@@ -193,8 +174,7 @@ typedef int vivo_value_fn(void *ctx, const char *value, uint64_t instances);
 int vivo_catalog_values(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                         const struct vivo_selection *sel, uint32_t tag,
                         vivo_value_fn *fn, void *ctx, struct vivo_err *err);
-/* The same of a virtual attribute that nodes have (not ARCHIVE, PLANE, REFERS_TO,
- * FETCH_STATE), which the query of `sel` names; `instances` is not told (0). */
+/* The same of a virtual attribute of nodes, which sel's query names; instances 0. */
 int vivo_catalog_computed_values(struct vivo_catalog *c, enum vivo_level level,
                                  vivo_row row, const struct vivo_selection *sel,
                                  enum vivo_query_virtual which, vivo_value_fn *fn,

@@ -4,6 +4,8 @@
  * numbers are never used again, so what has gone since is no wrong answer. */
 #include "catalog/internal.h"
 
+#include "vivofs/search.h"
+
 #include <errno.h>
 #include <string.h>
 

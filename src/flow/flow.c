@@ -4,6 +4,7 @@
 #include "flow/push.h"
 
 #include "vivofs/log.h"
+#include "vivofs/search.h"
 
 #include <errno.h>
 #include <string.h>

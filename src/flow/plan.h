@@ -18,8 +18,8 @@ enum {
     PLAN_PASSES_MAX = 65
 };
 
-/* INSTANCE: what matches is itself what the search brings. PATIENT, STUDY, SERIES: it is
- * in the same patient, study or series as something that the search brings. */
+/* INSTANCE: what matches is itself what the search brings. PATIENT, STUDY, SERIES: it
+ * is in the same patient, study or series as something that the search brings. */
 struct plan_search {
     struct plan_search *next;
     enum vivo_level lift;

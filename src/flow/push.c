@@ -8,6 +8,8 @@
  * them can match. */
 #include "flow/push.h"
 
+#include "vivofs/search.h"
+
 #include <errno.h>
 #include <string.h>
 

@@ -3,6 +3,7 @@
  * is shared by processes, and holds no original. */
 #include "catalog/internal.h"
 #include "catalog_fixture.h"
+#include "vivofs/search.h"
 
 #include <fcntl.h>
 #include <pthread.h>
