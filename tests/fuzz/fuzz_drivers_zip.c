@@ -7,6 +7,7 @@
 #include "vivofs/buf.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
