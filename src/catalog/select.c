@@ -148,9 +148,7 @@ static void sort_found(struct vivo_found *f)
     }
 }
 
-/* ---- series
- * ------------------------------------------------------------------------------------
- */
+/* ---- series ---- */
 
 static enum vivo_truth eval(struct run *r, struct vivo_attrs a, const uint32_t *varying,
                             size_t n, bool headers)
@@ -245,21 +243,44 @@ static int eval_columns(struct run *r, vivo_row series)
     return rc;
 }
 
+/* What all members have in common: first of it the hot set, which often tells; what is
+ * not in it is then not known. */
+static int eval_common(struct run *r, sqlite3_stmt *st, enum vivo_truth *t)
+{
+    uint64_t mask = (uint64_t)sqlite3_column_int64(st, COL_VARIES);
+    struct vivo_common *c = &r->common;
+    int rc = 0;
+
+    *t = VIVO_UNKNOWN;
+    if (!r->hot_only && !(mask & VIVO_CATALOG_HOT_GROUPS)) {
+        rc = vivo_catalog_common_load(c, r->d, st, true, r->err);
+        c->src.headers = false;
+        r->place.nwants = r->place.nneeds = 0;
+        *t = rc < 0 ? VIVO_UNKNOWN : vivo_query_eval(r->node, &c->src);
+    }
+    if (rc < 0 || *t != VIVO_UNKNOWN)
+        return rc;
+    rc = vivo_catalog_common_load(c, r->d, st, r->hot_only, r->err);
+    r->place.nwants = r->place.nneeds = 0;
+    if (rc == 0)
+        *t = vivo_query_eval(r->node, &c->src);
+    return rc;
+}
+
 static int select_series(struct run *r, sqlite3_stmt *st)
 {
     struct vivo_common *c = &r->common;
     vivo_row id = sqlite3_column_int64(st, COL_ID);
     enum vivo_truth t;
-    int rc = vivo_catalog_common_load(c, r->d, st, r->hot_only, r->err);
+    int rc;
 
-    if (rc < 0 || (c->listed && c->members == 0))
-        return rc;
     r->place.rows[VIVO_LEVEL_SERIES] = id;
     r->place.rows[VIVO_LEVEL_STUDY] = sqlite3_column_int64(st, COL_STUDY);
     r->place.rows[VIVO_LEVEL_PATIENT] = sqlite3_column_int64(st, COL_PATIENT);
     r->place.rows[VIVO_LEVEL_COLLECTION] = sqlite3_column_int64(st, COL_COLLECTION);
-    r->place.nwants = r->place.nneeds = 0;
-    t = vivo_query_eval(r->node, &c->src);
+    rc = eval_common(r, st, &t);
+    if (rc < 0 || (c->listed && c->members == 0))
+        return rc;
     if (t == VIVO_TRUE) {
         rc = c->listed ? 0 : add_members(r, VIVO_LEVEL_SERIES);
         return rc < 0 ? rc : add_found(r, VIVO_LEVEL_SERIES, true);
