@@ -91,6 +91,49 @@ static int list_dicom(struct vivo_tree *t, const struct node *n, struct vivo_buf
 /* ---- user.vivofs.* ------------------------------------------------------------------
  */
 
+struct states { /* of what is in a study or series */
+    struct vivo_flow *flow;
+    size_t n[VIVO_KEPT_PINNED + 1];
+    struct vivo_err *err;
+};
+
+#define MIXED 1 /* no more need be looked at */
+
+static int note_state(void *ctx, const struct walk_item *item)
+{
+    struct states *s = ctx;
+    enum vivo_kept kept = VIVO_KEPT_REMOTE;
+    bool file = item->e.level == VIVO_LEVEL_INSTANCE;
+    int rc = file ? vivo_flow_kept(s->flow, item->e.row, &kept, s->err) : 0;
+
+    if (rc || item->e.refusal || (!file && item->e.listed))
+        return rc;
+    s->n[kept]++;
+    return s->n[VIVO_KEPT_REMOTE] && s->n[VIVO_KEPT_CACHED] + s->n[VIVO_KEPT_PINNED]
+               ? MIXED
+               : 0;
+}
+
+/* What was never listed is not here; what is refused does not open and does not count.
+ */
+static int put_state_within(struct vivo_tree *t, const struct node *n,
+                            struct vivo_buf *out, struct vivo_err *err)
+{
+    struct states s = {.flow = node_flow(t, n), .err = err};
+    int rc = n->level == VIVO_LEVEL_STUDY
+                 ? walk_level(t, n, NULL, VIVO_LEVEL_SERIES, note_state, &s, err)
+                 : 0;
+
+    if (!rc)
+        rc = walk_level(t, n, NULL, VIVO_LEVEL_INSTANCE, note_state, &s, err);
+    if (rc < 0)
+        return rc;
+    return vivo_buf_puts(out, rc == MIXED             ? "partial"
+                              : s.n[VIVO_KEPT_CACHED] ? "cached"
+                              : s.n[VIVO_KEPT_PINNED] ? "pinned"
+                                                      : "remote");
+}
+
 static int put_state(struct vivo_tree *t, const struct node *n, struct vivo_buf *out,
                      struct vivo_err *err)
 {
@@ -100,8 +143,10 @@ static int put_state(struct vivo_tree *t, const struct node *n, struct vivo_buf 
     enum vivo_kept kept;
     int rc;
 
-    if (n->level != VIVO_LEVEL_INSTANCE)
+    if (n->level < VIVO_LEVEL_STUDY)
         return no_data(err);
+    if (n->level != VIVO_LEVEL_INSTANCE)
+        return put_state_within(t, n, out, err);
     rc = vivo_flow_kept(node_flow(t, n), n->row, &kept, err);
     return rc ? rc : vivo_buf_puts(out, words[kept]);
 }

@@ -153,6 +153,23 @@ def state(m, path):
     return os.getxattr(m / path, "user.vivofs.state").decode()
 
 
+def test_state_of_a_directory_is_of_what_is_in_it(remote):
+    m, _ = remote
+    files = m.files("loc")
+    series = "loc/" + os.path.dirname(files[0])
+    study = os.path.dirname(series)
+    mine = [f for f in files if f"loc/{f}".startswith(series + "/")]
+    assert (state(m, series), state(m, study)) == ("remote", "remote")
+    assert "user.vivofs.state" in os.listxattr(m / series)
+    open(m / f"loc/{mine[0]}", "rb").read()
+    assert (state(m, series), state(m, study)) == ("partial", "partial")
+    for f in mine:
+        open(m / f"loc/{f}", "rb").read()
+    assert (state(m, series), state(m, study)) == ("cached", "partial")
+    with pytest.raises(OSError):
+        state(m, os.path.dirname(study))
+
+
 def write(m, name, text):
     with open(m / f".vivofs/{name}", "w") as f:
         f.write(text)
