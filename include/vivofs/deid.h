@@ -128,6 +128,13 @@ int vivo_deid_object(const struct vivo_deid *d, int fd, const struct vivo_identi
                      uint64_t size, struct vivo_view **out, struct vivo_buf *attrs,
                      struct vivo_deid_report *report, struct vivo_err *err);
 
+/* The same over the first `here` bytes of an object of `size` that is still coming into
+ * fd: a view whose ranges lie beyond, too; it is for who waits until they are there.
+ * -EAGAIN: the pass needs *need bytes. -EOPNOTSUPP: it needs all of them, because
+ * pixels have to be decoded or inflated. Errors are not final: the whole tells. */
+int vivo_deid_early(const struct vivo_deid *d, int fd, uint64_t size, uint64_t here,
+                    struct vivo_view **out, uint64_t *need, struct vivo_err *err);
+
 /* What the header pass does to the object, by tags and never by values: appends a JSON
  * array of {"tag": "00081140.00081155", "action": WORD, "count": N}. Words: kept,
  * removed, emptied, dummy, uid, pseudonym, shifted, cleaned, code, blanked, script,

@@ -86,6 +86,9 @@ struct vivo_delivery {
     /* The name of the extra that is wanted: whatever its bytes are. NULL = an object,
      * and nothing that is none may be delivered. */
     const char *extra;
+    /* Told by the driver before the first byte, also after a restart: how many there
+     * will be, as the archive said; 0 = it did not. Readers get bytes sooner then. */
+    uint64_t total;
 };
 
 /* Receives the objects of a series that come together; called by one thread. */

@@ -94,9 +94,18 @@ int vivo_flow_explain(struct vivo_flow *f, enum vivo_level level, vivo_row row,
 uint64_t vivo_flow_size_now(struct vivo_flow *f, vivo_row instance);
 
 /* The whole object, de-identified. Its size is exact and in the catalog afterwards.
- * -EPERM policy; -EBADMSG; -ENOENT gone; -EIO …. Caller unrefs. */
+ * -EPERM policy; -EBADMSG; -ENOENT gone; -EIO …. Caller unrefs. An op that is `early`
+ * gets, of a remote object whose header has come and whose size is certain, a view of
+ * what is still coming. */
 int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **out,
                      struct vivo_op *op);
+/* Where reading such a view said -EAGAIN: -EAGAIN once more, the op being parked, or 0
+ * when it may be read by now. Interrupted and timed out as any wait. */
+int vivo_flow_await(const struct vivo_view *view, uint64_t off, size_t len,
+                    struct vivo_op *op);
+/* Were bytes of it given out early that did not prove to be right? Then what a reader
+ * has kept of it is not to be used again. */
+bool vivo_flow_spoiled(struct vivo_flow *f, vivo_row instance);
 
 /* The whole of a file that is no object (extras.h), as it is. -EPERM under any profile
  * that de-identifies; else as vivo_flow_object. */

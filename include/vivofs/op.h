@@ -29,6 +29,10 @@ struct vivo_op {
     void (*landed)(struct vivo_op *op); /* NULL = block instead of parking */
     struct vivo_flight *flight;         /* where it is parked; owned by flow */
     struct vivo_op *next;               /* list of the flight; owned by flow */
+    /* Who sets it, and `landed`, is given views of what is still coming, and calls
+     * vivo_flow_await() where reading one says -EAGAIN. */
+    bool early;
+    uint64_t wants; /* owned by flow: lands when so much has come; 0 = all */
 };
 
 /* A blocking op with a deadline in timeout_ms from now (0 = none). */

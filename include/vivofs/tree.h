@@ -33,6 +33,7 @@ struct vivo_node_stat {
     uint64_t size;
     bool size_exact; /* false: attributes must not be cached */
     bool resized;    /* opening: the size became exact, or another, only now */
+    bool spoiled;    /* opening: what the kernel has kept of it may be wrong */
     int64_t mtime;   /* Unix seconds */
     double entry_timeout, attr_timeout; /* seconds */
 };

@@ -54,6 +54,22 @@ typedef int vivo_view_make_fn(void *ctx, int fd, const struct vivo_identity *id,
 int vivo_view_new_later(int fd, const struct vivo_identity *id, uint64_t size,
                         vivo_view_make_fn *make, void *ctx, struct vivo_view **out,
                         struct vivo_err *err);
+/* A view of bytes that are still coming into its descriptor, in order. */
+#define VIVO_VIEW_ALL UINT64_MAX
+struct vivo_view_gate {
+    /* 0: so many bytes of the descriptor are there (VIVO_VIEW_ALL: all of them, and
+     * they are right); -EAGAIN without err: not yet; or why they never will be. */
+    int (*open)(void *ctx, uint64_t there, struct vivo_err *err);
+    void (*drop)(void *ctx); /* the view is gone */
+};
+/* Its end is not read before all is there. Takes a reference to `over`, which must not
+ * be made later, and on success ownership of ctx. */
+int vivo_view_new_gated(struct vivo_view *over, const struct vivo_view_gate *gate,
+                        void *ctx, struct vivo_view **out, struct vivo_err *err);
+void *vivo_view_gate_ctx(const struct vivo_view *v, const struct vivo_view_gate *gate);
+/* How much of the descriptor a read of these bytes needs. */
+uint64_t vivo_view_needs(const struct vivo_view *v, uint64_t off, size_t len);
+
 /* Makes it now, if it is one of those. */
 int vivo_view_prepare(const struct vivo_view *v, struct vivo_err *err);
 
@@ -67,7 +83,8 @@ size_t vivo_view_memory(const struct vivo_view *v); /* bytes held in memory */
 bool vivo_view_is_plain(const struct vivo_view *v, int *fd);
 
 /* All of [off, off+len) that lies inside the view, or an error: the count, 0 at
- * and after the end; -EIO when the source was changed or cut. */
+ * and after the end; -EIO when the source was changed or cut; -EAGAIN without an error
+ * text: behind a gate, and not there yet. */
 ssize_t vivo_view_pread(const struct vivo_view *v, void *buf, size_t len, uint64_t off,
                         struct vivo_err *err);
 /* The same for who has the first nlead bytes of the descriptor in memory already, read

@@ -25,12 +25,18 @@ struct lead_reader {
     const struct vivo_view *view;
     const struct lead_reader *source; /* of the view: what is read already, or NULL */
     size_t len;                       /* bytes in `lead`; 0 = not read yet */
+    uint64_t here;                    /* bytes of the source that have come */
+    uint64_t beyond;                  /* a read wanted so many; 0 = none did */
     uint8_t lead[LEAD_MAX];
 };
 
-static int read_past_lead(const struct lead_reader *r, void *buf, size_t len,
-                          uint64_t off, struct vivo_err *err)
+static int read_past_lead(struct lead_reader *r, void *buf, size_t len, uint64_t off,
+                          struct vivo_err *err)
 {
+    if (off > r->here || len > r->here - off) {
+        r->beyond = VIVO_MAX(r->beyond, off + len);
+        return vivo_fail(err, EIO, "read past what has come");
+    }
     if (r->fd >= 0)
         return vivo_pread_full(r->fd, buf, len, off, err);
     const struct lead_reader *s = r->source;
@@ -75,6 +81,8 @@ static void init_reader(struct lead_reader *r, int fd, const struct vivo_view *v
     r->view = v;
     r->source = NULL;
     r->len = 0;
+    r->here = size;
+    r->beyond = 0;
 }
 
 static int probe(struct lead_reader *r, bool *foreign, struct vivo_err *err)
@@ -98,6 +106,7 @@ struct job {
     const struct vivo_identity *id;
     struct lead_reader reader;
     bool now;                 /* decode pixels now, not when they are read */
+    bool early;               /* not all of the source is here: decode nothing */
     struct vivo_audit *audit; /* NULL = nobody asks */
     struct vivo_view *view;
     bool copied;   /* the view has another descriptor than the source's */
@@ -237,7 +246,7 @@ static int build_view(const struct vivo_header *h, struct vivo_dcm_writer *w,
         .reader = &job->reader.base,
         .fd = job->reader.fd,
         .id = job->id,
-        .sketch = job->id && !job->now,
+        .sketch = job->early || (job->id && !job->now),
     };
     int rc = vivo_assemble(&a, err);
     job->view = a.view;
@@ -393,6 +402,7 @@ static int run_job(const struct vivo_deid *d, int fd, const struct vivo_identity
     struct job job; /* its bytes are not cleared: they are read first */
     job.id = id;
     job.now = now;
+    job.early = false;
     job.audit = NULL;
     job.view = NULL;
     job.copied = false;
@@ -423,6 +433,36 @@ int vivo_deid_object(const struct vivo_deid *d, int fd, const struct vivo_identi
     return run_job(d, fd, id, size, false, out, attrs, report, err);
 }
 
+int vivo_deid_early(const struct vivo_deid *d, int fd, uint64_t size, uint64_t here,
+                    struct vivo_view **out, uint64_t *need, struct vivo_err *err)
+{
+    struct vivo_deid_report report = {0};
+    struct job job; /* its bytes are not cleared: they are read first */
+    job.id = NULL;
+    job.now = false;
+    job.early = true;
+    job.audit = NULL;
+    job.view = NULL;
+    job.copied = false;
+    job.deferred = false;
+    init_reader(&job.reader, fd, NULL, size);
+    job.reader.here = here;
+    int rc = run(d, &job, NULL, &report, err);
+    if (job.reader.beyond) { /* whatever was made without these bytes */
+        vivo_err_clear(err);
+        *need = job.reader.beyond;
+        rc = -EAGAIN;
+    } else if (!rc && (job.copied || job.deferred)) {
+        rc = vivo_fail(err, EOPNOTSUPP, "its pixels are needed");
+    }
+    if (rc) {
+        give_up(&job);
+        return rc;
+    }
+    *out = job.view;
+    return 0;
+}
+
 int vivo_deid_audit(const struct vivo_deid *d, int fd, const struct vivo_identity *id,
                     uint64_t size, struct vivo_buf *out, struct vivo_err *err)
 {
@@ -430,6 +470,7 @@ int vivo_deid_audit(const struct vivo_deid *d, int fd, const struct vivo_identit
     struct job job;
     job.id = id;
     job.now = false;
+    job.early = false;
     job.view = NULL;
     job.copied = false;
     job.deferred = false;

@@ -264,6 +264,7 @@ static int checked_write(struct vivo_sink *self, const void *data, size_t len,
         return vivo_fail(err, EIO, "%s: fetch delivered twice", c->driver->name);
     }
     c->bytes += len;
+    c->to->total = c->base.total;
     return c->to->sink.write(&c->to->sink, data, len, err);
 }
 

@@ -7,7 +7,7 @@
  * lets the server transcode. What comes is looked into as it comes, and no byte is
  * passed on before its SOP Instance UID is the one that was asked for. */
 #include "dicomweb.h"
-#include "gate.h"
+#include "http_object.h"
 #include "multipart.h"
 
 #include <errno.h>
@@ -46,6 +46,8 @@ static int begin_part(void *ctx, const char *type, struct vivo_err *err)
         return vivo_fail(err, EIO, "the server sent more than one object");
     if (type[0] && !vivo_media_type_is(type, "application/dicom"))
         return vivo_fail(err, EIO, "the server sent a part that is not a DICOM object");
+    a->gate.to->total =
+        a->multipart.announced > 0 ? (uint64_t)a->multipart.announced : 0;
     return 0;
 }
 
@@ -64,6 +66,7 @@ static int start_arrival(struct arrival *a, struct vivo_err *err)
     if (vivo_media_type_is(type, "application/dicom")) {
         a->single = true;
         a->parts = 1;
+        a->gate.to->total = vivo_reply_total(a->reply);
         return a->reply->by_close
                    ? vivo_fail(err, EIO,
                                "object without a length: its end is not certain")
@@ -139,13 +142,16 @@ static int fetch_native(struct dicomweb *d, const struct dicomweb_place *p,
                         struct vivo_delivery *to, struct vivo_op *op)
 {
     char url[2048];
-    struct vivo_net_reply reply;
+    struct vivo_http_object o;
     if (snprintf(url, sizeof url, "%s/instances/%s/file", d->root, p->orthanc) >=
         (int)sizeof url)
         return vivo_fail(&op->err, EINVAL, "dicomweb: URL too long");
-    int rc = get(d, url, NULL, false, &to->sink, &reply, op);
-    if (rc == 0 && reply.received == 0)
-        rc = vivo_fail(&op->err, EIO, "Orthanc sent an empty file");
+    int rc = vivo_http_object_begin(&o, p->instance, to, &op->err);
+    if (rc == 0)
+        rc = get(d, url, NULL, false, &o.sink, &o.reply, op);
+    if (rc == 0)
+        rc = vivo_http_object_finish(&o, &op->err);
+    vivo_http_object_free(&o);
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/drivers/file_object.c -- see file_object.h. */
 #include "file_object.h"
+#include "http_object.h"
 
 #include "gate.h"
 
@@ -17,7 +18,7 @@ struct arrival {
     struct vivo_delivery *to;
     uint8_t held[PROBE_BYTES]; /* the beginning, until it is looked at */
     size_t nheld;
-    bool begun, passed;
+    bool begun, passed, ftp; /* ftp: sizes are those of a listing */
 };
 
 static struct arrival *arrival_of(struct vivo_sink *s)
@@ -54,6 +55,7 @@ static int take(struct vivo_sink *self, const void *data, size_t len,
     const uint8_t *p = data;
     int rc = a->begun ? 0 : check_head(a, err);
     a->begun = true;
+    a->to->total = a->ftp ? 0 : vivo_reply_total(&a->reply);
     if (rc == 0 && !a->passed) {
         size_t n = VIVO_MIN(len, PROBE_BYTES - a->nheld);
         memcpy(a->held + a->nheld, p, n);
@@ -81,7 +83,8 @@ int vivo_file_object(struct vivo_archive *a, const struct vivo_net_request *rq,
 {
     struct arrival arrival = {
         .sink = {.write = take, .restart = to->sink.restart ? restart : NULL},
-        .to = to};
+        .to = to,
+        .ftp = rq->ftp};
     struct vivo_net_request all = *rq;
     all.max_bytes = OBJECT_BYTES;
     atomic_fetch_add(&a->requests, 1);

@@ -31,6 +31,12 @@ static int check_head(const struct vivo_http_object *o, struct vivo_err *err)
     return 0;
 }
 
+uint64_t vivo_reply_total(const struct vivo_net_reply *reply)
+{
+    bool said = reply->status == 200 && reply->content_length > 0 && !reply->encoded;
+    return said ? (uint64_t)reply->content_length : 0;
+}
+
 static int write_object(struct vivo_sink *self, const void *data, size_t len,
                         struct vivo_err *err)
 {
@@ -39,6 +45,7 @@ static int write_object(struct vivo_sink *self, const void *data, size_t len,
     if (rc)
         return rc;
     o->started = true;
+    o->gate.to->total = vivo_reply_total(&o->reply);
     return vivo_gate_push(&o->gate, data, len, err);
 }
 

@@ -18,6 +18,8 @@ struct vivo_http_object {
 /* uid, to: borrowed until the end. uid: NULL = any DICOM object will do. */
 int vivo_http_object_begin(struct vivo_http_object *o, const char *uid,
                            struct vivo_delivery *to, struct vivo_err *err);
+/* For vivo_delivery.total: bytes of the body, if the head of the reply says so. */
+uint64_t vivo_reply_total(const struct vivo_net_reply *reply);
 /* After vivo_net_fetch returned 0: was it a whole object? */
 int vivo_http_object_finish(const struct vivo_http_object *o, struct vivo_err *err);
 void vivo_http_object_free(struct vivo_http_object *o);

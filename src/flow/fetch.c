@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/flow/fetch.c -- the second journey: catalog -> store hit? -> driver.fetch ->
  * deid -> store -> view. */
-#include "flow/internal.h"
+#include "flow/coming.h"
 
-#include "vivofs/file.h"
 #include "vivofs/log.h"
 
 #include <errno.h>
@@ -177,77 +176,6 @@ void prepare_local(struct vivo_flow *f, vivo_row row)
 /* ---- remote objects
  * --------------------------------------------------------------------- */
 
-/* The bytes as the archive sends them, in a file without a name. */
-struct raw_delivery {
-    struct vivo_delivery delivery; /* first: the sink is the first member of this */
-    struct vivo_flight *flight;
-    int fd;
-    bool memory; /* fd is one of memory, because the disk is full */
-    uint64_t size;
-};
-#define RAW_MEMORY_MAX (UINT64_C(256) << 20)
-
-/* A full disk must not keep an object from being read: it goes on in memory. */
-static int raw_to_memory(struct raw_delivery *r, struct vivo_err *err)
-{
-    enum { CHUNK = 64 * 1024 };
-    VIVO_AUTO(vivo_free_p) char *chunk = malloc(CHUNK);
-    int rc = 0;
-    if (!chunk)
-        return vivo_fail(err, ENOMEM, "out of memory");
-    vivo_err_clear(err);
-    int fd = vivo_file_nameless(NULL, err);
-    if (fd < 0)
-        return fd;
-    for (uint64_t at = 0; at < r->size && !rc; at += CHUNK) {
-        size_t n = (size_t)VIVO_MIN(r->size - at, (uint64_t)CHUNK);
-        rc = vivo_pread_full(r->fd, chunk, n, at, err);
-        if (!rc)
-            rc = vivo_pwrite_full(fd, chunk, n, at, err);
-    }
-    if (rc) {
-        close(fd);
-        return rc;
-    }
-    close(r->fd);
-    r->fd = fd;
-    r->memory = true;
-    return 0;
-}
-
-static int raw_write(struct vivo_sink *self, const void *data, size_t len,
-                     struct vivo_err *err)
-{
-    struct raw_delivery *r = (struct raw_delivery *)self;
-    int rc = vivo_pwrite_full(r->fd, data, len, r->size, err);
-    if (rc == -ENOSPC && !r->memory && r->size + len <= RAW_MEMORY_MAX) {
-        rc = raw_to_memory(r, err);
-        if (!rc)
-            rc = vivo_pwrite_full(r->fd, data, len, r->size, err);
-    } else if (!rc && r->memory && r->size + len > RAW_MEMORY_MAX) {
-        rc = vivo_fail(err, ENOSPC, "too large for memory, and the disk is full");
-    }
-    r->size += rc ? 0 : len;
-    flight_progress(r->flight, len);
-    return rc;
-}
-
-static int raw_restart(struct vivo_sink *self, struct vivo_err *err)
-{
-    struct raw_delivery *r = (struct raw_delivery *)self;
-    r->size = 0;
-    if (ftruncate(r->fd, 0))
-        return vivo_fail(err, EIO, "a temporary file cannot be cut");
-    return 0;
-}
-
-static int no_descriptor(struct vivo_delivery *self, int fd, struct vivo_err *err)
-{
-    (void)self;
-    close(fd);
-    return vivo_fail(err, EIO, "a remote driver delivered a descriptor");
-}
-
 int flow_store_key(struct vivo_flow *f, vivo_row row, struct vivo_store_key *key,
                    struct vivo_buf *locator, struct vivo_err *err)
 {
@@ -299,32 +227,38 @@ uint64_t vivo_flow_size_now(struct vivo_flow *f, vivo_row instance)
     return view ? vivo_view_size(view) : 0;
 }
 
-/* Without room in the store the view over the nameless file serves as well. */
+/* Takes the view over. Without room in the store it serves as well. */
+static int keep_view(struct vivo_flow *f, vivo_row row, struct vivo_view *view,
+                     const struct vivo_store_key *key, bool pin, struct vivo_err *err)
+{
+    struct vivo_view *stored = NULL;
+    struct vivo_err why = {0};
+    if (f->store && !vivo_store_put(f->store, key, view, &stored, &why)) {
+        vivo_view_unref(view);
+        view = stored;
+    }
+    if (why.errnum)
+        vivo_log(VIVO_LOG_WARN, "flow.fetch", "%s #%lld: not kept: %s", f->name,
+                 (long long)row, why.text);
+    if (f->store && pin)
+        vivo_store_pin(f->store, key, true);
+    int rc = learn(f, row, view, err);
+    vivo_view_unref(view);
+    return rc;
+}
+
 int fetch_keep(struct vivo_flow *f, vivo_row row, int *fd, uint64_t size,
                const struct vivo_store_key *key, bool pin, struct vivo_err *err)
 {
     struct vivo_deid_report report = {0};
-    VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = NULL;
+    struct vivo_view *view = NULL;
     int rc = vivo_deid_object(f->deid, *fd, NULL, size, &view, NULL, &report, err);
     if (rc == -EPERM)
         vivo_catalog_set_refusal(f->catalog, row, (int)report.refusal, NULL);
     if (rc)
         return rc;
     *fd = -1;
-    if (f->store) {
-        struct vivo_view *stored = NULL;
-        struct vivo_err why = {0};
-        if (vivo_store_put(f->store, key, view, &stored, &why)) {
-            vivo_log(VIVO_LOG_WARN, "flow.fetch", "%s #%lld: not kept: %s", f->name,
-                     (long long)row, why.text);
-        } else {
-            vivo_view_unref(view);
-            view = stored;
-        }
-    }
-    if (f->store && pin)
-        vivo_store_pin(f->store, key, true);
-    return learn(f, row, view, err);
+    return keep_view(f, row, view, key, pin, err);
 }
 
 /* Flights of extras are of no level. */
@@ -334,11 +268,11 @@ static bool is_extra(const struct vivo_flight *flight)
 }
 
 static int keep_extra(struct vivo_flight *flight, const struct extra_entry *x,
-                      struct raw_delivery *raw, const struct vivo_store_key *key)
+                      struct coming *c, const struct vivo_store_key *key)
 {
     struct vivo_err *err = &flight->op.err;
     VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = NULL;
-    int rc = extra_keep(flight->flow, &x->e, &raw->fd, raw->size, key,
+    int rc = extra_keep(flight->flow, &x->e, &c->fd, c->at, key,
                         atomic_load(&flight->pin), &view, err);
     return rc ? rc : learn(flight->flow, x->e.row, view, err);
 }
@@ -348,30 +282,27 @@ static int fetch_remote(struct vivo_flight *flight, const char *locator,
 {
     struct vivo_flow *f = flight->flow;
     struct vivo_op *op = &flight->op;
+    vivo_row row = flight->key.row;
     struct extra_entry x;
-    if (is_extra(flight)) {
-        int gone = vivo_catalog_extra_get(f->catalog, flight->key.row, extra_copy_entry,
-                                          &x, &op->err);
-        if (gone)
-            return gone;
-    }
-    struct raw_delivery raw = {
-        .delivery = {.sink = {.write = raw_write, .restart = raw_restart},
-                     .descriptor = no_descriptor,
-                     .extra = is_extra(flight) ? x.name : NULL},
-        .flight = flight,
-    };
-    raw.fd = vivo_file_nameless(f->store ? vivo_store_dir(f->store) : NULL, &op->err);
-    if (raw.fd < 0)
-        return raw.fd;
-    int rc = vivo_archive_fetch(f->archive, locator, &raw.delivery, op);
+    struct coming *c = NULL;
+    int rc = is_extra(flight) ? vivo_catalog_extra_get(f->catalog, row,
+                                                       extra_copy_entry, &x, &op->err)
+                              : 0;
+    if (!rc)
+        rc = coming_new(flight, is_extra(flight) ? x.name : NULL, &c, &op->err);
+    if (rc)
+        return rc;
+    rc = vivo_archive_fetch(f->archive, locator, &c->delivery, op);
+    if (!rc)
+        rc = coming_whole(c, &op->err);
+    bool pin = atomic_load(&flight->pin);
     if (!rc && is_extra(flight))
-        rc = keep_extra(flight, &x, &raw, key);
+        rc = keep_extra(flight, &x, c, key);
+    else if (!rc && c->view)
+        rc = keep_view(f, row, vivo_view_ref(c->view), key, pin, &op->err);
     else if (!rc)
-        rc = fetch_keep(f, flight->key.row, &raw.fd, raw.size, key,
-                        atomic_load(&flight->pin), &op->err);
-    if (raw.fd >= 0)
-        close(raw.fd);
+        rc = fetch_keep(f, row, &c->fd, c->at, key, pin, &op->err);
+    coming_end(c, &op->err);
     return rc;
 }
 
@@ -468,6 +399,12 @@ static int open_remote(struct vivo_flow *f, enum vivo_level level, vivo_row row,
         return vivo_fail(&op->err, EIO, "%s #%lld: not kept here, and offline", f->name,
                          (long long)row);
     struct flight_plan plan = fetch_plan(level, row, false, false);
+    op->wants = 0;
+    if (op->early && op->landed && level == VIVO_LEVEL_INSTANCE) {
+        rc = coming_open(f, row, out, op);
+        if (rc != -ENOENT)
+            return rc;
+    }
     rc = flight_join(f, &plan, op);
     if (rc)
         return rc;

@@ -4,7 +4,7 @@
  * One process-wide mutex guards the lists of all flights and the `flight` and `next`
  * fields of parked ops: it is held for a few instructions only, never across I/O
  * or a callback, so it cannot take part in a deadlock. */
-#include "flow/internal.h"
+#include "flow/coming.h"
 
 #include "vivofs/log.h"
 
@@ -59,6 +59,8 @@ static void park_locked(struct vivo_flight *flight, struct vivo_op *op)
     op->flight = flight;
     op->next = flight->waiters;
     flight->waiters = op;
+    if (op->wants && op->wants < atomic_load(&flight->wanted))
+        atomic_store(&flight->wanted, op->wants);
 }
 
 static bool unpark_locked(struct vivo_flight *flight, struct vivo_op *op)
@@ -77,7 +79,8 @@ static bool unpark_locked(struct vivo_flight *flight, struct vivo_op *op)
 /* Nobody waits any more: the job is told, and later callers begin anew. */
 static bool abandon_locked(struct vivo_flight *flight)
 {
-    if (flight->keep || flight->waiters || atomic_load(&flight->op.cancelled))
+    if (flight->keep || flight->waiters || flight->riders ||
+        atomic_load(&flight->op.cancelled))
         return false;
     atomic_store(&flight->op.cancelled, true);
     unlist_locked(flight);
@@ -113,6 +116,106 @@ void flight_land(struct vivo_flight *flight, const struct vivo_err *err)
     unref(flight);
 }
 
+/* ---- while it is coming ------------------------------------------------------- */
+
+void flight_set_coming(struct vivo_flight *flight, struct coming *c)
+{
+    pthread_mutex_lock(&parking);
+    if (flight->coming)
+        flight->coming->flight = NULL;
+    flight->coming = c;
+    flight->riders = 0;
+    pthread_mutex_unlock(&parking);
+}
+
+struct coming *flight_coming(struct vivo_flow *f, vivo_row row)
+{
+    const struct flight_key key = {FLIGHT_OBJECT, VIVO_LEVEL_INSTANCE, row, 0};
+    pthread_mutex_lock(&parking);
+    struct vivo_flight *flight = find_locked(f, &key);
+    struct coming *c = flight ? flight->coming : NULL;
+    if (c)
+        atomic_fetch_add(&c->refs, 1);
+    pthread_mutex_unlock(&parking);
+    return c;
+}
+
+void flight_keep(struct vivo_flight *flight)
+{
+    pthread_mutex_lock(&parking);
+    flight->keep = true;
+    pthread_mutex_unlock(&parking);
+}
+
+static bool is_there(const struct coming *c, uint64_t wants)
+{
+    return c && wants &&
+           (wants <= atomic_load(&c->high) || atomic_load(&c->state) == COMING_WHOLE);
+}
+
+/* After whoever brings it has said how much there is: one of the two sees the other. */
+void flight_wake(struct vivo_flight *flight, uint64_t there)
+{
+    struct vivo_op *woken = NULL;
+    uint64_t least = UINT64_MAX;
+    if (there < atomic_load(&flight->wanted))
+        return;
+    pthread_mutex_lock(&parking);
+    for (struct vivo_op **at = &flight->waiters; *at;) {
+        struct vivo_op *op = *at;
+        if (!op->wants || op->wants > there) {
+            least = op->wants ? VIVO_MIN(least, op->wants) : least;
+            at = &op->next;
+            continue;
+        }
+        *at = op->next;
+        op->flight = NULL;
+        op->next = woken;
+        woken = op;
+    }
+    atomic_store(&flight->wanted, least);
+    pthread_mutex_unlock(&parking);
+    while (woken) {
+        struct vivo_op *op = woken;
+        woken = op->next;
+        op->next = NULL;
+        op->landed(op);
+    }
+}
+
+int flight_await(struct coming *c, uint64_t wants, struct vivo_op *op)
+{
+    pthread_mutex_lock(&parking);
+    struct vivo_flight *flight = c->flight;
+    op->wants = wants;
+    if (flight)
+        park_locked(flight, op);
+    bool ready = !flight || (is_there(c, wants) && unpark_locked(flight, op));
+    pthread_mutex_unlock(&parking);
+    return ready ? 0 : -EAGAIN;
+}
+
+bool flight_ride(struct coming *c)
+{
+    pthread_mutex_lock(&parking);
+    struct vivo_flight *flight = c->flight;
+    if (flight)
+        flight->riders++;
+    pthread_mutex_unlock(&parking);
+    return flight != NULL;
+}
+
+void flight_leave(struct coming *c)
+{
+    pthread_mutex_lock(&parking);
+    struct vivo_flight *flight = c->flight;
+    bool last = flight && --flight->riders == 0;
+    bool abandoned = last && abandon_locked(flight);
+    pthread_mutex_unlock(&parking);
+    if (abandoned)
+        finish_abandoning(flight, true);
+}
+
 static void run_job(void *ctx)
 {
     struct vivo_flight *flight = ctx;
@@ -137,6 +240,7 @@ static struct vivo_flight *make(struct vivo_flow *f, const struct flight_plan *p
     atomic_init(&flight->pin, plan->pin);
     atomic_init(&flight->rides, false);
     atomic_init(&flight->heard, false);
+    atomic_init(&flight->wanted, UINT64_MAX);
     flight->run = plan->run;
     flight->cancel = plan->cancel;
     flight->drop = plan->drop;
@@ -178,7 +282,10 @@ static int board(struct vivo_flow *f, const struct flight_plan *plan,
     }
     if (op)
         park_locked(flight, op);
+    bool ready = op && is_there(flight->coming, op->wants) && unpark_locked(flight, op);
     pthread_mutex_unlock(&parking);
+    if (ready)
+        op->landed(op);
     if (fresh) {
         discard_plan(plan);
         free(fresh);

@@ -508,6 +508,7 @@ void vivo_flow_close(struct vivo_flow *f)
     bundles_free(f->bundles);
     searches_free(f->searches);
     free(f->checked);
+    free(f->spoiled);
     free(f);
 }
 

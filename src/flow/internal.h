@@ -38,11 +38,13 @@ struct vivo_flight {
     struct vivo_op op;       /* of the job; cancelled when nobody waits any more */
     struct vivo_op *waiters; /* parked ops */
     unsigned refs;
-    bool keep;         /* runs on without waiters (background) */
-    atomic_bool pin;   /* what it brings shall stay in the store */
-    atomic_bool rides; /* it waits for what a bundle brings */
-    atomic_bool
-        ours; /* it waits for nothing but our own work: no silence of archives */
+    bool keep;                    /* runs on without waiters (background) */
+    atomic_bool pin;              /* what it brings shall stay in the store */
+    struct coming *coming;        /* an object that is; NULL = nothing is yet */
+    unsigned riders;              /* early views of it that are open */
+    atomic_uint_least64_t wanted; /* the least that a waiter wants */
+    atomic_bool rides;            /* it waits for what a bundle brings */
+    atomic_bool ours; /* it waits for our own work alone: no archive is silent */
     int64_t began_ms;
     atomic_int_least64_t progress_ms; /* last sign of life of the archive */
     atomic_bool heard;                /* there was one for this flight */
@@ -132,6 +134,9 @@ struct vivo_flow {
     size_t nchecked, checked_cap;            /* guarded by mutex */
     struct query_cost costs[COSTS];          /* guarded by mutex; by digest */
     uint64_t asked, brought; /* guarded by mutex: requests and bytes of all queries */
+    vivo_row *spoiled;       /* guarded by mutex: read early, and failed then */
+    size_t nspoiled, spoiled_cap;
+    bool all_spoiled;
     pthread_t ticker, watcher;
     bool ticking, watching;
     struct vivo_op watch_op; /* cancelled when the flow closes */
@@ -253,6 +258,8 @@ int64_t flow_wall_ms(void); /* Unix */
 bool flow_is_recent(struct vivo_flow *f, int64_t at_ms);
 /* Something was listed or described: its columns are made by another job. */
 void flow_pack(struct vivo_flow *f);
+/* coming.c: bytes of it were given out that did not prove right. */
+void flow_spoil(struct vivo_flow *f, vivo_row row);
 /* ahead.c */
 struct ahead *ahead_new(void); /* NULL = ENOMEM */
 void ahead_free(struct ahead *a);

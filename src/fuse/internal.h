@@ -73,6 +73,8 @@ struct request {
     pid_t pid;
     struct fuse_file_info fi;
     struct vivo_view *view; /* of the open file that is asked about, or NULL */
+    size_t size;            /* of a read that waits, and where */
+    uint64_t off;
     /* Of the park; guarded by its mutex. */
     bool settled, landed, asked;
     unsigned pins;
@@ -106,7 +108,9 @@ void reply_entry(struct request *r, const struct vivo_node_stat *st);
 /* There is no such name, and that holds for so many seconds. */
 void reply_negative(struct request *r, double seconds);
 void reply_attr(struct request *r, const struct vivo_node_stat *st);
-void reply_open(struct request *r, const struct fuse_file_info *fi);
+/* False: the kernel does not want it any more, and will not release it. */
+bool reply_open(struct request *r, const struct fuse_file_info *fi);
+void reply_read(struct request *r, const void *data, size_t len);
 void reply_bytes(fuse_req_t req, const void *data, size_t len);
 void reply_text(fuse_req_t req, const char *text);
 void reply_count(fuse_req_t req, size_t n);

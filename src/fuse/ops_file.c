@@ -27,7 +27,7 @@ static int open_object(struct request *r, struct vivo_view **out)
     forget_size(r, st.resized);
     /* Another version of an object is another inode, and a generated file is a new
      * one whenever its content is: pages stay true. */
-    r->fi.keep_cache = 1;
+    r->fi.keep_cache = !st.spoiled;
     return 0;
 }
 
@@ -55,7 +55,8 @@ static int run_open(struct request *r)
         return vivo_fail(&r->op.err, ENOMEM, "no memory for an open file");
     }
     r->fi.noflush = 1;
-    reply_open(r, &r->fi);
+    if (!reply_open(r, &r->fi))
+        handle_free(r->s, handle_of(&r->fi));
     return 0;
 }
 
@@ -78,6 +79,41 @@ static void release_(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 }
 
 /* ---- read ---- */
+
+/* A read of what is still coming, until it is there. */
+static int run_read(struct request *r)
+{
+    void *buf = thread_buffer(r->s, r->size);
+    ssize_t n = -EAGAIN;
+
+    if (!buf)
+        return vivo_fail(&r->op.err, ENOMEM, "no memory for a read");
+    while (n == -EAGAIN) {
+        int rc = vivo_flow_await(r->view, r->off, r->size, &r->op);
+        if (rc)
+            return rc;
+        n = vivo_view_pread(r->view, buf, r->size, r->off, &r->op.err);
+    }
+    if (n < 0)
+        return (int)n;
+    atomic_fetch_add_explicit(&r->s->counters->bytes_read, (uint_least64_t)n,
+                              memory_order_relaxed);
+    reply_read(r, buf, (size_t)n);
+    return 0;
+}
+
+static void read_later(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                       struct fuse_file_info *fi)
+{
+    struct request *r = request_new(req, run_read, ino, NULL, fi);
+
+    if (!r)
+        return;
+    r->view = vivo_view_ref(handle_of(fi)->view);
+    r->size = size;
+    r->off = (uint64_t)off;
+    request_start(r);
+}
 
 static void read_(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                   struct fuse_file_info *fi)
@@ -102,6 +138,10 @@ static void read_(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     }
     /* All that was asked for and exists, or an error: never a short read. */
     n = vivo_view_pread(h->view, buf, size, (uint64_t)off, &err);
+    if (n == -EAGAIN) {
+        read_later(req, ino, size, off, fi);
+        return;
+    }
     if (n < 0) {
         reply_fail(req, (int)n, &err);
         return;

@@ -113,9 +113,14 @@ void reply_attr(struct request *r, const struct vivo_node_stat *st)
     fuse_reply_attr(take(r), &out, st->size_exact ? st->attr_timeout : 0);
 }
 
-void reply_open(struct request *r, const struct fuse_file_info *fi)
+bool reply_open(struct request *r, const struct fuse_file_info *fi)
 {
-    fuse_reply_open(take(r), fi);
+    return fuse_reply_open(take(r), fi) != -ENOENT;
+}
+
+void reply_read(struct request *r, const void *data, size_t len)
+{
+    reply_bytes(take(r), data, len);
 }
 
 void reply_bytes(fuse_req_t req, const void *data, size_t len)

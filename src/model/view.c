@@ -39,7 +39,10 @@ struct later {
 
 struct vivo_view {
     atomic_uint refs;
-    struct later *later; /* owned; NULL = made already */
+    struct later *later;               /* owned; NULL = made already */
+    const struct vivo_view_gate *gate; /* NULL = all of it is there */
+    void *gate_ctx;
+    struct vivo_view *over; /* behind the gate */
     int fd;
     bool checked;
     struct vivo_identity id;
@@ -232,6 +235,61 @@ int vivo_view_new_later(int fd, const struct vivo_identity *id, uint64_t size,
     return 0;
 }
 
+/* ---- still coming ------------------------------------------------------------ */
+
+int vivo_view_new_gated(struct vivo_view *over, const struct vivo_view_gate *gate,
+                        void *ctx, struct vivo_view **out, struct vivo_err *err)
+{
+    struct vivo_view *v = calloc(1, sizeof *v);
+    assert(!over->later && !over->gate);
+    if (!v)
+        return vivo_fail(err, ENOMEM, "view: out of memory");
+    atomic_init(&v->refs, 1);
+    v->fd = -1;
+    v->size = over->size;
+    v->over = vivo_view_ref(over);
+    v->gate = gate;
+    v->gate_ctx = ctx;
+    *out = v;
+    return 0;
+}
+
+void *vivo_view_gate_ctx(const struct vivo_view *v, const struct vivo_view_gate *gate)
+{
+    return v->gate == gate ? v->gate_ctx : NULL;
+}
+
+static size_t segment_at(const struct vivo_view *v, uint64_t off);
+
+uint64_t vivo_view_needs(const struct vivo_view *v, uint64_t off, size_t len)
+{
+    uint64_t need = 0;
+    v = v->gate ? v->over : v;
+    if (off >= v->size)
+        return 0;
+    if (len >= v->size - off)
+        return VIVO_VIEW_ALL;
+    for (size_t i = segment_at(v, off); i < v->n && v->segments[i].start < off + len;
+         i++) {
+        const struct segment *s = &v->segments[i];
+        uint64_t n = VIVO_MIN(off + len - s->start, s->len);
+        if (!s->memory)
+            need = VIVO_MAX(need, s->off + n);
+    }
+    return need;
+}
+
+/* 0: what the read needs is there, and *v is what it is read from. */
+static int pass_gate(const struct vivo_view **v, uint64_t off, size_t len,
+                     struct vivo_err *err)
+{
+    const struct vivo_view *gated = *v;
+    if (!gated->gate)
+        return 0;
+    *v = gated->over;
+    return gated->gate->open(gated->gate_ctx, vivo_view_needs(gated, off, len), err);
+}
+
 static const struct vivo_view *made_of(const struct vivo_view *v, struct vivo_err *err);
 
 static int make_locked(struct later *l, struct vivo_err *err)
@@ -259,14 +317,16 @@ static int make_locked(struct later *l, struct vivo_err *err)
 /* What to read from: the view itself, or what it was made to. NULL with err set. */
 static const struct vivo_view *made_of(const struct vivo_view *v, struct vivo_err *err)
 {
+    int rc = pass_gate(&v, 0, SIZE_MAX, err);
+    if (rc == -EAGAIN)
+        vivo_fail(err, EIO, "view: it is still coming");
     struct later *l = v->later;
     if (!l)
-        return v;
+        return rc ? NULL : v;
     const struct vivo_view *made = atomic_load_explicit(&l->made, memory_order_acquire);
     if (made)
         return made;
     pthread_mutex_lock(&l->mutex);
-    int rc = 0;
     if (!atomic_load_explicit(&l->made, memory_order_relaxed))
         rc = l->fd < 0 ? vivo_fail(err, EIO, "view: cannot be made")
                        : make_locked(l, err);
@@ -306,6 +366,9 @@ void vivo_view_unref(struct vivo_view *v)
     if (!v || atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) != 1)
         return;
     free_later(v->later);
+    if (v->gate)
+        v->gate->drop(v->gate_ctx);
+    vivo_view_unref(v->over);
     if (v->fd >= 0)
         close(v->fd);
     free(v->segments);
@@ -320,6 +383,7 @@ uint64_t vivo_view_size(const struct vivo_view *v)
 
 size_t vivo_view_memory(const struct vivo_view *v)
 {
+    v = v->gate ? v->over : v;
     const struct vivo_view *made =
         v->later ? atomic_load_explicit(&v->later->made, memory_order_acquire) : v;
     return made ? made->memory_len : 0;
@@ -360,6 +424,7 @@ static int check_later(struct later *l, struct vivo_err *err)
 
 int vivo_view_check(const struct vivo_view *v, struct vivo_err *err)
 {
+    v = v->gate ? v->over : v;
     if (v->later)
         return check_later(v->later, err);
     return v->checked ? check_identity(v->fd, &v->id, err) : 0;
@@ -421,6 +486,9 @@ ssize_t vivo_view_pread_led(const struct vivo_view *v, const uint8_t *lead,
     struct vivo_err why = {0};
     if (off >= v->size)
         return 0;
+    int gate = pass_gate(&v, off, len, err);
+    if (gate)
+        return gate;
     v = made_of(v, &why);
     if (!v)
         return vivo_fail(err, why.errnum ? why.errnum : EIO, "%s", why.text);

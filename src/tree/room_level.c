@@ -240,6 +240,7 @@ static int open_object(struct vivo_tree *t, const struct node *n,
     if (rc)
         return rc;
     st->resized = resized;
+    st->spoiled = vivo_flow_spoiled(node_flow(t, n), n->row);
     *out = VIVO_STEAL(view);
     return 0;
 }

@@ -275,6 +275,7 @@ int vivo_tree_open(struct vivo_tree *t, vivo_ino ino, uid_t uid, pid_t pid,
 
     if (!n)
         return no_node(&op->err, ino);
+    op->early = n->room == &room_object;
     if (n->room->kind != VIVO_NODE_FILE)
         rc = vivo_fail(&op->err, EISDIR, "not a file");
     else if (n->room->open)
