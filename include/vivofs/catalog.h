@@ -235,9 +235,7 @@ int vivo_listing_other(struct vivo_listing *l, const char *locator, const char *
 /* complete: the parent is listed as of now and what was not seen is removed;
  * otherwise everything seen stays and nothing is removed. Frees l. */
 int vivo_listing_end(struct vivo_listing *l, bool complete, struct vivo_err *err);
-/* Makes columns of the series that have come to be known since the last time, in
- * transactions of their own. Queries are right without them and faster with them, so
- * nobody need wait for it: beside whatever follows a listing. */
+/* Makes columns of what was listed since. Queries are only faster with them. */
 int vivo_catalog_pack(struct vivo_catalog *c, struct vivo_err *err);
 
 /* Attributes of series as shown, learned later from a table of the archive: they go on
