@@ -76,27 +76,6 @@ static int find_source(struct vivo_writer *w, const struct vivo_digests *id,
     return 0;
 }
 
-static int restamp(struct vivo_catalog *c, const struct vivo_extra_put *put,
-                   struct vivo_err *err)
-{
-    struct vivo_writer *w = &c->w;
-    struct vivo_digests id;
-    sqlite3_stmt *st;
-    int rc = vivo_catalog_seal(c, put->locator, put->version, &w->scratch, err);
-
-    if (rc < 0)
-        return rc;
-    vivo_catalog_digests(c, put->locator, put->version, &id);
-    st = vivo_catdb_stmt(
-        &w->db, "UPDATE source SET stamp = ?2, sealed = ?3 WHERE lookup = ?1", err);
-    if (!st)
-        return -EIO;
-    vivo_catdb_blob(st, 1, id.lookup, sizeof id.lookup);
-    vivo_catdb_blob(st, 2, id.stamp, sizeof id.stamp);
-    vivo_catdb_blob(st, 3, w->scratch.data, w->scratch.len);
-    return vivo_catdb_run(&w->db, st, err);
-}
-
 static uint64_t size_of(const struct vivo_extra_put *put)
 {
     return put->size || put->size_exact ? put->size : SIZE_GUESS;
@@ -124,34 +103,7 @@ static int renew(struct vivo_catalog *c, vivo_row row, const struct vivo_extra_p
     if (sqlite3_changes(w->db.db) == 0)
         return vivo_fail(err, ENOENT, "catalog: row #%lld is gone", (long long)row);
     w->dirty = true;
-    return restamp(c, put, err);
-}
-
-static int insert_source(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
-                         const struct vivo_extra_put *put,
-                         const struct vivo_digests *id, int64_t source, int64_t extra,
-                         struct vivo_err *err)
-{
-    struct vivo_writer *w = &c->w;
-    sqlite3_stmt *st;
-    int rc = vivo_catalog_seal(c, put->locator, put->version, &w->scratch, err);
-
-    if (rc < 0)
-        return rc;
-    st = vivo_catdb_stmt(&w->db,
-                         "INSERT INTO source(id, lookup, instance, via, owner, stamp,"
-                         " sealed) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                         err);
-    if (!st)
-        return -EIO;
-    vivo_catdb_int(st, 1, source);
-    vivo_catdb_blob(st, 2, id->lookup, sizeof id->lookup);
-    vivo_catdb_int(st, 3, extra);
-    vivo_catdb_int(st, 4, level);
-    vivo_catdb_int(st, 5, row);
-    vivo_catdb_blob(st, 6, id->stamp, sizeof id->stamp);
-    vivo_catdb_blob(st, 7, w->scratch.data, w->scratch.len);
-    return vivo_catdb_run(&w->db, st, err);
+    return vivo_catalog_restamp(c, put->locator, put->version, err);
 }
 
 struct place { /* of what is new */
@@ -192,7 +144,7 @@ static int insert(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
     struct vivo_writer *w = &c->w;
     char path[VIVO_PATH_MAX];
     struct place at = {level, row, row, path, clean_path(put->path, path)};
-    int64_t extra;
+    bool was_free;
     int rc = 0;
 
     if (at.len == 0)
@@ -200,11 +152,17 @@ static int insert(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
     if (level == VIVO_LEVEL_NONE)
         rc = vivo_catalog_collection_for(c, put->collection, &at.base, err);
     *source = vivo_catalog_next_id(w);
-    extra = vivo_catalog_next_id(w);
+    const struct vivo_new_source src = {.id = *source,
+                                        .instance = vivo_catalog_next_id(w),
+                                        .via = level,
+                                        .owner = row,
+                                        .locator = put->locator,
+                                        .version = put->version,
+                                        .digests = id};
     if (rc == 0)
-        rc = insert_source(c, level, row, put, id, *source, extra, err);
+        rc = vivo_catalog_insert_source(c, &src, &was_free, err);
     if (rc == 0)
-        rc = insert_extra(w, &at, put, id, extra, err);
+        rc = insert_extra(w, &at, put, id, src.instance, err);
     w->dirty = true;
     return rc;
 }

@@ -234,6 +234,21 @@ bool vivo_catalog_named_after(const char *name, const char *uid);
 bool vivo_catalog_is_patient_key(struct vivo_attrs a, const char *key);
 void vivo_catalog_put_uid(const struct vivo_catalog *c, const struct vivo_put *put,
                           char *out, size_t cap);
+/* One new row of `source`; was_free: its locator was. */
+struct vivo_new_source {
+    int64_t id, instance;
+    enum vivo_level via;
+    vivo_row owner;
+    const char *locator, *version;
+    const struct vivo_digests *digests;
+    int64_t folder; /* vivo_catalog_folder; 0 = none */
+};
+int vivo_catalog_insert_source(struct vivo_catalog *c, const struct vivo_new_source *n,
+                               bool *was_free, struct vivo_err *err);
+/* update.c: the stamp of the source that was read, so that the next listing knows it.
+ */
+int vivo_catalog_restamp(struct vivo_catalog *c, const char *locator,
+                         const char *version, struct vivo_err *err);
 /* One new row, as prepared. `free` tells whether name and u were free. */
 struct vivo_new_instance {
     vivo_row id;

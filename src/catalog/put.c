@@ -215,32 +215,31 @@ static int put_known(struct vivo_catalog *c, struct vivo_sstate *ss,
 /* ---- a new object
  * -------------------------------------------------------------------------- */
 
-static int insert_source(struct vivo_catalog *c, enum vivo_level via, vivo_row row,
-                         const struct vivo_put *put, const struct vivo_digests *id,
-                         const struct vivo_source_ids *ids, bool *was_free,
-                         struct vivo_err *err)
+int vivo_catalog_insert_source(struct vivo_catalog *c, const struct vivo_new_source *n,
+                               bool *was_free, struct vivo_err *err)
 {
     struct vivo_writer *w = &c->w;
     sqlite3_stmt *st;
-    int rc = vivo_catalog_seal(c, put->locator, put->version, &w->scratch, err);
+    int rc = vivo_catalog_seal(c, n->locator, n->version, &w->scratch, err);
 
     if (rc < 0)
         return rc;
     st = vivo_catdb_stmt(&w->db,
                          "INSERT OR IGNORE INTO source(id, lookup, instance, via,"
                          " owner, stamp, sealed, folder)"
-                         " VALUES(?1, ?2, ?3, ?4, 0, ?5, ?6, ?7)",
+                         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                          err);
     if (!st)
         return -EIO;
-    vivo_catdb_int(st, 1, ids->source);
-    vivo_catdb_blob(st, 2, id->lookup, VIVO_CATALOG_KEY_LEN);
-    vivo_catdb_int(st, 3, ids->instance);
-    vivo_catdb_int(st, 4, via);
-    vivo_catdb_blob(st, 5, id->stamp, VIVO_CATALOG_KEY_LEN);
-    vivo_catdb_blob(st, 6, w->scratch.data, w->scratch.len);
-    if (put->where)
-        vivo_catdb_int(st, 7, vivo_catalog_folder(via, row, put->where));
+    vivo_catdb_int(st, 1, n->id);
+    vivo_catdb_blob(st, 2, n->digests->lookup, sizeof n->digests->lookup);
+    vivo_catdb_int(st, 3, n->instance);
+    vivo_catdb_int(st, 4, n->via);
+    vivo_catdb_int(st, 5, n->owner);
+    vivo_catdb_blob(st, 6, n->digests->stamp, sizeof n->digests->stamp);
+    vivo_catdb_blob(st, 7, w->scratch.data, w->scratch.len);
+    if (n->folder)
+        vivo_catdb_int(st, 8, n->folder);
     rc = vivo_catdb_run(&w->db, st, err);
     *was_free = rc == 0 && sqlite3_changes(w->db.db) > 0;
     return rc;
@@ -318,13 +317,21 @@ int vivo_catalog_put_instance(struct vivo_catalog *c, enum vivo_level level,
     if (!put->locator)
         return vivo_fail(err, EINVAL, "catalog: an instance without a locator");
     vivo_catalog_digests(c, put->locator, put->version, &id);
+    struct vivo_new_source src = {
+        .via = level,
+        .locator = put->locator,
+        .version = put->version,
+        .digests = &id,
+        .folder = put->where ? vivo_catalog_folder(level, row, put->where) : 0};
     for (int tries = 0; tries < 2; tries++) {
         rc = vivo_catalog_series_for(c, level, row, put, &ss, err);
         if (rc < 0)
             return rc;
         out->source = vivo_catalog_next_id(w);
         out->instance = vivo_catalog_next_id(w);
-        rc = insert_source(c, level, row, put, &id, out, &was_free, err);
+        src.id = out->source;
+        src.instance = out->instance;
+        rc = vivo_catalog_insert_source(c, &src, &was_free, err);
         if (rc < 0)
             return rc;
         if (was_free)

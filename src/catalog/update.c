@@ -147,21 +147,17 @@ int vivo_catalog_set_refusal(struct vivo_catalog *c, vivo_row instance, int refu
     return rc < 0 ? rc : end(c, set_refusal(c, instance, refusal, err), err);
 }
 
-/* The stamp of the source that was read, so that the next listing knows it. */
-static int restamp(struct vivo_catalog *c, const struct vivo_put *put,
-                   struct vivo_err *err)
+int vivo_catalog_restamp(struct vivo_catalog *c, const char *locator,
+                         const char *version, struct vivo_err *err)
 {
     struct vivo_writer *w = &c->w;
     struct vivo_digests id;
     sqlite3_stmt *st;
-    int rc;
+    int rc = vivo_catalog_seal(c, locator, version, &w->scratch, err);
 
-    if (!put->locator)
-        return 0;
-    rc = vivo_catalog_seal(c, put->locator, put->version, &w->scratch, err);
     if (rc < 0)
         return rc;
-    vivo_catalog_digests(c, put->locator, put->version, &id);
+    vivo_catalog_digests(c, locator, version, &id);
     st = vivo_catdb_stmt(
         &w->db, "UPDATE source SET stamp = ?2, sealed = ?3 WHERE lookup = ?1", err);
     if (!st)
@@ -201,7 +197,9 @@ static int replace(struct vivo_catalog *c, vivo_row instance,
         rc = same_uid(w, instance, uid, &same, err);
     /* Another object altogether: without its stamp the next listing reads it again
      * and puts it where it belongs. */
-    return rc == 0 && same ? restamp(c, put, err) : rc;
+    return rc == 0 && same && put->locator
+               ? vivo_catalog_restamp(c, put->locator, put->version, err)
+               : rc;
 }
 
 int vivo_catalog_replace(struct vivo_catalog *c, vivo_row instance,

@@ -385,7 +385,10 @@ static struct flight_plan fetch_plan(enum vivo_level level, vivo_row row, bool k
 
 void fetch_in_background(struct vivo_flow *f, vivo_row row, bool pin)
 {
-    struct flight_plan plan = fetch_plan(VIVO_LEVEL_INSTANCE, row, true, pin);
+    struct extra_entry x;
+    bool extra = !vivo_catalog_extra_get(f->catalog, row, extra_copy_entry, &x, NULL);
+    enum vivo_level level = extra ? VIVO_LEVEL_NONE : VIVO_LEVEL_INSTANCE;
+    struct flight_plan plan = fetch_plan(level, row, true, pin);
     flight_join(f, &plan, NULL);
 }
 

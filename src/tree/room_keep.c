@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/tree/room_keep.c -- .vivofs/pin, unpin and forget: a path is written into them,
- * of an object or of a directory whose objects are meant. They never wait: what is to
- * be fetched is fetched in the background. */
+ * of an object, an extra, or a directory whose objects (or a folder whose extras) are
+ * meant. They never wait: what is to be fetched is fetched in the background. */
 #include "tree/internal.h"
 
 #include <string.h>
@@ -62,35 +62,78 @@ static int find_archive(const struct vivo_tree *t, const char **path, uint32_t *
     return -ENOENT;
 }
 
+static int found_extra(void *ctx, const struct vivo_extra_entry *e)
+{
+    struct node *n = ctx;
+
+    n->room = e->folder ? &room_folder : &room_extra;
+    n->row = e->row;
+    return 0;
+}
+
+/* Objects go before, as everywhere. */
+static int find_child(struct vivo_tree *t, const char *name, struct node *at)
+{
+    struct vivo_catalog *c = node_catalog(t, at);
+    struct vivo_err err = {0};
+    int rc = at->room == &room_level
+                 ? vivo_catalog_find(c, at->level, at->row, NULL, name, found, at, &err)
+                 : -ENOENT;
+
+    if (rc != -ENOENT || at->row == 0)
+        return rc;
+    vivo_err_clear(&err);
+    return vivo_catalog_extra_find(c, at->row, name, found_extra, at, &err);
+}
+
 static int find(struct vivo_tree *t, const char *path, struct node *out)
 {
     int rc = find_archive(t, &path, &out->archive);
 
     for (size_t len = 0; !rc && (len = next_part(&path)) > 0; path += len) {
         char name[VIVO_NAME_MAX + 1];
-        struct vivo_err err = {0};
 
-        if (len > VIVO_NAME_MAX || out->level == VIVO_LEVEL_INSTANCE)
+        if (len > VIVO_NAME_MAX || out->level == VIVO_LEVEL_INSTANCE ||
+            out->room == &room_extra)
             return -ENOENT;
         memcpy(name, path, len);
         name[len] = 0;
-        rc = vivo_catalog_find(node_catalog(t, out), out->level, out->row, NULL, name,
-                               found, out, &err);
+        rc = find_child(t, name, out);
     }
     return rc;
 }
 
-static int keep_item(void *ctx, const struct walk_item *item)
+static int keep_one(struct keep *k, vivo_row row)
 {
-    struct keep *k = ctx;
-
-    if (item->e.refusal)
-        return 0;
     if (++k->n > AT_ONCE)
         return vivo_fail(k->err, EINVAL,
                          "%s: more than %u objects at once: choose a smaller part",
                          k->what, AT_ONCE);
-    return k->fn(k->flow, item->e.row, k->err);
+    return k->fn(k->flow, row, k->err);
+}
+
+static int keep_item(void *ctx, const struct walk_item *item)
+{
+    return item->e.refusal ? 0 : keep_one(ctx, item->e.row);
+}
+
+static int keep_extra(void *ctx, const struct vivo_extra_entry *e)
+{
+    struct keep *k = ctx;
+
+    return e->folder ? vivo_catalog_extras(vivo_flow_catalog(k->flow), e->row,
+                                           keep_extra, k, k->err)
+                     : keep_one(k, e->row);
+}
+
+/* Of a level its objects; what lies beside them is asked for by name. */
+static int keep_below(struct vivo_tree *t, const struct node *n, struct keep *k)
+{
+    if (n->room == &room_extra)
+        return keep_one(k, n->row);
+    if (n->room == &room_folder)
+        return vivo_catalog_extras(node_catalog(t, n), n->row, keep_extra, k, k->err);
+    return walk_level(t, n, NULL, VIVO_LEVEL_INSTANCE, keep_item, k, k->err);
 }
 
 /* An absolute path lies below the mount point, or it is no path of ours. */
@@ -120,7 +163,7 @@ static int keep_line(struct vivo_tree *t, const char *what, keep_fn *fn, char *l
     if (!path || find(t, path, &n))
         return no_path(what, err);
     k.flow = node_flow(t, &n);
-    return walk_level(t, &n, NULL, VIVO_LEVEL_INSTANCE, keep_item, &k, err);
+    return keep_below(t, &n, &k);
 }
 
 static int keep_text(struct vivo_tree *t, const char *what, keep_fn *fn,

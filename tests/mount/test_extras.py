@@ -270,6 +270,44 @@ def test_an_index_of_pictures_works_as_a_preset(tmp_path):
                 read(m / "n/all/" + names[0])
             assert e.value.errno == errno.EIO
             assert "a page for people" in m.log()
+        # What is cut is an error, and never short.
+        s.reset()
+        s(style="pages", stamps=0)
+        with Mount({"n": source}, options + ",retries=0", faults=True) as m:
+            assert os.path.isfile(m / "n/all/" + names[0])
+            s(cut=100)
+            with pytest.raises(OSError) as e:
+                read(m / "n/all/" + names[0])
+            assert e.value.errno == errno.EIO
+            s.reset()
+            s(style="pages", stamps=0)
+            assert read(m / "n/all/" + names[0]) == read(top / names[0])
+        with Mount({"n": source}, options + ",size=exact") as m:
+            assert os.stat(m / "n/all/" + names[0]).st_size == len(read(top / names[0]))
+
+
+def test_folders_are_pinned_and_forgotten_by_their_paths(tmp_path):
+    top = tmp_path / "src"
+    (top / "jpg/sub").mkdir(parents=True)
+    for name in ("jpg/a.jpg", "jpg/sub/b.jpg", "other.jpg"):
+        (top / name).write_bytes(os.urandom(5000))
+    with ArchiveServer("http", str(top)) as s, Mount({"n": s.url}) as m:
+        assert len([n for _, _, f in os.walk(m / "n") for n in f]) == 3
+        with open(m / ".vivofs/pin", "w") as f:
+            f.write("n/all/jpg\n")
+        wait_for(lambda: s.content() == 2)
+        wait_for(lambda: not m.archive("n")["in_flight"])
+        assert read(m / "n/all/jpg/sub/b.jpg") == read(top / "jpg/sub/b.jpg")
+        assert s.content() == 2
+        with open(m / ".vivofs/forget", "w") as f:
+            f.write("n/all/jpg/a.jpg\n")
+        fd = os.open(m / "n/all/jpg/a.jpg", os.O_RDONLY)
+        os.close(fd)
+        assert s.content() == 3
+        with pytest.raises(OSError) as e:
+            with open(m / ".vivofs/pin", "w") as f:
+                f.write("n/all/jpg/nobody\n")
+        assert e.value.errno == errno.EINVAL
 
 
 def test_resources_of_xnat_are_in_their_scan(folder):
