@@ -159,8 +159,6 @@ int vivo_catalog_select_in(struct vivo_catalog *c, enum vivo_level level, vivo_r
 int vivo_catalog_whole(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                        const struct vivo_selection *sel, bool *whole,
                        struct vivo_err *err);
-/* The row given last: later ones are greater. */
-vivo_row vivo_catalog_last_row(struct vivo_catalog *c);
 struct vivo_selection *vivo_selection_ref(struct vivo_selection *s);
 void vivo_selection_unref(struct vivo_selection *s);
 const struct vivo_pending *vivo_selection_pending(const struct vivo_selection *s,

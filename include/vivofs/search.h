@@ -26,4 +26,7 @@ int vivo_catalog_search_age(struct vivo_catalog *c, struct vivo_err *err);
 /* When the last of them was asked, in Unix milliseconds; 0 = never, or not known. */
 int64_t vivo_catalog_search_latest(struct vivo_catalog *c);
 
+/* The row given last: later ones are greater. */
+vivo_row vivo_catalog_last_row(struct vivo_catalog *c);
+
 #endif

@@ -368,14 +368,6 @@ void vivo_catalog_close(struct vivo_catalog *c)
     free(c);
 }
 
-vivo_row vivo_catalog_last_row(struct vivo_catalog *c)
-{
-    pthread_mutex_lock(&c->w.mutex);
-    vivo_row last = c->w.next_id - 1;
-    pthread_mutex_unlock(&c->w.mutex);
-    return last;
-}
-
 uint64_t vivo_catalog_generation(struct vivo_catalog *c)
 {
     int64_t now = vivo_catalog_now_ms();

@@ -166,3 +166,11 @@ int64_t vivo_catalog_search_latest(struct vivo_catalog *c)
     vivo_catalog_reader_done(c, d);
     return at;
 }
+
+vivo_row vivo_catalog_last_row(struct vivo_catalog *c)
+{
+    pthread_mutex_lock(&c->w.mutex);
+    vivo_row last = c->w.next_id - 1;
+    pthread_mutex_unlock(&c->w.mutex);
+    return last;
+}
