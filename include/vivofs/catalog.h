@@ -128,8 +128,8 @@ int vivo_catalog_select(struct vivo_catalog *c, enum vivo_level level, vivo_row 
  * level(E): whatever can match is below one of `rows`, or below one that is not among
  * `seen` and came after `upto`. */
 struct vivo_cover {
-    const struct vivo_query_node *of; /* the query's root, or the LEVEL node */
-    bool whole;                       /* of the root itself, which may be such a node */
+    const struct vivo_query_node *of; /* the query's root (whole), or a LEVEL node, */
+    bool whole;                       /* which may be the root as well */
     const vivo_row *rows, *seen;      /* ascending, of any level */
     size_t n, nseen;
     vivo_row upto;

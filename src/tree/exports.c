@@ -484,7 +484,7 @@ static bool is_manifest(const struct export *x)
            x->render == render_tcia;
 }
 
-int exports_list(struct lister *l)
+int exports_list(struct lister *l, const struct vivo_selection *sel, struct vivo_op *op)
 {
     int rc = 0;
 
@@ -495,6 +495,6 @@ int exports_list(struct lister *l)
     if (!rc && media_answers(l->dir))
         rc = list_fixed(l, MEDIA_DIR, &room_media);
     if (!rc && (l->dir->query || l->dir->level >= VIVO_LEVEL_STUDY))
-        rc = preview_list(l);
+        rc = preview_list(l, sel, op);
     return rc;
 }

@@ -248,7 +248,8 @@ int exports_each_part(struct vivo_tree *t, const struct node *dir, part_fn *fn,
 /* Of what a generated file in dir is made; never 0. */
 uint64_t exports_generation(const struct vivo_tree *t, const struct node *dir);
 /* Lists by name what a directory answers, with -o sidecars. */
-int exports_list(struct lister *l);
+int exports_list(struct lister *l, const struct vivo_selection *sel,
+                 struct vivo_op *op);
 render_fn render_tags_json, render_tags_txt; /* sidecar.c */
 /* papers.c: files beside the patients of a collection. -ENOENT: the archive does not
  * say. */
@@ -316,7 +317,8 @@ int media_lookup(struct vivo_tree *t, const struct node *dir, struct found *f,
                  struct vivo_op *op);
 int preview_lookup(struct vivo_tree *t, const struct node *dir, struct found *f,
                    struct vivo_op *op);
-int preview_list(struct lister *l);
+int preview_list(struct lister *l, const struct vivo_selection *sel,
+                 struct vivo_op *op);
 
 /* ---- room_query.c ---- */
 

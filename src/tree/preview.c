@@ -197,11 +197,39 @@ int preview_lookup(struct vivo_tree *t, const struct node *dir, struct found *f,
                       exports_generation(t, dir) == before ? before : 0, &op->err);
 }
 
-int preview_list(struct lister *l)
-{
-    struct made none = {.estimate = USUAL};
+struct looking { /* for the first series that is known to have pictures */
+    struct vivo_catalog *catalog;
+    struct vivo_err *err;
+};
 
-    return made_list(l, PREVIEW_FILE, &room_preview, &none);
+/* By Rows, which headers and some listings have; else by the modality, if that says. */
+static int look_at_series(void *ctx, const struct walk_item *item)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs = {0};
+    struct looking *k = ctx;
+    char rows[24], modality[20];
+    int rc;
+
+    vivo_buf_init(&attrs, VIVO_ATTRS_MAX);
+    rc = vivo_catalog_attrs(k->catalog, VIVO_LEVEL_SERIES, item->e.row, &attrs, k->err);
+    if (rc)
+        return rc;
+    struct vivo_attrs a = {attrs.data, attrs.len};
+    if (vivo_attrs_text(a, VIVO_TAG_Rows, rows, sizeof rows))
+        return strcmp(rows, "0") != 0;
+    return !item->e.headers &&
+           vivo_attrs_text(a, VIVO_TAG_Modality, modality, sizeof modality) &&
+           strcmp(modality, "OT") != 0 && has_pictures(a);
+}
+
+int preview_list(struct lister *l, const struct vivo_selection *sel, struct vivo_op *op)
+{
+    struct looking k = {.catalog = node_catalog(l->tree, l->dir), .err = &op->err};
+    struct made none = {.estimate = USUAL};
+    int rc = walk_level(l->tree, l->dir, sel, VIVO_LEVEL_SERIES, look_at_series, &k,
+                        &op->err);
+
+    return rc == 1 ? made_list(l, PREVIEW_FILE, &room_preview, &none) : rc;
 }
 
 /* ---- painting, on a job thread ------------------------------------------------------

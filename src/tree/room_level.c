@@ -124,7 +124,7 @@ static int list(struct lister *l, struct vivo_op *op)
             rc = list_fixed(l, "by", &room_by);
     }
     if (!rc && l->tree->cfg.sidecars)
-        rc = exports_list(l);
+        rc = exports_list(l, sel, op);
     if (!rc)
         rc = papers_list(l, op);
     if (!rc)

@@ -226,6 +226,28 @@ def test_a_sheet_has_a_tile_for_each_series(mount):
             os.stat(mount / f"{other}/.preview.png")
 
 
+def test_it_is_listed_where_something_has_pixels(tmp_path):
+    for s, (modality, pixels) in enumerate((("CT", True), ("SR", False), ("OT", False),
+                                            ("OT", True), ("MR", False))):
+        ds = synthetic.instance("pix", 0, s, 0, 0)
+        ds.Modality = modality
+        if not pixels:
+            for keyword in ("Rows", "Columns", "PixelData"):
+                delattr(ds, keyword)
+        ds.StudyDescription = f"{modality}{pixels}"
+        ds.save_as(str(tmp_path / f"{s}.dcm"), write_like_original=False)
+    with Mount({"loc": str(tmp_path)}, "sidecars") as m:
+        patient = m / "loc/all/PAT0000"
+        for study in (n for n in os.listdir(patient) if n[0] != "."):
+            wanted = "True" in study
+            top = os.path.join(patient, study)
+            (series,) = (n for n in os.listdir(top) if n[0] != ".")
+            assert (".preview.png" in os.listdir(top)) == wanted, study
+            assert (".preview.png" in os.listdir(f"{top}/{series}")) == wanted, study
+        assert ".preview.png" in os.listdir(m / "loc/q/Modality=OT")
+        assert ".preview.png" not in os.listdir(m / "loc/q/Modality=SR")
+
+
 # ---- remote
 
 
