@@ -10,6 +10,7 @@
 #define SHAPE "1,1,2,12"
 #include "dicomweb_run.h"
 
+#define STALL_AFTER_THREE "part_stall=3"
 #include "bundle_run.h"
 
 #define ALL BUNDLE_OBJECTS
@@ -65,15 +66,6 @@ static void test_foreign_objects_have_no_locator_of_the_listing(void **state)
     assert_int_equal(c.whole, ALL);
     assert_int_equal(c.foreign, 3);
     assert_true(c.alive > 0);
-}
-
-static void test_cancelled_bundle_is_eintr(void **state)
-{
-    (void)state;
-    struct cargo c;
-    struct vivo_op op;
-    assert_int_equal(bundle_with("part_stall=3", true, &c, &op), -EINTR);
-    assert_true(c.whole >= 1 && c.whole <= 3);
 }
 
 static void test_server_that_refuses_series_is_not_asked_again(void **state)

@@ -10,6 +10,7 @@
 #define SHAPE "1,1,2,12"
 #include "nbia_run.h"
 
+#define STALL_AFTER_THREE "zip_stall=3"
 #include "bundle_run.h"
 
 #define ALL BUNDLE_OBJECTS
@@ -51,16 +52,6 @@ static void test_only_whole_images_are_handed_on(void **state)
         {"match=getImage&fail=401", -EACCES, 0, 0, "401"},
     };
     run_bundle_cases(cases, VIVO_ARRAY_LEN(cases));
-}
-
-static void test_cancelled_bundle_is_eintr(void **state)
-{
-    (void)state;
-    struct cargo c;
-    struct vivo_op op;
-    assert_int_equal(bundle_with("zip_stall=3", true, &c, &op), -EINTR);
-    assert_true(c.whole >= 1 && c.whole <= 3);
-    assert_true(c.alive > 0);
 }
 
 int main(void)

@@ -8,6 +8,7 @@
 #include "collect.h"
 
 #define BUNDLE_OBJECTS 12 /* of each series: SHAPE is "1,1,2,12" */
+/* STALL_AFTER_THREE: the knob for it, by the includer. */
 
 struct bundle_case {
     const char *knobs;
@@ -129,6 +130,17 @@ static void run_bundle_cases(const struct bundle_case *cases, size_t n)
             fail_msg("%s: %d, %zu objects: %s", cases[i].knobs, rc, c.whole,
                      op.err.text);
     }
+}
+
+/* The server stalls after three objects, and nobody waits any more. */
+static void test_cancelled_bundle_is_eintr(void **state)
+{
+    struct cargo c;
+    struct vivo_op op;
+    (void)state;
+    assert_int_equal(bundle_with(STALL_AFTER_THREE, true, &c, &op), -EINTR);
+    assert_true(c.whole >= 1 && c.whole <= 3);
+    assert_true(c.alive > 0);
 }
 
 #endif
