@@ -92,12 +92,10 @@ int vivo_catalog_count(struct vivo_catalog *c, enum vivo_level level, vivo_row r
 int vivo_catalog_words(struct vivo_catalog *c, vivo_row collection,
                        struct vivo_buf *license, struct vivo_buf *citation,
                        struct vivo_err *err);
-/* What the archive says of an instance with the attributes `a`, so that it can be told
- * again elsewhere; each is appended and may stay empty. */
+/* What the archive says of an instance with the attributes `a`, to be told again
+ * elsewhere; each is appended and may stay empty. patient: what stands for its ID. */
 struct vivo_told {
-    struct vivo_buf collection; /* its label */
-    struct vivo_buf patient;    /* the label that stands for the PatientID of `a` */
-    struct vivo_buf license, citation;
+    struct vivo_buf collection, patient, license, citation;
 };
 int vivo_catalog_told(struct vivo_catalog *c, vivo_row instance, struct vivo_attrs a,
                       struct vivo_told *out, struct vivo_err *err);
