@@ -91,7 +91,7 @@ static void test_listing_is_complete_whatever_the_server_does(void **state)
         "fail=503&fail_times=1",
         "fail=429&fail_times=1&retry_after=1",
         "cut=10&cut_times=1",
-        "latency=50",
+        "latency=5",
         "sop_drop=1",
         "sop_drop=3",
         "empty_call=getSOPInstanceUIDs",
