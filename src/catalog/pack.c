@@ -452,7 +452,8 @@ int vivo_catalog_pack(struct vivo_catalog *c, struct vivo_err *err)
         if (rc < 0)
             return rc;
         rc = pack_some(&c->w, &work, err);
-        rc = vivo_catalog_write_end(c, rc, false, err);
+        /* At the end at once: queries gain nothing from what is not committed. */
+        rc = vivo_catalog_write_end(c, rc, work.n < SERIES_A_STEP, err);
     } while (rc == 0 && work.n == SERIES_A_STEP);
     pthread_mutex_lock(&c->w.mutex);
     vivo_catalog_codes_forget(&c->w);

@@ -13,7 +13,7 @@
 #define SERIES 60
 #define MEMBERS 60 /* together more than what is kept of an attribute's values */
 #define OBJECTS ((size_t)SERIES * MEMBERS)
-#define ROUNDS 60
+#define ROUNDS 30
 #define TEXT 400
 
 static uint64_t random_state = 20261123;
@@ -262,7 +262,7 @@ static uint64_t check_query(struct vivo_catalog *c, bool headers, struct vivo_qu
     return instances;
 }
 
-/* All that can be asked of an attribute that has 0, 1, 2 and 3. */
+/* All that can be asked of an attribute that has 0, 1, 2 and 3, at both ends. */
 static void check_zones(struct vivo_catalog *c, bool headers)
 {
     static const char *const forms[] = {
@@ -270,7 +270,7 @@ static void check_zones(struct vivo_catalog *c, bool headers)
         "AcquisitionNumber>=%d", "AcquisitionNumber=%d..", "AcquisitionNumber!=%d"};
 
     for (size_t i = 0; i < VIVO_ARRAY_LEN(forms); i++)
-        for (int v = -1; v <= 4; v++) {
+        for (int v = 0; v <= 3; v += 3) {
             char text[64];
             struct vivo_query_error qe;
             struct vivo_query *q;
@@ -329,7 +329,7 @@ static int check_value(void *ctx, const char *value, uint64_t instances)
     struct vivo_query *q = NULL;
     struct vivo_buf b;
 
-    if (++f->values > 80 && f->kind->range == MANY)
+    if (++f->values > 20 && f->kind->range == MANY)
         return 0; /* enough */
     vivo_buf_init(&b, 2 * TEXT);
     vivo_buf_printf(&b, value ? "%s=" : "missing %s", f->kind->keyword);
