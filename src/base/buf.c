@@ -122,11 +122,14 @@ void *vivo_array_grow(void *array, size_t n, size_t *cap, size_t size, size_t ma
 {
     if (n < *cap)
         return array;
-    if (n >= max)
-        return NULL;
     size_t more = *cap ? *cap : 32;
+    if (n >= max || *cap > SIZE_MAX / 2)
+        return NULL;
     more = VIVO_MIN(more, max - *cap);
-    void *p = reallocarray(array, *cap + more, size);
+    if (*cap + more >
+        PTRDIFF_MAX / size) /* sanitizers end a program that asks for it */
+        return NULL;
+    void *p = realloc(array, (*cap + more) * size);
     if (p)
         *cap += more;
     return p;
