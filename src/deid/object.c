@@ -355,6 +355,20 @@ static void give_up(struct job *job)
     vivo_view_unref(job->view);
 }
 
+/* The bytes of its reader are not cleared: they are read first. */
+static void init_job(struct job *job, int fd, const struct vivo_identity *id,
+                     uint64_t size)
+{
+    job->id = id;
+    job->now = false;
+    job->early = false;
+    job->audit = NULL;
+    job->view = NULL;
+    job->copied = false;
+    job->deferred = false;
+    init_reader(&job->reader, fd, NULL, size);
+}
+
 static int run_job(const struct vivo_deid *d, int fd, const struct vivo_identity *id,
                    uint64_t size, bool now, struct vivo_view **out,
                    struct vivo_buf *attrs, struct vivo_deid_report *report,
@@ -399,15 +413,9 @@ static int run_job(const struct vivo_deid *d, int fd, const struct vivo_identity
                    struct vivo_buf *attrs, struct vivo_deid_report *report,
                    struct vivo_err *err)
 {
-    struct job job; /* its bytes are not cleared: they are read first */
-    job.id = id;
+    struct job job;
+    init_job(&job, fd, id, size);
     job.now = now;
-    job.early = false;
-    job.audit = NULL;
-    job.view = NULL;
-    job.copied = false;
-    job.deferred = false;
-    init_reader(&job.reader, fd, NULL, size);
     int rc = run(d, &job, attrs, report, err);
     if (!rc && job.deferred)
         rc = defer(d, &job, fd, size, err);
@@ -437,15 +445,9 @@ int vivo_deid_early(const struct vivo_deid *d, int fd, uint64_t size, uint64_t h
                     struct vivo_view **out, uint64_t *need, struct vivo_err *err)
 {
     struct vivo_deid_report report = {0};
-    struct job job; /* its bytes are not cleared: they are read first */
-    job.id = NULL;
-    job.now = false;
+    struct job job;
+    init_job(&job, fd, NULL, size);
     job.early = true;
-    job.audit = NULL;
-    job.view = NULL;
-    job.copied = false;
-    job.deferred = false;
-    init_reader(&job.reader, fd, NULL, size);
     job.reader.here = here;
     int rc = run(d, &job, NULL, &report, err);
     if (job.reader.beyond) { /* whatever was made without these bytes */
@@ -468,14 +470,8 @@ int vivo_deid_audit(const struct vivo_deid *d, int fd, const struct vivo_identit
 {
     struct vivo_deid_report report = {0};
     struct job job;
-    job.id = id;
-    job.now = false;
-    job.early = false;
-    job.view = NULL;
-    job.copied = false;
-    job.deferred = false;
+    init_job(&job, fd, id, size);
     job.audit = vivo_audit_new();
-    init_reader(&job.reader, fd, NULL, size);
     int rc = job.audit ? run(d, &job, NULL, &report, err)
                        : vivo_fail(err, ENOMEM, "no memory for an audit");
     give_up(&job);
