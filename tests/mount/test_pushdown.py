@@ -192,7 +192,11 @@ def test_a_known_query_asks_nothing_after_a_remount(pacs, tmp_path, query):
         assert pacs.log() == []
         with open(m / ".vivofs/refresh", "w") as f:
             f.write("arc")
+        # What is known is shown meanwhile.
         assert m.files(f"arc/q/{query}") == found
+        deadline = time.monotonic() + 20
+        while not pacs.log() and time.monotonic() < deadline:
+            time.sleep(0.02)
         assert pacs.log() != []
     pacs.reset()
     with Mount({"arc": pacs.source}, "offline", home=str(tmp_path)) as m:
