@@ -260,10 +260,10 @@ static void keep_object(struct loading *l, vivo_row row)
     int rc = flow_store_key(f, row, &key, &locator, &err);
     bool here = !rc && !rider && !vivo_store_has(f->store, &key, &pinned);
     if (!rc && !here) {
-        rc = fetch_keep(f, row, &l->fd, l->size, &key, pin, &err);
         pthread_mutex_lock(&f->mutex);
         f->status.fetches++;
         pthread_mutex_unlock(&f->mutex);
+        rc = fetch_keep(f, row, &l->fd, l->size, &key, pin, &err);
     }
     if (rc)
         vivo_fail_in(&err, "%s #%lld", f->name, (long long)row);

@@ -351,10 +351,11 @@ static int store_or_fetch(struct vivo_flight *flight)
         return rc;
     if (!is_extra(flight) && bundle_ride(f, flight))
         return FLIGHT_ALOFT;
-    rc = fetch_remote(flight, (char *)locator.data, &key);
+    /* Counted first: a reader may have it all before the flight ends. */
     pthread_mutex_lock(&f->mutex);
     f->status.fetches++;
     pthread_mutex_unlock(&f->mutex);
+    rc = fetch_remote(flight, (char *)locator.data, &key);
     if (!rc)
         flow_recovered(f);
     return rc;
