@@ -24,6 +24,8 @@
 #define ROWS_MAX (UINT64_C(1) << 22)
 #define WORDS_OF_LOGIN                                                                 \
     "needs a login (netrc=FILE, or bearer=FILE with an API key or a token)"
+/* What servers write since version 2.5, and their own clients look for. */
+#define SIGN_OF_OTP "one-time password"
 
 bool vivo_girder_id_ok(const char *id, size_t len)
 {
@@ -135,14 +137,45 @@ static void make_login(const struct girder *g, char url[GIRDER_URL_MAX],
     }
 }
 
+/* The password was right, and is not enough: a code of a minute is no login for a mount
+ * that begins its tokens anew. API keys are made for programs and want none. */
+static bool wants_code(const struct girder *g, const struct vivo_net_reply *r)
+{
+    return !g->key && r->status == 401 && strstr(r->refusal, SIGN_OF_OTP);
+}
+
 /* Nobody named himself, or there is nobody to be: what is public needs no login, and
  * what is not is refused when it is asked for. A wrong password says so. */
 static bool is_guest(const struct girder *g, const struct vivo_net_reply *r)
 {
-    if (g->key)
+    if (g->key || wants_code(g, r))
         return false;
     return r->status == 400 || r->status == 404 || r->status == 405 ||
            (r->status == 401 && !strstr(r->refusal, "Login failed"));
+}
+
+static int explain_login(const struct girder *g, const struct vivo_net_reply *reply,
+                         int rc, struct vivo_op *op)
+{
+    if (rc && wants_code(g, reply)) {
+        vivo_err_clear(&op->err);
+        return vivo_fail(
+            &op->err, EACCES,
+            "the account has a second factor, and no one-time password "
+            "can be given here: make an API key on the page of the account "
+            "and put it into bearer=FILE");
+    }
+    if (rc == -ENOENT) {
+        op->err.errnum = EIO;
+        vivo_fail_in(&op->err, "no Girder answers at this address");
+        return -EIO;
+    }
+    if (rc == -EIO && reply->status == 400 && g->key) {
+        /* An API key that is not known is "Invalid API key", 400. */
+        op->err.errnum = EACCES;
+        rc = -EACCES;
+    }
+    return rc == -EACCES ? vivo_fail_in(&op->err, WORDS_OF_LOGIN) : rc;
 }
 
 static int read_login(struct girder *g, const struct vivo_buf *body,
@@ -181,20 +214,12 @@ static int begin(void *ctx, char out[VIVO_TOKEN_MAX + 1], int64_t *until_ms,
         out[0] = '\0';
         *until_ms = INT64_MAX;
         rc = 0;
-    } else if (rc == -ENOENT) {
-        op->err.errnum = EIO;
-        vivo_fail_in(&op->err, "no Girder answers at this address");
-        rc = -EIO;
-    } else if (rc == -EIO && reply.status == 400 && g->key) {
-        /* An API key that is not known is "Invalid API key", 400. */
-        op->err.errnum = EACCES;
-        rc = -EACCES;
     }
     explicit_bzero(url, sizeof url);
     explicit_bzero(header, sizeof header);
     if (body.data)
         explicit_bzero(body.data, body.len);
-    return rc == -EACCES ? vivo_fail_in(&op->err, WORDS_OF_LOGIN) : rc;
+    return explain_login(g, &reply, rc, op);
 }
 
 /* ---- asking -----------------------------------------------------------------------

@@ -164,6 +164,24 @@ int vivo_midas_read_login(struct midas *m, const char *bearer, struct vivo_err *
     return m->login ? 0 : vivo_fail(err, ENOMEM, "midas: out of memory");
 }
 
+/* What a login gave: a token, or with the module mfa the number of one that waits for
+ * a code, which is asked for of API keys as well. */
+static int check_login(const struct answer *a, const char *token, struct vivo_err *err)
+{
+    if (a->code)
+        return vivo_fail(err, EACCES, MIDAS_LOGIN);
+    if (!*token && json_object_get(a->data, "mfa_token_id"))
+        return vivo_fail(err, EACCES,
+                         "the account has a second factor, and no one-time password "
+                         "can be given here: put the API key of an account without "
+                         "one into bearer=FILE");
+    if (!*token || strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "abcdefghijklmnopqrstuvwxyz"
+                                 "0123456789-_.") != strlen(token))
+        return vivo_fail(err, EBADMSG, "the server gives no token");
+    return 0;
+}
+
 static int begin(void *ctx, char out[VIVO_TOKEN_MAX + 1], int64_t *until_ms,
                  struct vivo_op *op)
 {
@@ -175,12 +193,8 @@ static int begin(void *ctx, char out[VIVO_TOKEN_MAX + 1], int64_t *until_ms,
     *until_ms = vivo_now_ms() + LOGIN_MS;
     int rc = call_once(m, "method=midas.login", m->login, LOGIN_BYTES, &a, op);
     const char *token = vivo_midas_text(a.data, "token", VIVO_TOKEN_MAX);
-    if (rc == 0 && a.code)
-        rc = vivo_fail(&op->err, EACCES, MIDAS_LOGIN);
-    else if (rc == 0 && (!*token || strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                  "abcdefghijklmnopqrstuvwxyz"
-                                                  "0123456789-_.") != strlen(token)))
-        rc = vivo_fail(&op->err, EBADMSG, "the server gives no token");
+    if (rc == 0)
+        rc = check_login(&a, token, &op->err);
     if (rc == 0)
         snprintf(out, VIVO_TOKEN_MAX + 1, "%s", token);
     json_decref(a.root);

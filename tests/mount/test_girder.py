@@ -91,6 +91,23 @@ def test_wrong_credentials_are_told(server, tmp_path):
     assert "wr0ng" not in str(e.value)
 
 
+def test_a_second_factor_is_told_and_keys_want_none(server, tmp_path):
+    server(otp=1, private="Brains")
+    with pytest.raises(RuntimeError, match="second factor.*make an API key.*bearer=FILE") as e:
+        Mount({"g": server.source}, netrc(tmp_path, "secret"))
+    assert "secret" not in str(e.value)
+    # With a wrong password nothing is said of it; guests need no code.
+    with pytest.raises(RuntimeError, match="needs a login"):
+        Mount({"g": server.source}, netrc(tmp_path, "wr0ng"))
+    with Mount({"g": server.source}) as m:
+        assert len(m.files("g")) == 12
+    key = tmp_path / "key"
+    key.write_text(KEY + "\n")
+    key.chmod(0o600)
+    with Mount({"g": server.source}, f"bearer={key}") as m:
+        assert len(m.files("g")) == 24
+
+
 @pytest.mark.parametrize("knobs", [{"html": 1}, {"empty_body": 1}, {"json": "[null]"},
                                    {"json": '[{"_id": 7}]'}, {"fail": 503}])
 def test_rest_of_the_archive_stays_usable(server, knobs):

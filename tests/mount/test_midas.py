@@ -80,6 +80,10 @@ def test_wrong_credentials_are_told(server, tmp_path):
     with pytest.raises(RuntimeError, match="needs a login") as e:
         Mount({"m": server.source}, bearer(tmp_path, "wr0ng"))
     assert "wr0ng" not in str(e.value)
+    server(mfa=1)
+    with pytest.raises(RuntimeError, match="second factor.*account without one") as e:
+        Mount({"m": server.source}, bearer(tmp_path, "secretapikey"))
+    assert "secretapikey" not in str(e.value)
 
 
 @pytest.mark.parametrize("knobs", [{"html": 1}, {"empty_body": 1}, {"json": "[null]"},

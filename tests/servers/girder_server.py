@@ -31,6 +31,7 @@ API = "/api/v1"
 base.DEFAULTS.update({
     "user": "user:secret",
     "key": "K" * 40,        # the API key
+    "otp": 0,               # the account has a second factor
     "private": "",          # collections that guests do not see
     "life": 86400,          # seconds that a token lasts
     "presigned": 0,         # files are on another host: 303
@@ -172,6 +173,9 @@ class Handler(base.Handler):
             return self.refusal(401, "Use HTTP Basic Authentication")
         if base64.b64decode(rest).decode() != self.k["user"]:
             return self.refusal(401, "Login failed.")
+        if self.k["otp"] and not self.headers.get("Girder-OTP"):
+            return self.refusal(401, "User authentication must include a one-time password "
+                                '(typically in the "Girder-OTP" header).')
         return self.tell_token()
 
     def tell_token(self):

@@ -33,6 +33,7 @@ base.DEFAULTS.update({
     "all_revisions": 0,     # "head" is not known
     "links": 0,             # bitstreams are elsewhere: 302
     "checksums": 1,
+    "mfa": 0,               # the account has a second factor
     "login_page": 1,        # a private download is a page and 200; 0: 403
     "duplicates": 0,        # every row twice
     "loop": 0,              # folders hold one another
@@ -180,6 +181,8 @@ class Handler(base.Handler):
             told = "%s:%s" % (self.get("email"), self.get("apikey"))
             if told != self.k["login"] or self.get("appname") != "Default":
                 return self.tell("", -150)
+            if self.k["mfa"]:
+                return self.tell({"mfa_token_id": "12"})
             with s.lock:
                 s.logins += 1
                 token = hashlib.sha256(b"%d" % s.logins).hexdigest()[:40]
