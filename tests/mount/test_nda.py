@@ -98,6 +98,27 @@ def test_three_conditions_are_as_brute_force(server, login):
         assert got == want and len(got) == 4
 
 
+def test_a_frozen_query_mounts_as_it_was(server, login, tmp_path):
+    """Of members of zips and of files on their own; what is mounted asks the service for
+    the objects as the package does, with the same credentials."""
+    query = "n/q/StudyDate=20110115 or SeriesDescription=*"
+    with Mount({"n": server.source}, login) as m:
+        before = {f: read(m / f"{query}/{f}") for f in m.files(query)}
+        assert {"20110115", "20110215"} < {n.split("/")[2].split("_")[0] for n in before}
+        text = read(m / f"{query}/.freeze.csv")
+    assert len(before) == 24 and b"s3cret" not in text and b"X-Amz" not in text
+    (tmp_path / "n.csv").write_bytes(text)
+    server.get("/__reset")
+    with Mount({"n": str(tmp_path / "n.csv")}, login) as m:
+        assert m.files("n") == sorted(before)
+        assert server.log() == []
+        assert {f: read(m / f"n/{f}") for f in m.files("n")} == before
+        assert read(m / f"{query}/.freeze.csv") == text
+    with Mount({"n": str(tmp_path / "n.csv")}, faults=True) as m:
+        with pytest.raises(PermissionError):
+            read(m / f"n/{min(before)}")
+
+
 def test_no_original_is_seen_by_a_reader_of_a_profile(server, folder, login, tmp_path):
     seen, names = originals_seen(server.source, "," + login, folder, {"20110115", "NDAR_INV", "Doe"},
                                  tmp_path)
