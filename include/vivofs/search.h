@@ -6,13 +6,13 @@
 
 #include "vivofs/catalog.h"
 
-/* What the archive was asked, kept across mounts: a cover of anything that has this
- * search (rows, seen, upto), told when it was asked. Not sealed: rows only. */
+/* What the archive was asked, kept across mounts: what it brought, when, and the last
+ * row before. Not sealed: rows only. */
 struct vivo_search {
     int64_t at_ms; /* Unix milliseconds */
     bool unable;   /* the archive cannot be asked that */
-    vivo_row upto, *rows, *seen;
-    size_t n, nseen;
+    vivo_row upto, *series, *studies;
+    size_t nseries, nstudies;
 };
 /* key: a digest of what was asked. What is very large is not kept: 0 as well. */
 int vivo_catalog_search_keep(struct vivo_catalog *c, const uint8_t *key,

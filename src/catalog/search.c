@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/catalog/search.c -- what an archive was asked instead of being listed, kept for
- * the next mount: below which rows all that meets a search lies (vivo_cover). Row
+ * the next mount: the series (column `rows`) and studies (`seen`) that it brought. Row
  * numbers are never used again, so what has gone since is no wrong answer. */
 #include "catalog/internal.h"
 
@@ -45,8 +45,8 @@ static int insert(struct vivo_writer *w, const uint8_t *key,
     vivo_catdb_int(st, 2, s->at_ms);
     vivo_catdb_int(st, 3, s->unable);
     vivo_catdb_int(st, 4, s->upto);
-    vivo_catdb_blob(st, 5, packed, 8 * s->n);
-    vivo_catdb_blob(st, 6, packed + 8 * s->n, 8 * s->nseen);
+    vivo_catdb_blob(st, 5, packed, 8 * s->nseries);
+    vivo_catdb_blob(st, 6, packed + 8 * s->nseries, 8 * s->nstudies);
     rc = vivo_catdb_run(&w->db, st, err);
     if (rc < 0)
         return rc;
@@ -66,13 +66,13 @@ int vivo_catalog_search_keep(struct vivo_catalog *c, const uint8_t *key,
     VIVO_AUTO(vivo_free_p) uint8_t *packed = NULL;
     int rc;
 
-    if (s->n + s->nseen > ROWS_MAX)
+    if (s->nseries + s->nstudies > ROWS_MAX)
         return 0;
-    packed = malloc(8 * (s->n + s->nseen) + 1);
+    packed = malloc(8 * (s->nseries + s->nstudies) + 1);
     if (!packed)
         return vivo_fail(err, ENOMEM, "catalog: out of memory");
-    pack(s->rows, s->n, packed);
-    pack(s->seen, s->nseen, packed + 8 * s->n);
+    pack(s->series, s->nseries, packed);
+    pack(s->studies, s->nstudies, packed + 8 * s->nseries);
     rc = vivo_catalog_write_begin(c, err);
     if (rc < 0)
         return rc;
@@ -92,29 +92,30 @@ int vivo_catalog_search_age(struct vivo_catalog *c, struct vivo_err *err)
 
 static int take(sqlite3_stmt *st, struct vivo_search *out)
 {
-    struct vivo_attrs rows = vivo_catdb_column_attrs(st, 3);
-    struct vivo_attrs seen = vivo_catdb_column_attrs(st, 4);
+    struct vivo_attrs series = vivo_catdb_column_attrs(st, 3);
+    struct vivo_attrs studies = vivo_catdb_column_attrs(st, 4);
 
-    *out = (struct vivo_search){.at_ms = sqlite3_column_int64(st, 0),
-                                .unable = sqlite3_column_int(st, 1) != 0,
-                                .upto = sqlite3_column_int64(st, 2),
-                                .rows = calloc(rows.len / 8 + 1, sizeof *out->rows),
-                                .n = rows.len / 8,
-                                .seen = calloc(seen.len / 8 + 1, sizeof *out->seen),
-                                .nseen = seen.len / 8};
-    if (!out->rows || !out->seen) {
+    *out =
+        (struct vivo_search){.at_ms = sqlite3_column_int64(st, 0),
+                             .unable = sqlite3_column_int(st, 1) != 0,
+                             .upto = sqlite3_column_int64(st, 2),
+                             .series = calloc(series.len / 8 + 1, sizeof(vivo_row)),
+                             .nseries = series.len / 8,
+                             .studies = calloc(studies.len / 8 + 1, sizeof(vivo_row)),
+                             .nstudies = studies.len / 8};
+    if (!out->series || !out->studies) {
         vivo_search_free(out);
         return -ENOMEM;
     }
-    unpack(rows, out->rows);
-    unpack(seen, out->seen);
+    unpack(series, out->series);
+    unpack(studies, out->studies);
     return 0;
 }
 
 void vivo_search_free(struct vivo_search *s)
 {
-    free(s->rows);
-    free(s->seen);
+    free(s->series);
+    free(s->studies);
     *s = (struct vivo_search){0};
 }
 

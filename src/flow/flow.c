@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/flow/flow.c -- one archive of the mount: opening, listing, status. */
+#include "flow/found.h"
 #include "flow/internal.h"
-#include "flow/push.h"
 
 #include "vivofs/log.h"
 #include "vivofs/search.h"

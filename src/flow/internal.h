@@ -118,7 +118,7 @@ struct vivo_flow {
     void *changed_ctx;
 
     struct vivo_flight *flights; /* guarded by the parking mutex of flight.c */
-    struct searches *searches;   /* push.c; NULL when there is no pushdown */
+    struct searches *searches;   /* found.c; NULL when there is no pushdown */
     struct bundles *bundles;     /* NULL: the archive has none, or nothing is kept */
     struct ahead *ahead;         /* NULL when nothing is kept, or local and as it is */
     atomic_bool packing;         /* a job that has not begun will make columns */
@@ -147,11 +147,10 @@ int scan_run_list(struct vivo_flight *flight);
 int scan_run_headers(struct vivo_flight *flight);
 /* What a search brought, in the order of it. */
 struct search_rows {
-    struct search_row {
-        enum vivo_level level;
-        vivo_row row;
-    } * items;
-    size_t n, cap;
+    struct row_list {
+        vivo_row *rows;
+        size_t n, cap;
+    } series, studies;
 };
 /* The job of FLIGHT_SEARCH, up to the catalog. -ENOENT: the archive cannot tell. */
 int scan_run_search(struct vivo_flight *flight, const struct vivo_match *matches,

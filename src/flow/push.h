@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/flow/push.h -- searches of the archive: asked, remembered, and what they tell of
+/* src/flow/push.h -- searches of the archive: which to make, and what they tell of
  * nodes that were never listed (push.c). */
 #ifndef VIVOFS_FLOW_PUSH_H
 #define VIVOFS_FLOW_PUSH_H
 
 #include "flow/internal.h"
 #include "flow/plan.h"
-
-struct searches *searches_new(void); /* NULL = ENOMEM */
-void searches_free(struct searches *s);
-/* They are asked again: after a refresh. */
-void searches_forget(struct searches *s);
 
 /* The plan of a query of this archive; NULL: nothing can be pushed down, or ENOMEM. */
 struct plan *push_plan(struct vivo_flow *f, enum vivo_level level,

@@ -74,14 +74,16 @@ static void fail_scan(struct scan *s, const struct vivo_err *err)
 static int note_found(struct search_rows *to, enum vivo_level level, vivo_row row,
                       struct vivo_err *err)
 {
-    if (level != VIVO_LEVEL_STUDY && level != VIVO_LEVEL_SERIES)
+    bool series = level == VIVO_LEVEL_SERIES;
+    if (!series && level != VIVO_LEVEL_STUDY)
         return vivo_fail(err, EIO, "a search brings studies and series only");
-    struct search_row *p =
-        vivo_array_grow(to->items, to->n, &to->cap, sizeof *p, VIVO_ARRAY_MAX);
+    struct row_list *list = series ? &to->series : &to->studies;
+    vivo_row *p =
+        vivo_array_grow(list->rows, list->n, &list->cap, sizeof *p, VIVO_ARRAY_MAX);
     if (!p)
         return vivo_fail(err, ENOMEM, "out of memory");
-    to->items = p;
-    to->items[to->n++] = (struct search_row){level, row};
+    list->rows = p;
+    list->rows[list->n++] = row;
     return 0;
 }
 

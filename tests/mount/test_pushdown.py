@@ -157,6 +157,18 @@ def test_a_search_asks_less_than_listing(pacs, tmp_path):
     assert few < len(pacs.log()) / 2
 
 
+def test_one_condition_is_asked_once(pacs, tmp_path):
+    """However it stands in a query, and in later ones."""
+    found = paths(pacs.source, "study(Modality=SEG)", tmp_path)
+    assert len(found) > len(paths(pacs.source, "Modality=SEG", tmp_path)) > 0
+    assert paths(pacs.source, "Modality=CT and study(Modality=SEG)", tmp_path)
+    rows = [e["query"] for e in pacs.log() if e["path"].endswith("dicom-web/series")]
+    assert sum("Modality=SEG&" in q for q in rows) == 1, rows
+    told = run(pacs.source, "series(Modality=MR) or study(Modality=MR)", tmp_path,
+               extra=["--explain"]).stdout
+    assert told.count("search: Modality=MR") == 1 and "searches: 1;" in told
+
+
 def test_a_known_query_asks_nothing(pacs):
     query = "arc/q/Modality=SEG"
     with Mount({"arc": pacs.source}) as m:

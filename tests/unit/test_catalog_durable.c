@@ -425,13 +425,13 @@ static void test_lookups_of_a_folder_lie_together(void **state)
 
 static void test_searches_are_known_to_the_next_mount(void **state)
 {
-    vivo_row rows[] = {3, INT64_C(1) << 39}, seen[] = {7};
+    vivo_row series[] = {3, INT64_C(1) << 39}, studies[] = {7};
     struct vivo_search s = {.at_ms = 1000,
                             .upto = 99,
-                            .rows = rows,
-                            .seen = seen,
-                            .n = 2,
-                            .nseen = 1},
+                            .series = series,
+                            .studies = studies,
+                            .nseries = 2,
+                            .nstudies = 1},
                        got;
     uint8_t key[VIVO_DIGEST_LEN] = {1}, other[VIVO_DIGEST_LEN] = {2};
     struct vivo_err err = {0};
@@ -449,14 +449,15 @@ static void test_searches_are_known_to_the_next_mount(void **state)
     assert_int_equal(vivo_catalog_search_find(c, other, &got, &err), -ENOENT);
     assert_int_equal(vivo_catalog_search_find(c, key, &got, &err), 0);
     assert_true(got.at_ms == 1000 && got.upto == 99 && !got.unable);
-    assert_true(got.n == 2 && got.rows[0] == 3 && got.rows[1] == INT64_C(1) << 39);
-    assert_true(got.nseen == 1 && got.seen[0] == 7);
+    assert_true(got.nseries == 2 && got.series[0] == 3);
+    assert_true(got.series[1] == INT64_C(1) << 39);
+    assert_true(got.nstudies == 1 && got.studies[0] == 7);
     vivo_search_free(&got);
     s = (struct vivo_search){.at_ms = 2000, .unable = true};
     assert_int_equal(vivo_catalog_search_keep(c, key, &s, &err), 0);
     assert_int_equal(vivo_catalog_search_age(c, &err), 0);
     assert_int_equal(vivo_catalog_search_find(c, key, &got, &err), 0);
-    assert_true(got.at_ms == 0 && got.unable && got.n == 0);
+    assert_true(got.at_ms == 0 && got.unable && got.nseries == 0);
     vivo_search_free(&got);
     vivo_catalog_close(c);
     dir_remove(&d);
