@@ -143,12 +143,12 @@ def test_two_series_read_at_once_are_two_bundles(server, originals):
 
 
 def test_readers_get_what_has_come_before_the_rest_has(any_server, originals):
-    """The server says nothing more after the third object of the bundle: those who wait
-    for one of the three have it all the same; the others, when it ends, one by one."""
+    """The server says nothing more after the eighth object of the bundle: those who wait
+    for one of the eight have it all the same; the others, when it ends, one by one."""
     server = any_server
     with Mount({"a": server.source}) as m:
         first = series_of(m)[0]
-        server(**{STALL[server.kind]: 3})
+        server(**{STALL[server.kind]: 8})
         done = []
         with ThreadPoolExecutor(N) as pool:
             waiting = [pool.submit(lambda f: done.append(read(f)), f) for f in first]
@@ -159,7 +159,7 @@ def test_readers_get_what_has_come_before_the_rest_has(any_server, originals):
             server(**{STALL[server.kind]: 0})
             for w in waiting:
                 w.result()
-        assert alone < early <= alone + 3 < N
+        assert alone < early <= alone + 8 < N
         assert set(done) <= set(originals) and len(set(done)) == N
         assert bundles(server) == 1
 

@@ -62,6 +62,7 @@ def test_bash_offers(line, some):
 
 def test_values_are_offered_of_what_is_mounted(folder):
     with Mount({"loc": folder}) as m:
+        assert m.files("loc")  # what is not listed yet is not offered
         assert {"Modality=CT", "Modality=MR"} <= set(offers("vivofs query Modality=", m))
         assert "'study(Modality=CT" in offers("vivofs query 'study(Modality=c", m)
         assert m.path in offers("vivofs status ", m)
