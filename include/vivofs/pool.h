@@ -22,6 +22,8 @@ int vivo_pool_new(const char *name, size_t nthreads, struct vivo_pool **out,
                   struct vivo_err *err);
 /* Runs fn(ctx) once on a thread of the pool, first come first served. 0 or -ENOMEM. */
 int vivo_pool_run(struct vivo_pool *p, vivo_job_fn *fn, void *ctx);
+/* The same, before all that were given to vivo_pool_run and have not begun. */
+int vivo_pool_run_first(struct vivo_pool *p, vivo_job_fn *fn, void *ctx);
 /* Waits for running jobs, runs those still queued, ends the threads. */
 void vivo_pool_free(struct vivo_pool *p);
 

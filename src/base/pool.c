@@ -27,17 +27,48 @@ struct job {
     void *ctx;
 };
 
+struct queue {
+    struct job *first, **last;
+};
+
 struct vivo_pool {
     char name[16];
     size_t max;
     pthread_mutex_t mutex;
     pthread_cond_t work;
-    struct job *first, **last; /* guarded by mutex */
-    size_t started, idle;      /* guarded by mutex */
-    size_t queued;             /* guarded by mutex */
-    bool ending;               /* guarded by mutex */
-    pthread_t threads[];       /* guarded by mutex */
+    struct queue urgent, others; /* guarded by mutex */
+    size_t started, idle;        /* guarded by mutex */
+    size_t queued;               /* guarded by mutex */
+    bool ending;                 /* guarded by mutex */
+    pthread_t threads[];         /* guarded by mutex */
 };
+
+static void push(struct queue *q, struct job *job)
+{
+    *q->last = job;
+    q->last = &job->next;
+}
+
+static struct job *pop(struct queue *q)
+{
+    struct job *job = q->first;
+    if (!job)
+        return NULL;
+    q->first = job->next;
+    if (!q->first)
+        q->last = &q->first;
+    return job;
+}
+
+static struct job *next_locked(struct vivo_pool *p)
+{
+    struct job *job = pop(&p->urgent);
+    if (!job)
+        job = pop(&p->others);
+    if (job)
+        p->queued--;
+    return job;
+}
 
 static void *work(void *arg)
 {
@@ -45,18 +76,14 @@ static void *work(void *arg)
     pthread_setname_np(pthread_self(), p->name);
     pthread_mutex_lock(&p->mutex);
     for (;;) {
-        while (!p->first && !p->ending) {
+        while (!p->queued && !p->ending) {
             p->idle++;
             pthread_cond_wait(&p->work, &p->mutex);
             p->idle--;
         }
-        struct job *job = p->first;
+        struct job *job = next_locked(p);
         if (!job)
             break;
-        p->first = job->next;
-        p->queued--;
-        if (!p->first)
-            p->last = &p->first;
         pthread_mutex_unlock(&p->mutex);
         job->fn(job->ctx);
         free(job);
@@ -74,7 +101,8 @@ int vivo_pool_new(const char *name, size_t nthreads, struct vivo_pool **out,
         return vivo_fail(err, ENOMEM, "out of memory");
     memcpy(p->name, name, strnlen(name, sizeof p->name - 1));
     p->max = nthreads;
-    p->last = &p->first;
+    p->urgent.last = &p->urgent.first;
+    p->others.last = &p->others.first;
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->work, NULL);
     *out = p;
@@ -93,7 +121,7 @@ static void start_thread_locked(struct vivo_pool *p)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-int vivo_pool_run(struct vivo_pool *p, vivo_job_fn *fn, void *ctx)
+static int enqueue(struct vivo_pool *p, struct queue *q, vivo_job_fn *fn, void *ctx)
 {
     struct job *job = calloc(1, sizeof *job);
     if (!job)
@@ -110,12 +138,21 @@ int vivo_pool_run(struct vivo_pool *p, vivo_job_fn *fn, void *ctx)
         free(job);
         return -ENOMEM;
     }
-    *p->last = job;
-    p->last = &job->next;
+    push(q, job);
     p->queued++;
     pthread_cond_signal(&p->work);
     pthread_mutex_unlock(&p->mutex);
     return 0;
+}
+
+int vivo_pool_run(struct vivo_pool *p, vivo_job_fn *fn, void *ctx)
+{
+    return enqueue(p, &p->others, fn, ctx);
+}
+
+int vivo_pool_run_first(struct vivo_pool *p, vivo_job_fn *fn, void *ctx)
+{
+    return enqueue(p, &p->urgent, fn, ctx);
 }
 
 void vivo_pool_free(struct vivo_pool *p)

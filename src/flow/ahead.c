@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { SERIES_MAX = 8, RUN = 3, WINDOW = 64, NEAR = 24 };
+enum { SERIES_MAX = 8, RUN = 3, NEAR = 24 };
 enum { BUNDLE_NEAR = 8, BUNDLE_LEAST = 4 }; /* worth a bundle: so many left */
 
 struct walk { /* somebody going through a series */
@@ -120,7 +120,7 @@ static bool bundle_due_locked(struct walk *w, vivo_row row)
 /* Steps the walk to the row; those of the next `window` rows that are to be had now go
  * to `out`. */
 static size_t step_locked(struct ahead *a, struct walk *w, vivo_row row, size_t window,
-                          vivo_row out[WINDOW])
+                          vivo_row out[AHEAD_WINDOW])
 {
     size_t at = position(w, row);
     size_t n = 0;
@@ -142,7 +142,7 @@ static size_t step_locked(struct ahead *a, struct walk *w, vivo_row row, size_t 
 }
 
 static size_t step(struct vivo_flow *f, vivo_row series, vivo_row row, size_t window,
-                   vivo_row out[WINDOW], bool *due)
+                   vivo_row out[AHEAD_WINDOW], bool *due)
 {
     struct ahead *a = f->ahead;
     pthread_mutex_lock(&a->mutex);
@@ -174,30 +174,33 @@ void ahead_again(struct vivo_flow *f, vivo_row series)
         set_ahead(f->ahead, series, false);
 }
 
-void ahead_opened(struct vivo_flow *f, vivo_row series, vivo_row row)
+void ahead_opening(struct vivo_flow *f, vivo_row series, vivo_row row,
+                   struct ahead_rows *out)
 {
-    vivo_row fetch[WINDOW];
     bool due;
-    size_t n = step(f, series, row, WINDOW, fetch, &due);
+    out->n = step(f, series, row, AHEAD_WINDOW, out->rows, &due);
     if (due && bundle_begin(f, series)) {
         set_ahead(f->ahead, series, true);
-        return;
+        out->n = 0;
     }
-    for (size_t i = 0; i < n; i++)
-        fetch_in_background(f, fetch[i], false);
+}
+
+void ahead_fetch(struct vivo_flow *f, const struct ahead_rows *next)
+{
+    for (size_t i = 0; i < next->n; i++)
+        fetch_in_background(f, next->rows[i], false);
 }
 
 struct preparing { /* of one job */
     struct vivo_flow *flow;
-    size_t n;
-    vivo_row rows[WINDOW];
+    struct ahead_rows next;
 };
 
 static void prepare(void *ctx)
 {
     struct preparing *p = ctx;
-    for (size_t i = 0; i < p->n; i++)
-        prepare_local(p->flow, p->rows[i]);
+    for (size_t i = 0; i < p->next.n; i++)
+        prepare_local(p->flow, p->next.rows[i]);
     free(p);
 }
 
@@ -208,7 +211,7 @@ void ahead_read(struct vivo_flow *f, vivo_row series, vivo_row row)
         return;
     p->flow = f;
     bool due;
-    p->n = step(f, series, row, NEAR, p->rows, &due);
-    if (!p->n || vivo_pool_run(f->pool, prepare, p))
+    p->next.n = step(f, series, row, NEAR, p->next.rows, &due);
+    if (!p->next.n || vivo_pool_run(f->pool, prepare, p))
         free(p);
 }

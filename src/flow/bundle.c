@@ -229,11 +229,16 @@ static int write_raw(struct vivo_sink *self, const void *data, size_t len,
                      struct vivo_err *err)
 {
     struct loading *l = (struct loading *)self; /* first of its first member */
+    const char *dir = vivo_store_dir(l->flight->flow->store);
+    int rc = 0;
     if (l->fd < 0)
-        l->fd = vivo_file_nameless(vivo_store_dir(l->flight->flow->store), err);
+        l->fd = vivo_file_nameless(NULL, err);
     if (l->fd < 0)
         return l->fd;
-    int rc = vivo_pwrite_full(l->fd, data, len, l->size, err);
+    if (dir && l->size <= RAW_SMALL_MAX && l->size + len > RAW_SMALL_MAX)
+        rc = raw_move(&l->fd, dir, l->size, err);
+    if (!rc)
+        rc = vivo_pwrite_full(l->fd, data, len, l->size, err);
     l->size += rc ? 0 : len;
     flight_progress(l->flight, 0);
     return rc;
@@ -375,6 +380,7 @@ bool bundle_begin(struct vivo_flow *f, vivo_row series)
         .run = run_bundle,
         .drop = drop_bundle,
         .keep = true,
+        .urgent = true,
     };
     if (flight_join(f, &plan, NULL) == -EAGAIN)
         return true;

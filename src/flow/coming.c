@@ -16,57 +16,78 @@
 
 /* ---- what comes ----------------------------------------------------------------- */
 
-/* A full disk must not keep an object from being read: it goes on in memory. */
-static int to_memory(struct coming *c, uint64_t size, struct vivo_err *err)
+static const char *disk_of(const struct vivo_flow *f)
+{
+    return f->store ? vivo_store_dir(f->store) : NULL;
+}
+
+int raw_move(int *fd, const char *dir, uint64_t size, struct vivo_err *err)
 {
     enum { CHUNK = 64 * 1024 };
     VIVO_AUTO(vivo_free_p) char *chunk = malloc(CHUNK);
     int rc = 0;
     if (!chunk)
         return vivo_fail(err, ENOMEM, "out of memory");
-    vivo_err_clear(err);
-    int fd = vivo_file_nameless(NULL, err);
-    if (fd < 0)
-        return fd;
+    int to = vivo_file_nameless(dir, err);
+    if (to < 0)
+        return to;
     for (uint64_t at = 0; at < size && !rc; at += CHUNK) {
         size_t n = (size_t)VIVO_MIN(size - at, (uint64_t)CHUNK);
-        rc = vivo_pread_full(c->fd, chunk, n, at, err);
+        rc = vivo_pread_full(*fd, chunk, n, at, err);
         if (!rc)
-            rc = vivo_pwrite_full(fd, chunk, n, at, err);
+            rc = vivo_pwrite_full(to, chunk, n, at, err);
     }
-    if (rc) {
-        close(fd);
-        return rc;
-    }
-    close(c->fd);
-    c->fd = fd;
-    c->memory = true;
-    return 0;
+    close(rc ? to : *fd);
+    *fd = rc ? *fd : to;
+    return rc;
 }
 
 /* An early view has the descriptor, and room for all of it was made beforehand. */
-static int move_to_memory(struct coming *c, uint64_t size, struct vivo_err *err)
+static int move(struct coming *c, const char *dir, enum raw_place place,
+                struct vivo_err *err)
 {
     pthread_mutex_lock(&c->mutex);
-    int rc = c->view ? -ENOSPC : to_memory(c, size, err);
+    int rc = c->view ? -ENOSPC : raw_move(&c->fd, dir, c->at, err);
+    if (!rc)
+        c->place = place;
     pthread_mutex_unlock(&c->mutex);
     return rc;
 }
 
+/* A full disk must not keep an object from being read: it goes on in memory. */
+static int write_where_room_is(struct coming *c, const void *data, size_t len,
+                               struct vivo_err *err)
+{
+    int rc = vivo_pwrite_full(c->fd, data, len, c->at, err);
+    if (rc != -ENOSPC || c->place != RAW_ON_DISK || c->at + len > RAW_MEMORY_MAX)
+        return rc;
+    vivo_err_clear(err);
+    rc = move(c, NULL, RAW_DISK_IS_FULL, err);
+    return rc ? rc : vivo_pwrite_full(c->fd, data, len, c->at, err);
+}
+
+/* What is small was never on the disk: making and removing a file costs more than all
+ * the rest of it. */
 static int append(struct coming *c, const void *data, size_t len, struct vivo_err *err)
 {
-    uint64_t at = c->at;
-    int rc = vivo_pwrite_full(c->fd, data, len, at, err);
-    if (rc == -ENOSPC && !c->memory && at + len <= RAW_MEMORY_MAX) {
-        rc = move_to_memory(c, at, err);
-        if (!rc)
-            rc = vivo_pwrite_full(c->fd, data, len, at, err);
-    } else if (!rc && c->memory && at + len > RAW_MEMORY_MAX) {
-        rc = vivo_fail(err, ENOSPC, "too large for memory, and the disk is full");
+    uint64_t to = c->at + len;
+    const char *dir = disk_of(c->flow);
+    int rc = 0;
+    if (c->place == RAW_SMALL && dir && VIVO_MAX(to, c->total) > RAW_SMALL_MAX) {
+        rc = move(c, dir, RAW_ON_DISK, err);
+        if (rc == -ENOSPC) {
+            vivo_err_clear(err);
+            c->place = RAW_DISK_IS_FULL;
+            rc = 0;
+        }
     }
+    if (!rc && c->place == RAW_DISK_IS_FULL && to > RAW_MEMORY_MAX)
+        rc = vivo_fail(err, ENOSPC, "too large for memory, and the disk is full");
+    if (!rc)
+        rc = write_where_room_is(c, data, len, err);
     if (rc)
         return rc;
-    c->at += len;
+    c->at = to;
     atomic_store(&c->high, c->at);
     return 0;
 }
@@ -153,7 +174,7 @@ int coming_new(struct vivo_flight *flight, const char *extra, struct coming **ou
     c->delivery = (struct vivo_delivery){.sink = {.write = take, .restart = restart},
                                          .descriptor = no_descriptor,
                                          .extra = extra};
-    c->fd = vivo_file_nameless(f->store ? vivo_store_dir(f->store) : NULL, err);
+    c->fd = vivo_file_nameless(NULL, err);
     if (c->fd < 0) {
         int rc = c->fd;
         free(c);

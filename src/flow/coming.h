@@ -10,6 +10,10 @@
 
 #include "flow/internal.h"
 
+/* Where the bytes are: in memory, on the disk beyond RAW_SMALL_MAX, and in memory again
+ * where that has no room. */
+enum raw_place { RAW_SMALL, RAW_ON_DISK, RAW_DISK_IS_FULL };
+
 struct coming {
     struct vivo_delivery delivery; /* first: the sink is the first member of this */
     atomic_uint refs;              /* the flight's, and one of each early view */
@@ -18,13 +22,13 @@ struct coming {
     vivo_row row;
     uint64_t at; /* the deliverer's, as `large`: where the next bytes belong */
     bool large;  /* there may be early views */
+    enum raw_place place;
     atomic_uint_least64_t high; /* bytes that are there */
     atomic_int state;           /* enum coming_state */
     struct vivo_err err;        /* why it failed; written before the state */
 
     pthread_mutex_t mutex;
     int fd;                 /* guarded by mutex, as all below; -1 = given away */
-    bool memory;            /* fd is one of memory, because the disk is full */
     uint64_t total;         /* as the archive said; 0 = it did not */
     uint64_t next;          /* an early view is tried with so many bytes; 0 = never */
     struct vivo_view *view; /* de-identified, for early views; NULL = none was made */

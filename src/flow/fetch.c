@@ -418,6 +418,32 @@ static int open_remote(struct vivo_flow *f, enum vivo_level level, vivo_row row,
                             (long long)row);
 }
 
+static bool open_recent(struct vivo_flow *f, vivo_row row, struct vivo_view **out)
+{
+    *out = recent_get(f, row);
+    if (*out && !vivo_view_check(*out, NULL))
+        return true;
+    vivo_view_unref(*out);
+    *out = NULL;
+    recent_set(f, row, NULL);
+    return false;
+}
+
+/* What follows in the series is fetched after what is asked for, which would otherwise
+ * wait behind all of it. */
+static int open_in_series(struct vivo_flow *f, vivo_row series, vivo_row row,
+                          struct vivo_view **out, struct vivo_op *op)
+{
+    struct ahead_rows next = {0};
+    int rc = 0;
+    if (f->ahead && !f->offline)
+        ahead_opening(f, series, row, &next);
+    if (!open_recent(f, row, out))
+        rc = open_remote(f, VIVO_LEVEL_INSTANCE, row, out, op);
+    ahead_fetch(f, &next);
+    return rc;
+}
+
 int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **out,
                      struct vivo_op *op)
 {
@@ -428,19 +454,10 @@ int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **
         return rc;
     if (e.refusal)
         return refuse(f, instance, e.refusal, &op->err);
-    *out = recent_get(f, instance);
-    if (*out && !vivo_view_check(*out, NULL)) {
-        if (f->ahead && !f->local && !f->offline)
-            ahead_opened(f, e.parent, instance);
-        return 0;
-    }
-    vivo_view_unref(*out);
-    *out = NULL;
-    recent_set(f, instance, NULL);
-    if (f->ahead && !f->local && !f->offline)
-        ahead_opened(f, e.parent, instance);
     if (!f->local)
-        return open_remote(f, VIVO_LEVEL_INSTANCE, instance, out, op);
+        return open_in_series(f, e.parent, instance, out, op);
+    if (open_recent(f, instance, out))
+        return 0;
     rc = open_local(f, &e, true, out, op);
     if (!rc)
         recent_set(f, instance, *out);
@@ -450,12 +467,8 @@ int vivo_flow_object(struct vivo_flow *f, vivo_row instance, struct vivo_view **
 int flow_open_extra(struct vivo_flow *f, const struct vivo_extra_entry *e,
                     struct vivo_view **out, struct vivo_op *op)
 {
-    *out = recent_get(f, e->row);
-    if (*out && !vivo_view_check(*out, NULL))
+    if (open_recent(f, e->row, out))
         return 0;
-    vivo_view_unref(*out);
-    *out = NULL;
-    recent_set(f, e->row, NULL);
     if (!f->local)
         return open_remote(f, VIVO_LEVEL_NONE, e->row, out, op);
     int rc = extra_open_local(f, e->row, e->name, out, op);

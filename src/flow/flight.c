@@ -216,9 +216,8 @@ void flight_leave(struct coming *c)
         finish_abandoning(flight, true);
 }
 
-static void run_job(void *ctx)
+static void fly(struct vivo_flight *flight)
 {
-    struct vivo_flight *flight = ctx;
     int rc = vivo_op_check(&flight->op);
     if (!rc)
         rc = flight->run(flight);
@@ -227,6 +226,19 @@ static void run_job(void *ctx)
     if (!rc)
         vivo_err_clear(&flight->op.err);
     flight_land(flight, &flight->op.err);
+}
+
+/* A flight may have two jobs; whichever comes first runs it. */
+static void run_job(void *ctx)
+{
+    struct vivo_flight *flight = ctx;
+    pthread_mutex_lock(&parking);
+    bool mine = !flight->begun;
+    flight->begun = true;
+    pthread_mutex_unlock(&parking);
+    if (mine)
+        fly(flight);
+    unref(flight);
 }
 
 static struct vivo_flight *make(struct vivo_flow *f, const struct flight_plan *plan)
@@ -260,7 +272,7 @@ static void discard_plan(const struct flight_plan *plan)
 }
 
 /* Puts op on the flight of this key, making it when there is none. *start: it must
- * be given to the pool. */
+ * be given to the pool, for the first time or because now somebody waits for it. */
 static int board(struct vivo_flow *f, const struct flight_plan *plan,
                  struct vivo_op *op, struct vivo_flight **start)
 {
@@ -279,6 +291,12 @@ static int board(struct vivo_flow *f, const struct flight_plan *plan,
         flight->next = f->flights;
         f->flights = flight;
         *start = flight;
+    }
+    if (op && !flight->begun && !flight->urgent)
+        *start = flight;
+    if (*start) {
+        flight->refs++;
+        flight->urgent = op || plan->urgent;
     }
     if (op)
         park_locked(flight, op);
@@ -319,17 +337,33 @@ static bool wait_landed(struct rendezvous *r, int ms)
     return landed;
 }
 
-static void give_to_pool(struct vivo_flight *flight)
+/* With a reference, which becomes the job's. What somebody waits for goes before what
+ * is fetched in the background. */
+static void give_to_pool(struct vivo_flight *flight, bool urgent)
 {
-    if (!flight || !vivo_pool_run(flight->flow->pool, run_job, flight))
+    int (*give)(struct vivo_pool *, vivo_job_fn *, void *) =
+        urgent ? vivo_pool_run_first : vivo_pool_run;
+    if (!flight || !give(flight->flow->pool, run_job, flight))
         return;
-    vivo_fail(&flight->op.err, ENOMEM, "no thread can be started");
-    flight_land(flight, &flight->op.err);
+    pthread_mutex_lock(&parking);
+    bool mine = !flight->begun;
+    flight->begun = true;
+    pthread_mutex_unlock(&parking);
+    if (mine) {
+        vivo_fail(&flight->op.err, ENOMEM, "no thread can be started");
+        flight_land(flight, &flight->op.err);
+    }
+    unref(flight);
 }
 
 void flight_again(struct vivo_flight *flight)
 {
-    give_to_pool(flight);
+    pthread_mutex_lock(&parking);
+    flight->begun = false;
+    flight->refs++;
+    bool urgent = flight->urgent = flight->waiters != NULL;
+    pthread_mutex_unlock(&parking);
+    give_to_pool(flight, urgent);
 }
 
 static int join_blocking(struct vivo_flow *f, const struct flight_plan *plan,
@@ -344,7 +378,7 @@ static int join_blocking(struct vivo_flow *f, const struct flight_plan *plan,
     struct vivo_flight *start = NULL;
     if (board(f, plan, &r.op, &start))
         return vivo_fail(&op->err, ENOMEM, "out of memory");
-    give_to_pool(start);
+    give_to_pool(start, true);
     bool told = false;
     while (!wait_landed(&r, 100)) {
         if (told || !vivo_op_check(op))
@@ -366,7 +400,7 @@ int flight_join(struct vivo_flow *f, const struct flight_plan *plan, struct vivo
     struct vivo_flight *start = NULL;
     if (board(f, plan, op, &start))
         return op ? vivo_fail(&op->err, ENOMEM, "out of memory") : -ENOMEM;
-    give_to_pool(start);
+    give_to_pool(start, op || plan->urgent);
     return -EAGAIN;
 }
 

@@ -39,6 +39,7 @@ struct vivo_flight {
     struct vivo_op *waiters; /* parked ops */
     unsigned refs;
     bool keep;                    /* runs on without waiters (background) */
+    bool begun, urgent;           /* a job runs it, or did; goes before others */
     atomic_bool pin;              /* what it brings shall stay in the store */
     struct coming *coming;        /* an object that is; NULL = nothing is yet */
     unsigned riders;              /* early views of it that are open */
@@ -59,11 +60,18 @@ struct vivo_flight {
 
 enum { FLIGHT_ALOFT = 1 };
 
+/* coming.c: raw bytes are kept in memory until they are more than that. */
+#define RAW_SMALL_MAX (UINT64_C(1) << 20)
+/* Another nameless file with the first `size` bytes: in `dir`, NULL = in memory. *fd is
+ * the same as before if it fails. */
+int raw_move(int *fd, const char *dir, uint64_t size, struct vivo_err *err);
+
 struct flight_plan {
     struct flight_key key;
     int (*run)(struct vivo_flight *);
     bool keep, pin;
-    void *ctx; /* ownership passes to a flight that is made; else `drop` frees it */
+    bool urgent; /* somebody waits for it, though not on it */
+    void *ctx;   /* ownership passes to a flight that is made; else `drop` frees it */
     void (*cancel)(struct vivo_flight *);
     void (*drop)(struct vivo_flight *);
 };
@@ -262,8 +270,16 @@ void flow_spoil(struct vivo_flow *f, vivo_row row);
 /* ahead.c */
 struct ahead *ahead_new(void); /* NULL = ENOMEM */
 void ahead_free(struct ahead *a);
-/* An object was opened: fetches what a reader in order will want next. */
-void ahead_opened(struct vivo_flow *f, vivo_row series, vivo_row row);
+enum { AHEAD_WINDOW = 64 };
+struct ahead_rows {
+    size_t n;
+    vivo_row rows[AHEAD_WINDOW];
+};
+/* An object is about to be opened: what a reader in order will want next goes to `out`,
+ * to be fetched once the flight of the first is on its way. */
+void ahead_opening(struct vivo_flow *f, vivo_row series, vivo_row row,
+                   struct ahead_rows *out);
+void ahead_fetch(struct vivo_flow *f, const struct ahead_rows *next);
 /* What was to come in one go does not. */
 void ahead_again(struct vivo_flow *f, vivo_row series);
 /* A local object was read that was not prepared: prepares what will be next. */

@@ -121,6 +121,16 @@ def test_objects_read_here_and_there_come_alone(server, originals):
         assert singles(server) == 5
 
 
+def test_objects_too_large_for_memory_come_whole(tmp_path):
+    synthetic.make(str(tmp_path), patients=1, studies=1, series=1, instances=7, size=800)
+    with ArchiveServer("dicomweb", str(tmp_path)) as server, \
+            Mount({"a": server.source}) as m:
+        got = [read(f) for f in series_of(m)[0]]
+        assert bundles(server) == 1 and singles(server) == 2
+    assert all(len(data) > 1 << 20 for data in got)
+    assert sorted(got) == sorted(read(tmp_path / n) for n in os.listdir(tmp_path))
+
+
 def test_parallel_readers_share_one_bundle(any_server, originals):
     server = any_server
     with Mount({"a": server.source}) as m:

@@ -12,6 +12,8 @@ import urllib.request
 
 import pytest
 
+import synthetic
+from archiveserver import ArchiveServer
 from vivomount import Mount
 
 SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers",
@@ -193,3 +195,79 @@ def test_one_object_is_fetched_once_for_many_readers(both, server):
     sums = {k.communicate(timeout=20)[0] for k in kids}
     assert len(sums) == 1
     assert both.archive("pacs")["fetches"] == before + 1
+
+
+SERIES = 12
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    """A series that comes file by file."""
+    folder = str(tmp_path_factory.mktemp("web"))
+    synthetic.make(folder, patients=1, studies=1, series=1, instances=SERIES)
+    with ArchiveServer("http", folder) as s:
+        yield s
+
+
+@pytest.fixture
+def in_turn(web):
+    """All of it is fetched on one thread: in the order in which it is asked for."""
+    web.reset()
+    with Mount({"w": web.source}, "jobs=1", faults=True) as m:
+        files = [m / ("w/" + f) for f in m.files("w")]
+        assert len(files) == SERIES
+        yield m, files
+    web.reset()
+
+
+def fetched(server):
+    """Names of the files that were asked for whole."""
+    asked = [os.path.basename(e["path"]) for e in server.log()
+             if e["path"].endswith(".dcm") and e.get("range") == ""]
+    return list(dict.fromkeys(asked))
+
+
+def names_of(server, files):
+    """Which file of the server each is."""
+    folder = server.process.args[2]
+    known = {}
+    for name in os.listdir(folder):
+        with open(os.path.join(folder, name), "rb") as f:
+            known[f.read()] = name
+    out = []
+    for path in files:
+        with open(path, "rb") as f:
+            out.append(known[f.read()])
+    return out
+
+
+def test_read_ahead_follows_what_is_read_and_never_goes_before_it(in_turn, web):
+    m, files = in_turn
+    names = names_of(web, files[:3])
+    wait_for(lambda: len(fetched(web)) == SERIES)
+    names += names_of(web, files[3:])
+    assert fetched(web) == names
+
+
+@pytest.mark.parametrize("which", [(0,), (3, 4), (0, 5), (11, 2)])
+def test_one_or_two_files_are_fetched_alone(in_turn, web, which):
+    m, files = in_turn
+    names = [n for i in which for n in names_of(web, [files[i]])]
+    wait_for(lambda: not m.archive("w")["in_flight"])
+    assert fetched(web) == names
+
+
+def test_who_waits_goes_before_what_is_fetched_in_the_background(in_turn, web):
+    m, files = in_turn
+    web(stall=10)
+    with open(m / ".vivofs/pin", "w") as f:
+        f.write(os.path.relpath(os.path.dirname(files[0]), m.path))
+    wait_for(lambda: len(m.archive("w")["in_flight"]) == SERIES and fetched(web))
+    opened = m.counters()["open"]
+    reader = subprocess.Popen(["cat", files[-1]], stdout=subprocess.DEVNULL)
+    wait_for(lambda: m.counters()["open"] > opened + 1)  # one is that of status.json
+    web(stall=-1)
+    assert reader.wait(30) == 0
+    wait_for(lambda: len(fetched(web)) == SERIES)
+    [last] = names_of(web, files[-1:])
+    assert fetched(web).index(last) < SERIES / 2  # else the last of all
