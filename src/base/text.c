@@ -65,14 +65,16 @@ int vivo_text_nfc(const char *s, size_t len, struct vivo_buf *out)
 }
 
 /* CaseFolding.txt C + S: the full folding where it is one character, else (ß and
- * the like) the plain lower case. */
+ * the like) the plain lower case; but for the dotted capital I, which has none. */
 static utf8proc_int32_t fold_char(utf8proc_int32_t c)
 {
     utf8proc_int32_t folded[8];
     int boundary = 0;
     utf8proc_ssize_t n =
         utf8proc_decompose_char(c, folded, 8, UTF8PROC_CASEFOLD, &boundary);
-    return n == 1 ? folded[0] : utf8proc_tolower(c);
+    if (n == 1)
+        return folded[0];
+    return c == 0x130 ? c : utf8proc_tolower(c);
 }
 
 int vivo_text_fold(const char *s, size_t len, struct vivo_buf *out)
