@@ -15,6 +15,7 @@
 #include "vivofs/file.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define VIVO_ATTRS_SOFT (1u << 20)
@@ -24,6 +25,10 @@
 #define TAG_CHARSET 0x00080005u
 #define TAG_PIXEL_REPRESENTATION 0x00280103u
 #define TAG_PADDING 0xFFFCFFFCu
+
+#define ITEM_TAG 0xE000FFFEu /* as the four bytes are read */
+#define ITEM_HEAD 8
+#define INNER_MAX 8 /* UN within UN; each has a walker of its own */
 
 /* ---- room ---------------------------------------------------------------------- */
 
@@ -134,11 +139,70 @@ static int set_charset(struct vivo_attrs_build *b, const struct vivo_dcm_elem *e
     return put_charset(b);
 }
 
+/* ---- sequences that came as UN (PS3.5 section 6.2.2, note 2) ----------------------
+ */
+
+static vivo_dcm_event_fn on_event;
+
+/* An event of the walk over the bytes of one UN value. */
+static int on_inner_event(void *ctx, enum vivo_dcm_event event,
+                          const struct vivo_dcm_elem *e, struct vivo_err *err)
+{
+    bool own = event == VIVO_DCM_META || event == VIVO_DCM_DATASET ||
+               event == VIVO_DCM_END; /* of no data set of its own */
+    return own ? 0 : on_event(ctx, event, e, err);
+}
+
+static bool may_hold_items(const struct vivo_dcm_elem *e)
+{
+    return memcmp(e->vr, "UN", 2) == 0 && e->value && e->length >= 8 &&
+           vivo_le32(e->value) == ITEM_TAG &&
+           memcmp(vivo_dcm_vr_of(e->tag), "SQ", 2) == 0;
+}
+
+/* Implicit little endian, with a header for the walker to begin at. False when it is
+ * no valid sequence; then nothing was added. */
+static bool put_un_sequence(struct vivo_attrs_build *b, const struct vivo_dcm_elem *e)
+{
+    static const char implicit[] = "1.2.840.10008.1.2";
+    const size_t len = b->out->len;
+    const unsigned depth = b->depth;
+    const struct vivo_attrs_level level = *top_of(b);
+    struct vivo_reader *const bulk = b->bulk;
+    uint8_t *bytes =
+        b->inner < INNER_MAX ? malloc((size_t)e->length + ITEM_HEAD) : NULL;
+    struct vivo_err ignored = {0};
+    struct vivo_mem_reader r;
+    if (!bytes)
+        return false;
+    vivo_put_le16(bytes, (uint16_t)(e->tag >> 16));
+    vivo_put_le16(bytes + 2, (uint16_t)e->tag);
+    vivo_put_le32(bytes + 4, (uint32_t)e->length);
+    memcpy(bytes + ITEM_HEAD, e->value, (size_t)e->length);
+    vivo_mem_reader_init(&r, bytes, (size_t)e->length + ITEM_HEAD);
+    b->bulk = &r.base;
+    b->inner++;
+    int rc =
+        vivo_dcm_walk_reader(&r.base, vivo_dcm_syntax(implicit, sizeof implicit - 1),
+                             VIVO_DCM_WALK_BARE, -1, on_inner_event, b, &ignored);
+    b->inner--;
+    b->bulk = bulk;
+    free(bytes);
+    if (rc >= 0)
+        return true;
+    b->out->len = len;
+    b->depth = depth;
+    *top_of(b) = level;
+    return false;
+}
+
 static int put_element(struct vivo_attrs_build *b, const struct vivo_dcm_elem *e,
                        struct vivo_err *err)
 {
     if (e->tag == TAG_CHARSET)
         return e->value ? set_charset(b, e) : 0;
+    if (may_hold_items(e) && put_un_sequence(b, e))
+        return 0;
     if (!take(b, e->tag))
         return 0;
     if (e->tag == TAG_PIXEL_REPRESENTATION && e->value && e->length >= 2)
@@ -217,6 +281,7 @@ static void begin(struct vivo_attrs_build *b, struct vivo_buf *out)
     b->start = out->len;
     b->limit = VIVO_MIN(out->max, out->len + VIVO_ATTRS_MAX);
     b->depth = 0;
+    b->inner = 0;
     b->deflated = b->charset_put = b->foreign = b->is_signed = false;
     b->levels[0].at = out->len;
     b->levels[0].last = 0;

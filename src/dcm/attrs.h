@@ -24,6 +24,7 @@ struct vivo_attrs_build {
     bool foreign;     /* some text was not ASCII */
     bool is_signed;   /* PixelRepresentation */
     struct vivo_buf text;
+    unsigned inner; /* sequences of VR UN around this */
     unsigned depth;
     struct vivo_attrs_level levels[VIVO_DCM_DEPTH_MAX + 1];
 };

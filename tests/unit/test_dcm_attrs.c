@@ -302,6 +302,23 @@ static void test_unknown_vr_of_a_known_attribute_is_the_dictionarys(void **state
     expect(&m, "00100010 PN Doe^John\n00280010 US 0002\n00280011 US 00020100\n");
 }
 
+/* As other readers take it (PS3.5 section 6.2.2, note 2); what is none stays bytes. */
+static void test_unknown_vr_of_a_known_sequence_is_its_items(void **state)
+{
+    (void)state;
+    static const char items[] = "\xFE\xFF\0\xE0\x0A\0\0\0"
+                                "\x62\0\5\0\2\0\0\0L1"
+                                "\xFE\xFF\0\xE0\0\0\0\0";
+    struct make m;
+    make_file(&m, MAKE_ELE, MAKE_CT, "1.2.3");
+    make_value(&m, 0x00620002, "UN", items, sizeof items - 1);
+    make_value(&m, 0x00081140, "UN", "\xFE\xFF\0\xE0\x7F\0\0\0", 8);
+    make_text(&m, 0x00700001, "UN", "no items");
+    expect(&m, "00081140 UN feff00e07f000000\n"
+               "00620002 SQ\n[\n00620005 LO L1\n]\n[\n]\n"
+               "00700001 UN 6e6f206974656d73\n");
+}
+
 static void test_long_text_is_cut(void **state)
 {
     (void)state;
@@ -536,6 +553,7 @@ int main(void)
         cmocka_unit_test(test_pixels_cut_off_give_what_is_there),
         cmocka_unit_test(test_implicit_vr_is_the_dictionarys),
         cmocka_unit_test(test_unknown_vr_of_a_known_attribute_is_the_dictionarys),
+        cmocka_unit_test(test_unknown_vr_of_a_known_sequence_is_its_items),
         cmocka_unit_test(test_long_text_is_cut),
         cmocka_unit_test(test_too_many_items_are_left_out_and_the_rest_is_there),
         cmocka_unit_test(test_elements_beyond_the_limit_are_left_out),
