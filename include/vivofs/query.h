@@ -108,6 +108,8 @@ struct vivo_query_path {
     enum vivo_query_class cls;
 };
 
+struct vivo_query_regex; /* the parser's */
+
 struct vivo_query_node {
     enum vivo_query_kind kind;
     const struct vivo_query_node *a, *b;
@@ -118,9 +120,9 @@ struct vivo_query_node {
     size_t nvalues;
     size_t column;     /* 0-based byte of the name where it stands */
     unsigned any_mask; /* ANY: bit i = vivo_query_any_tags[i] is not hidden */
-    void *compiled;    /* regex_t of VIVO_CMP_RE, made by the parser; else NULL */
-    const char *list;  /* in @NAME: "NAME:digest"; else NULL */
-    const struct vivo_query_set *set; /* its values, made for searching */
+    const struct vivo_query_regex *compiled; /* of VIVO_CMP_RE; else NULL */
+    const char *list;                        /* in @NAME: "NAME:digest"; else NULL */
+    const struct vivo_query_set *set;        /* its values, made for searching */
 };
 
 #define VIVO_QUERY_ANY_N 7

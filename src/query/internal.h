@@ -18,9 +18,14 @@
 #define VIVO_QUERY_SEQUENCE_DEPTH_MAX 128 /* nested sequences followed by *.Keyword */
 
 struct vivo_query_regex { /* to be freed with its query */
-    regex_t re;
+    regex_t bytes;        /* for ASCII values, if has_bytes */
+    regex_t letters;      /* for any, if has_letters */
+    bool has_bytes, has_letters;
     struct vivo_query_regex *next;
 };
+bool vivo_query_regex_matches(const struct vivo_query_regex *re, const char *s,
+                              size_t len);
+void vivo_query_regex_free(struct vivo_query_regex *re); /* what it holds */
 
 struct vivo_query {
     atomic_uint refs;
@@ -96,11 +101,11 @@ enum vivo_query_quoting vivo_query_quoting_of(enum vivo_query_kind kind,
                                               enum vivo_query_cmp cmp,
                                               enum vivo_query_class cls);
 /* Fills the value from its raw text as take_value gave it, checking it against the
- * class. regex: where VIVO_CMP_RE puts its regex_t. */
+ * class. */
 bool vivo_query_fit(struct vivo_query_parser *p, const struct vivo_query_node *n,
                     const char *raw, size_t at, struct vivo_query_value *out);
 bool vivo_query_compile(struct vivo_query_parser *p, const char *pattern, size_t at,
-                        void **out);
+                        const struct vivo_query_regex **out);
 #define VIVO_QUERY_ORIENTATION 0x00200037u /* ImageOrientationPatient */
 /* Where RefersTo finds UIDs, in any sequence: these and SeriesInstanceUID. */
 #define VIVO_QUERY_REFERENCED_SOP 0x00081155u /* ReferencedSOPInstanceUID */

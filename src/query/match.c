@@ -109,12 +109,6 @@ static bool text_passes(enum vivo_query_cmp cmp, const struct vivo_query_value *
     return ordered(cmp, order(s, len, v->folded));
 }
 
-static bool regex_matches(const struct vivo_query_node *n, const char *s, size_t len)
-{
-    regmatch_t all = {.rm_so = 0, .rm_eo = (regoff_t)len};
-    return regexec(n->compiled, s, 0, &all, REG_STARTEND) == 0;
-}
-
 /* s is folded. */
 static bool folded_passes(const struct vivo_query_node *n, const char *s, size_t len)
 {
@@ -138,7 +132,7 @@ static bool folded_passes(const struct vivo_query_node *n, const char *s, size_t
                (!v[1].text || text_passes(VIVO_CMP_LE, &v[1], s, len, number));
     case VIVO_QUERY_CMP:
         if (n->cmp == VIVO_CMP_RE)
-            return regex_matches(n, s, len);
+            return vivo_query_regex_matches(n->compiled, s, len);
         if (n->cmp == VIVO_CMP_LIKE)
             return v->pattern ? glob(v->pattern, s, len)
                               : order(s, len, v->folded) == 0;

@@ -40,7 +40,7 @@ void vivo_query_unref(struct vivo_query *q)
         struct vivo_query *left = q->a;
         vivo_query_unref(q->b);
         for (struct vivo_query_regex *re = q->regexes; re; re = re->next)
-            regfree(&re->re);
+            vivo_query_regex_free(re);
         vivo_arena_free(q->arena);
         free(q);
         q = left;

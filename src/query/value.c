@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/query/value.c -- a typed value made ready for comparing: NFC and case folding,
- * wildcards, numbers, dates, UIDs, regular expressions; refused with a caret when it
- * does not fit the attribute's VR (DESIGN A5). */
+ * wildcards, numbers, dates, UIDs; refused with a caret when it does not fit the
+ * attribute's VR (DESIGN A5). */
 #include "internal.h"
 #include "vivofs/text.h"
 
@@ -9,10 +9,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-/* glibc's compiler copies an atom for "+" and for each count of { }: atoms in all
- * that it may come to. */
-#define REGEX_ATOMS_MAX 4096
 
 static bool is_text(enum vivo_query_class cls)
 {
@@ -241,149 +237,4 @@ bool vivo_query_fit(struct vivo_query_parser *p, const struct vivo_query_node *n
     if (is_text(path->cls))
         return strcmp(path->vr, "AT") != 0 || out->pattern || fit_tag(p, out);
     return fit_scalar(p, at, path, out);
-}
-
-/* ---- regular expressions
- * ------------------------------------------------------------------ */
-
-/* End of the bracket expression that begins at s[i]; backslashes are literal in it. */
-static size_t bracket_end(const char *s, size_t i)
-{
-    i++;
-    if (s[i] == '^')
-        i++;
-    if (s[i] == ']')
-        i++;
-    for (; s[i] && s[i] != ']'; i++) {
-        char kind = s[i + 1];
-        if (s[i] != '[' || !kind || !strchr(":.=", kind))
-            continue;
-        for (i += 2; s[i] && !(s[i] == kind && s[i + 1] == ']');)
-            i++;
-        if (!s[i])
-            return i - 1;
-        i++;
-    }
-    return s[i] ? i : i - 1;
-}
-
-/* How often regcomp writes down the atom before {m,n} or {m,} at s[i]. */
-static unsigned copies(const char *s, size_t i)
-{
-    unsigned most = 1;
-    unsigned v = 0;
-    for (i++; (s[i] >= '0' && s[i] <= '9') || s[i] == ','; i++) {
-        v = s[i] == ',' ? 0 : VIVO_MIN(v * 10 + (unsigned)(s[i] - '0'), 100000u);
-        most = VIVO_MAX(most, v);
-    }
-    return most + 1;
-}
-
-/* What a regular expression comes to when all copies are written down. */
-struct atoms {
-    unsigned long long
-        sum[VIVO_QUERY_REGEX_MAX + 1]; /* before the last, by parenthesis */
-    unsigned long long last[VIVO_QUERY_REGEX_MAX + 1];
-    size_t depth;
-};
-
-static void count_atom(struct atoms *t, char c, unsigned times)
-{
-    size_t d = t->depth;
-    if (c == '(') {
-        t->depth++;
-        t->sum[t->depth] = t->last[t->depth] = 0;
-    } else if (c == ')' && d > 0) {
-        t->depth--;
-        t->sum[d - 1] += t->last[d - 1];
-        t->last[d - 1] = t->sum[d] + t->last[d] + 1;
-    } else if (times) {
-        t->last[d] = VIVO_MAX(t->last[d], 1u) * times;
-    } else {
-        t->sum[d] += t->last[d];
-        t->last[d] = 1;
-    }
-}
-
-static bool check_size(struct vivo_query_parser *p, const char *s, size_t at)
-{
-    struct atoms t = {.depth = 0};
-    for (size_t i = 0; s[i]; i++) {
-        char c = s[i];
-        unsigned times = c == '+' ? 2 : c == '{' ? copies(s, i) : c == '*' || c == '?';
-        if (c == '\\' && s[i + 1]) {
-            i++;
-            c = 'x';
-        } else if (c == '[') {
-            i = bracket_end(s, i);
-        }
-        count_atom(&t, c, times);
-        if (t.sum[t.depth] + t.last[t.depth] > REGEX_ATOMS_MAX) {
-            vivo_query_fail(p, at, "use fewer + and smaller numbers in { }",
-                            "the regular expression repeats too much");
-            return false;
-        }
-    }
-    return true;
-}
-
-/* What regcomp or regexec would take exponential time for is refused before. */
-static bool check_regex(struct vivo_query_parser *p, const char *s, size_t at)
-{
-    if (strlen(s) > VIVO_QUERY_REGEX_MAX) {
-        vivo_query_fail(p, at, "", "a regular expression has at most %d bytes",
-                        VIVO_QUERY_REGEX_MAX);
-        return false;
-    }
-    for (size_t i = 0; s[i]; i++) {
-        if (s[i] == '[') {
-            i = bracket_end(s, i);
-        } else if (s[i] == '\\' && s[i + 1] && s[++i] >= '1' && s[i] <= '9') {
-            vivo_query_fail(p, at, "", "back-references are not offered");
-            return false;
-        }
-    }
-    return check_size(p, s, at);
-}
-
-/* Values are folded before matching and REG_ICASE knows ASCII alone, so the rest of
- * the pattern is folded here; its ASCII stays, for \W and [[:upper:]]. */
-static const char *fold_beyond_ascii(struct vivo_query_parser *p, const char *s)
-{
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf b = {0};
-    vivo_buf_init(&b, VIVO_QUERY_TEXT_MAX);
-    int rc = vivo_buf_puts(&b, "");
-    for (size_t i = 0, n; s[i] && !rc; i += n) {
-        bool high = (unsigned char)s[i] >= 0x80;
-        for (n = 1; s[i + n] && ((unsigned char)s[i + n] >= 0x80) == high;)
-            n++;
-        rc = high ? vivo_text_fold(s + i, n, &b) : vivo_buf_add(&b, s + i, n);
-    }
-    if (rc) {
-        vivo_query_fail_nomem(p);
-        return NULL;
-    }
-    return vivo_query_dup(p, b.len ? (const char *)b.data : "", b.len);
-}
-
-bool vivo_query_compile(struct vivo_query_parser *p, const char *pattern, size_t at,
-                        void **out)
-{
-    if (!check_regex(p, pattern, at))
-        return false;
-    const char *folded = fold_beyond_ascii(p, pattern);
-    struct vivo_query_regex *re = vivo_query_alloc(p, sizeof *re);
-    if (!folded || !re)
-        return false;
-    int rc = regcomp(&re->re, folded, REG_EXTENDED | REG_ICASE | REG_NOSUB);
-    if (rc) {
-        char why[80];
-        regerror(rc, &re->re, why, sizeof why);
-        vivo_query_fail(p, at, why, "that is no POSIX extended regular expression");
-        return false;
-    }
-    re->next = p->q->regexes;
-    p->q->regexes = re;
-    *out = &re->re;
-    return true;
 }

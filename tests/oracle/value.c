@@ -8,6 +8,7 @@
 #include "vivofs/text.h"
 
 #include <ctype.h>
+#include <locale.h>
 #include <math.h>
 #include <regex.h>
 #include <stdio.h>
@@ -278,6 +279,33 @@ static bool text_holds(enum vivo_query_cmp cmp, const char *folded,
     return holds;
 }
 
+/* Ranges that begin or end beyond ASCII, written out as regcomp knows no order there;
+ * the locale is UTF-8. False when there is no room. */
+static bool spread(const char *s, char *out, size_t cap)
+{
+    bool within = false;
+    size_t n = 0;
+    wchar_t before = 0;
+    while (*s && n + 8 < cap) {
+        wchar_t c = 0;
+        wchar_t last = 0;
+        int len = mbtowc(&c, s, MB_CUR_MAX);
+        bool range = within && before && c == '-' && len == 1 && s[1] != ']' &&
+                     mbtowc(&last, s + 1, MB_CUR_MAX) > 1;
+        if (len < 1)
+            return false;
+        for (wchar_t k = before + 1; range && k < last && n + 8 < cap; k++)
+            n += (size_t)wctomb(out + n, k);
+        if (!range)
+            n += (size_t)wctomb(out + n, c);
+        within = (within || c == '[') && c != ']';
+        before = range || c == '[' ? 0 : c;
+        s += len;
+    }
+    out[n] = 0;
+    return !*s;
+}
+
 /* The value is folded; what of the pattern REG_ICASE does not know is too. */
 static bool regex_holds(const char *folded, const char *pattern)
 {
@@ -294,10 +322,17 @@ static bool regex_holds(const char *folded, const char *pattern)
         c += n;
     }
     const char *text = b.len ? (const char *)b.data : "";
-    if (!rc && !regcomp(&re, text, REG_EXTENDED | REG_ICASE | REG_NOSUB)) {
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    locale_t before = uselocale(utf8);
+    static char wide[VALUE_MAX];
+    if (!rc && spread(text, wide, sizeof wide) &&
+        !regcomp(&re, wide, REG_EXTENDED | REG_ICASE | REG_NOSUB)) {
         holds = regexec(&re, folded, 0, NULL, 0) == 0;
         regfree(&re);
     }
+    uselocale(before);
+    if (utf8)
+        freelocale(utf8);
     vivo_buf_free(&b);
     return holds;
 }

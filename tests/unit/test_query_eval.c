@@ -164,6 +164,12 @@ static void test_text_compares_folded_trimmed_and_wild(void **state)
         {"PatientID='m\xC3\xBCller\\?'", false},
         {"PatientID=M?LLER?", true},
         {"PatientID~'^m\xC3\x9Cll'", true},
+        {"PatientID~'^m.ller.$'", true}, /* letters, not bytes */
+        {"PatientID~'^.{7}$'", true},
+        {"PatientID~'[\xC3\xA4\xC3\xB6]'", false},
+        {"PatientID~'^m[\xC3\xB6-\xC3\xBC]'", true},
+        {"PatientID~'m\xC3\xBC?ller'", true},
+        {"Modality~'c\xC3\xBC?t'", true},
         {"ImageType=primary", true},
         {"ImageType[1]=primary", false},
         {"ImageType[2]=primary", true},
@@ -193,6 +199,7 @@ static void test_names_match_any_component_group(void **state)
         {"PatientName=*", true},
         {"PatientName!=yamada^tarou", false},
         {"PatientName~'^\xE5\xB1\xB1'", true},
+        {"PatientName~'^.{2}\\^.{2}$'", true},
         {"PatientName in (x,Yamada*)", true},
     };
     check_rows(&ct, rows, VIVO_ARRAY_LEN(rows));

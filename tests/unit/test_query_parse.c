@@ -238,6 +238,7 @@ static void test_parse_faults_name_column_and_hint(void **state)
         {"SOPClassUID=CTImageStore", 12, "is a UID", "keyword"},
         {"Modality~'('", 9, "regular expression", "("},
         {"Modality~'(a)\\1'", 9, "back-references", ""},
+        {"Modality~'[\xC3\xBC-\xC3\xB6]'", 9, "backwards", ""},
         {"Modality~'((a{99}){99}){99}'", 9, "repeats too much", ""},
         {"Modality~'a+++++++++++++'", 9, "repeats too much", ""},
         {"Modality~'((((((a+b+)+)+)+)+)+){99}'", 9, "repeats too much", "fewer"},
