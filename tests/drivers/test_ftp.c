@@ -29,7 +29,8 @@ static const char *const bad_locators[] = {
 
 static struct vivo_net *new_net(const char *netrc)
 {
-    const struct vivo_net_config cfg = {.timeout_ms = 2000, .netrc = netrc};
+    const struct vivo_net_config cfg = {
+        .timeout_ms = 2000, .retries = 1, .netrc = netrc};
     struct vivo_net *net = NULL;
     struct vivo_err err = {0};
     assert_int_equal(vivo_net_new(&cfg, &net, &err), 0);
@@ -149,6 +150,26 @@ static void test_cut_file_is_eio_and_a_missing_folder_is_enoent(void **state)
     child_stop(&server);
 }
 
+static void test_an_answer_to_no_command_is_asked_again(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {"TYPE", "EPSV"};
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(commands); i++) {
+        const char *const argv[] = {SERVER, FOLDER, "--stray", commands[i], NULL};
+        struct child server;
+        struct gathering g;
+        struct vivo_op op;
+        struct vivo_net *net = new_net(NULL);
+        assert_int_equal(child_start(&server, argv), 0);
+        int rc = list_and_fetch(server.line, net, &g, &op);
+        if (rc || g.n_objects != OBJECTS)
+            fail_msg("%s: %d: %s", commands[i], rc, op.err.text);
+        gathering_free(&g);
+        vivo_net_free(net);
+        child_stop(&server);
+    }
+}
+
 /* ---- lines ------------------------------------------------------------------ */
 
 struct line {
@@ -260,6 +281,7 @@ int main(void)
         cmocka_unit_test(test_every_listing_conforms),
         cmocka_unit_test(test_login_is_netrc_or_eacces),
         cmocka_unit_test(test_cut_file_is_eio_and_a_missing_folder_is_enoent),
+        cmocka_unit_test(test_an_answer_to_no_command_is_asked_again),
         cmocka_unit_test(test_mlsd_lines_are_read),
         cmocka_unit_test(test_list_lines_are_read),
         cmocka_unit_test(test_urls_that_make_no_sense_are_einval),

@@ -18,6 +18,18 @@ void vivo_transfer_ftp_setup(const struct transfer *t, const struct exchange *x)
     curl_easy_setopt(e, CURLOPT_FTP_FILEMETHOD, (long)CURLFTPMETHOD_SINGLECWD);
     if (x->rq->method)
         curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, x->rq->method);
+    curl_easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
+}
+
+/* A control connection is used again only behind a transfer that began and ended, or
+ * was refused: one that is out of step (a server that answers twice) would fail all
+ * that comes after. */
+static void watch_end(struct transfer *t, const char *line)
+{
+    if (line[0] == '1')
+        t->begun = true;
+    else if (line[0] >= '4' || (line[0] == '2' && t->begun))
+        curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 0L);
 }
 
 void vivo_transfer_ftp_line(struct transfer *t, const char *line, size_t len)
@@ -26,6 +38,7 @@ void vivo_transfer_ftp_line(struct transfer *t, const char *line, size_t len)
     int64_t n = 0;
     size_t i = 4;
     snprintf(text, sizeof text, "%.*s", (int)VIVO_MIN(len, sizeof text - 1), line);
+    watch_end(t, text);
     if (text[0] == '5')
         t->denied = strcasestr(text, "permission") || strcasestr(text, "denied");
     /* "213 1234" answers SIZE. A date (MDTM) is never asked for. */

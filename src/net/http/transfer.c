@@ -271,6 +271,17 @@ static int verdict_of_code(const struct transfer *t, bool *again, struct vivo_er
         *again = connected == 0;
         return vivo_fail(err, ETIMEDOUT, "%s",
                          connected == 0 ? "no connection in time" : detail);
+    /* An FTP server answered something else than it was asked: another connection
+     * begins in step. Refusals have been told by their status. */
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_FTP_WEIRD_PASS_REPLY:
+    case CURLE_FTP_WEIRD_PASV_REPLY:
+    case CURLE_FTP_WEIRD_227_FORMAT:
+    case CURLE_FTP_COULDNT_SET_TYPE:
+    case CURLE_FTP_COULDNT_USE_REST:
+    case CURLE_FTP_COULDNT_RETR_FILE:
+        *again = true;
+        return vivo_fail(err, EIO, "%s", detail);
     default:
         return vivo_fail(err, EIO, "%s", detail);
     }

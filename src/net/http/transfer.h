@@ -52,6 +52,7 @@ struct transfer {
     bool relative;       /* Location names no host: libcurl writes it, with user */
     bool delivered;      /* bytes went to the sink */
     bool denied;         /* FTP: the last refusal spoke of permission */
+    bool begun;          /* FTP: the server has said that the transfer begins */
     bool silent;         /* ended because nothing came any more */
     int rc;              /* of the sink or a limit; then err is set */
     struct vivo_err err; /* written by the net thread until done */
