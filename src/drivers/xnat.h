@@ -19,7 +19,7 @@
 #define XNAT_SESSION_MAX 128
 #define XNAT_ID_MAX 256    /* bytes of a project, session, scan or resource */
 #define XNAT_FILE_MAX 1024 /* bytes of a path in a resource */
-#define XNAT_LOCATOR_MAX (3 * (3 * XNAT_ID_MAX + XNAT_FILE_MAX) + 8)
+#define XNAT_LOCATOR_MAX (3 * (4 * XNAT_ID_MAX + XNAT_FILE_MAX) + 8)
 #define XNAT_URL_MAX 8192
 
 /* Does it tell the scans of many sessions at once, and as each session's table? */
@@ -33,9 +33,10 @@ struct xnat_joined;
 
 struct xnat {
     struct vivo_archive base;
-    char *url;            /* "https://host/context" */
-    char *login;          /* "user:password" of bearer=FILE, or NULL */
-    atomic_bool defaults; /* the server refuses columns: its own will have to do */
+    char *url;             /* "https://host/context" */
+    char *login;           /* "user:password" of bearer=FILE, or NULL */
+    atomic_bool defaults;  /* the server refuses columns: its own will have to do */
+    atomic_bool no_labels; /* ... those of resources only */
     atomic_bool
         no_bundle;      /* zips of scans are refused, or their members called oddly */
     atomic_bool fickle; /* every reply begins another session: that says nothing */
@@ -55,9 +56,19 @@ static inline struct xnat *xnat_of(struct vivo_archive *a)
 
 /* ---- locators and addresses (xnat_locator.c) ---------------------------------- */
 
+enum xnat_owner { /* whose file it is */
+                  XNAT_SCAN,
+                  XNAT_SESSION,
+                  XNAT_ASSESSOR, /* its id stands in `scan` */
+                  XNAT_PROJECT,
+                  XNAT_SUBJECT /* its id stands in `session` */
+};
+enum { XNAT_HAS_RESOURCES = 1, XNAT_HAS_ASSESSORS = 2 }; /* or it is not told */
 struct xnat_place { /* project: of a session, only one that shares it */
     char project[XNAT_ID_MAX + 1], session[XNAT_ID_MAX + 1], scan[XNAT_ID_MAX + 1];
     char resource[XNAT_ID_MAX + 1], file[XNAT_FILE_MAX + 1];
+    enum xnat_owner owner; /* of an INSTANCE */
+    unsigned has;          /* of a STUDY */
 };
 /* -ENOENT when it is not a locator of this level. */
 int vivo_xnat_place_read(const char *locator, enum vivo_level level,
@@ -72,9 +83,13 @@ bool vivo_xnat_file_ok(const char *path);
 void vivo_xnat_encode(const char *text, bool slashes, char *out, size_t cap);
 /* The same of a scan's id, with XNAT's own words for '/' and ','. */
 void vivo_xnat_encode_scan(const char *id, char *out, size_t cap);
+/* Where the server keeps what is of this place's owner. */
+void vivo_xnat_home(const struct xnat_place *p, char out[XNAT_URL_MAX]);
+/* The address of the file. */
+void vivo_xnat_file_path(const struct xnat_place *p, char out[XNAT_URL_MAX]);
 enum xnat_uri { XNAT_URI_BAD, XNAT_URI_FOREIGN, XNAT_URI_FILE };
-/* Resource and path out of the URI that a row of files tells; FOREIGN: of another scan.
- * name: its Name column, which tells how the URI is written. */
+/* Resource and path out of the URI that a row of files tells; FOREIGN: of another
+ * owner. name: its Name column, which tells how the URI is written. */
 enum xnat_uri vivo_xnat_file_uri(const char *uri, const char *name,
                                  struct xnat_place *p);
 
@@ -127,7 +142,7 @@ int vivo_xnat_bundle(struct vivo_archive *self, const char *series,
 int vivo_xnat_fetch(struct vivo_archive *self, const char *locator,
                     struct vivo_delivery *to, struct vivo_op *op);
 
-/* One file of a scan (xnat_files.c). */
+/* One file of a scan, or of another owner (xnat_files.c). */
 struct xnat_file {
     struct xnat_place place;
     char key[3 * XNAT_ID_MAX + XNAT_FILE_MAX + 4];
@@ -141,8 +156,26 @@ int vivo_xnat_extra(struct vivo_intake *in, const struct xnat_file *f,
 /* Its name without the folders of the resource; borrowed from f. */
 const char *vivo_xnat_file_label(const struct xnat_file *f);
 typedef int xnat_file_fn(void *ctx, const struct xnat_file *f, struct vivo_op *op);
-/* Each file of the scan once, in the order of their keys. */
-int vivo_xnat_files(struct xnat *x, const struct xnat_place *scan, xnat_file_fn *fn,
-                    void *ctx, struct vivo_op *op);
+/* Each file of the owner once, in the order of their keys. folder: what keys begin with
+ * where the owner is no scan. *status: as of vivo_xnat_table; or NULL. */
+int vivo_xnat_files(struct xnat *x, const struct xnat_place *owner, const char *folder,
+                    xnat_file_fn *fn, void *ctx, int *status, struct vivo_op *op);
+
+/* Records of files, by their headers (xnat_headers.c). */
+struct xnat_looking {
+    struct xnat *x;
+    struct vivo_intake *in;
+    enum xnat_owner owner;
+    const char *patient;   /* as in vivo_record; or NULL */
+    bool where;            /* keys tell where the files lie */
+    struct vivo_buf tasks; /* one for each file, each with its NUL */
+};
+void vivo_xnat_looking_init(struct xnat_looking *l, struct xnat *x,
+                            struct vivo_intake *in);
+/* One more to be looked at. */
+int vivo_xnat_look(struct xnat_looking *l, const struct xnat_file *f,
+                   struct vivo_err *err);
+/* Looks at them, several at once. */
+int vivo_xnat_look_all(struct xnat_looking *l, struct vivo_op *op);
 
 #endif

@@ -193,7 +193,7 @@ int vivo_xnat_bundle(struct vivo_archive *self, const char *series,
         return vivo_fail(&op->err, EIO, "the server gives files one by one");
     int rc = vivo_xnat_place_read(series, VIVO_LEVEL_SERIES, &a.scan, &op->err);
     if (rc == 0)
-        rc = vivo_xnat_files(x, &a.scan, add_file, &a, op);
+        rc = vivo_xnat_files(x, &a.scan, "", add_file, &a, NULL, op);
     if (rc == 0 && !a.resource[0])
         rc = vivo_fail(&op->err, EIO, "a scan without a resource of objects");
     sort_members(&a);

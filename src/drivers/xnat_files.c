@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/drivers/xnat_files.c -- the files of a scan, of all its resources, in one
- * request.
+/* src/drivers/xnat_files.c -- the files of a scan, or of a session, assessor, subject
+ * or project itself: of all its resources, in one request.
  *
  * Rows come in any order and may name one file twice; a scan asked for by its id also
  * brings the files of scans whose type is called so. What is DICOM the archive says:
  * the resource is called so, or the format of the file is. */
+#include "crawl.h"
 #include "xnat.h"
 
 #include "vivofs/log.h"
@@ -24,7 +25,8 @@ struct row { /* all in the arena */
 };
 
 struct files {
-    const struct xnat_place *scan;
+    const struct xnat_place *owner;
+    const char *folder;
     struct xnat_file one; /* being read, or given */
     struct vivo_arena *arena;
     struct row *rows;
@@ -56,10 +58,29 @@ static int keep(struct files *f, struct vivo_err *err)
     return 0;
 }
 
-static bool is_dicom(const json_t *row, const char *collection)
+/* Outside of scans nobody sorts them: what is called so in any way is looked at. */
+static bool may_be_dicom(const char *format, const char *resource, const char *name)
+{
+    static const char *const words[] = {"dicom", "dcm",    "rtstruct",
+                                        "seg",   "rtdose", "rtplan"};
+    const char *dot = strrchr(name, '.');
+    if (dot && (strcasecmp(dot, ".dcm") == 0 || strcasecmp(dot, ".ima") == 0))
+        return true;
+    if (dot && vivo_crawl_is_surely_other(name))
+        return false;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(words); i++)
+        if (strcasecmp(format[0] ? format : resource, words[i]) == 0)
+            return true;
+    return strcasecmp(format, "application/dicom") == 0;
+}
+
+static bool is_dicom(const json_t *row, const char *collection,
+                     const struct xnat_place *p)
 {
     char format[32];
     vivo_xnat_text(row, "file_format", format, sizeof format);
+    if (p->owner != XNAT_SCAN)
+        return may_be_dicom(format, collection, p->file);
     if (format[0])
         return strcasecmp(format, "DICOM") == 0;
     return strcasecmp(collection, "DICOM") == 0 ||
@@ -82,10 +103,14 @@ static void read_version(const json_t *row, struct xnat_file *f)
 }
 
 /* With session and scan, so that files of different scans have different names. */
-static void make_key(struct xnat_file *f, const char *resource)
+static void make_key(struct xnat_file *f, const char *folder, const char *resource)
 {
-    snprintf(f->key, sizeof f->key, "%s/%s/%s/%s", f->place.session, f->place.scan,
-             resource, f->place.file);
+    if (f->place.owner != XNAT_SCAN)
+        snprintf(f->key, sizeof f->key, "%.*s%s%s%s", 2 * XNAT_ID_MAX, folder, resource,
+                 resource[0] ? "/" : "", f->place.file);
+    else
+        snprintf(f->key, sizeof f->key, "%s/%s/%s/%s", f->place.session, f->place.scan,
+                 resource, f->place.file);
 }
 
 static int take_row(void *ctx, json_t *row, struct vivo_err *err)
@@ -95,7 +120,7 @@ static int take_row(void *ctx, json_t *row, struct vivo_err *err)
     char name[XNAT_FILE_MAX + 1];
     char collection[XNAT_ID_MAX + 1];
     struct xnat_file *one = &f->one;
-    *one = (struct xnat_file){.place = *f->scan};
+    *one = (struct xnat_file){.place = *f->owner};
     vivo_xnat_text(row, "URI", uri, sizeof uri);
     vivo_xnat_text(row, "Name", name, sizeof name);
     vivo_xnat_text(row, "collection", collection, sizeof collection);
@@ -103,8 +128,8 @@ static int take_row(void *ctx, json_t *row, struct vivo_err *err)
     f->nameless += kind == XNAT_URI_BAD;
     if (kind != XNAT_URI_FILE)
         return 0;
-    make_key(one, collection[0] ? collection : one->place.resource);
-    one->dicom = is_dicom(row, collection);
+    make_key(one, f->folder, collection[0] ? collection : one->place.resource);
+    one->dicom = is_dicom(row, collection, &one->place);
     read_version(row, one);
     return keep(f, err);
 }
@@ -121,12 +146,12 @@ static int compare(const void *a, const void *b)
 static void fill(struct files *f, const struct row *r, bool again)
 {
     struct xnat_file *one = &f->one;
-    *one = (struct xnat_file){.place = *f->scan, .size = r->size, .dicom = r->dicom};
+    *one = (struct xnat_file){.place = *f->owner, .size = r->size, .dicom = r->dicom};
     snprintf(one->place.resource, sizeof one->place.resource, "%s", r->resource);
     snprintf(one->place.file, sizeof one->place.file, "%s", r->file);
     snprintf(one->version, sizeof one->version, "%s", r->version);
     if (again)
-        make_key(one, r->resource);
+        make_key(one, f->folder, r->resource);
     else
         snprintf(one->key, sizeof one->key, "%s", r->key);
 }
@@ -149,21 +174,30 @@ static int give(struct files *f, xnat_file_fn *fn, void *ctx, struct vivo_op *op
     return rc;
 }
 
-int vivo_xnat_files(struct xnat *x, const struct xnat_place *scan, xnat_file_fn *fn,
-                    void *ctx, struct vivo_op *op)
+static const char *what_of(enum xnat_owner owner)
 {
-    struct files f = {.scan = scan, .arena = vivo_arena_new(ARENA_BYTES)};
-    char session[3 * XNAT_ID_MAX + 1];
-    char id[12 * XNAT_ID_MAX + 1];
+    static const char *const whats[] = {[XNAT_SCAN] = "files of a scan",
+                                        [XNAT_SESSION] = "files of a session",
+                                        [XNAT_ASSESSOR] = "files of an assessor",
+                                        [XNAT_PROJECT] = "files of a project",
+                                        [XNAT_SUBJECT] = "files of a subject"};
+    return whats[owner];
+}
+
+int vivo_xnat_files(struct xnat *x, const struct xnat_place *owner, const char *folder,
+                    xnat_file_fn *fn, void *ctx, int *status, struct vivo_op *op)
+{
+    struct files f = {
+        .owner = owner, .folder = folder, .arena = vivo_arena_new(ARENA_BYTES)};
+    const char *what = what_of(owner->owner);
     char path[XNAT_URL_MAX];
-    int status;
-    vivo_xnat_encode(scan->session, false, session, sizeof session);
-    vivo_xnat_encode_scan(scan->scan, id, sizeof id);
-    snprintf(path, sizeof path, "/data/experiments/%s/scans/%s/files?format=json",
-             session, id);
-    int rc =
-        f.arena ? vivo_xnat_table(x, "files of a scan", path, take_row, &f, &status, op)
-                : vivo_fail(&op->err, ENOMEM, "xnat: out of memory");
+    int reply;
+    vivo_xnat_home(owner, path);
+    size_t n = strlen(path);
+    snprintf(path + n, sizeof path - n, "/files?format=json");
+    int rc = f.arena ? vivo_xnat_table(x, what, path, take_row, &f,
+                                       status ? status : &reply, op)
+                     : vivo_fail(&op->err, ENOMEM, "xnat: out of memory");
     if (rc == -ENOENT) { /* it was listed a moment ago */
         op->err.errnum = EIO;
         rc = -EIO;
@@ -172,8 +206,8 @@ int vivo_xnat_files(struct xnat *x, const struct xnat_place *scan, xnat_file_fn 
         rc = give(&f, fn, ctx, op);
     if (rc == 0 && f.nameless)
         vivo_log(VIVO_LOG_WARN, "drivers.xnat",
-                 "%zu files of a scan have names that cannot be asked for: left out",
-                 f.nameless);
+                 "%zu %s have names that cannot be asked for: left out", f.nameless,
+                 what);
     free(f.rows);
     vivo_arena_free(f.arena);
     return rc;

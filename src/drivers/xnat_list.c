@@ -89,9 +89,14 @@ void vivo_xnat_sort(struct xnat_listing *l)
     if (l->count == 0)
         return;
     qsort(l->rows, l->count, sizeof *l->rows, by_id);
-    for (size_t i = 0; i < l->count; i++)
-        if (n == 0 || by_id(&l->rows[n - 1], &l->rows[i]) != 0)
+    for (size_t i = 0; i < l->count; i++) {
+        if (n == 0 || by_id(&l->rows[n - 1], &l->rows[i]) != 0) {
             l->rows[n++] = l->rows[i];
+            continue;
+        }
+        l->rows[n - 1].has |= l->rows[i].has;
+        l->rows[n - 1].subject_has |= l->rows[i].subject_has;
+    }
     l->count = n;
     qsort(l->rows, n, sizeof *l->rows, by_uid);
     for (size_t i = 1; i < n; i++)
@@ -204,9 +209,13 @@ static int take_session(void *ctx, json_t *row, struct vivo_err *err)
         .date = vivo_xnat_take(l, row, "date|xnat:imageSessionData/date"),
         .modality = "",
         .text = "",
+        .subject_id =
+            id && !id[0] && l->subject_id ? vivo_xnat_keep(l, l->subject_id) : id,
         .shared = is_shared(l, row),
     };
-    if (!type || !id || !r.id || !r.label || !r.subject || !r.uid || !r.date)
+    vivo_xnat_take_resources(row, &r);
+    if (!type || !id || !r.id || !r.label || !r.subject || !r.subject_id || !r.uid ||
+        !r.date)
         return vivo_fail(err, ENOMEM, "xnat: out of memory");
     if (!is_imaging(type))
         return 0;
@@ -228,6 +237,7 @@ static int emit_session(struct xnat_listing *l, const struct xnat_row *r)
     if (r->shared)
         p = l->parent;
     snprintf(p.session, sizeof p.session, "%s", r->id);
+    p.has = r->has;
     vivo_xnat_place_write(&p, VIVO_LEVEL_STUDY, locator);
     vivo_xnat_date(r->date, date);
     vivo_buf_clear(&l->attrs);
@@ -312,20 +322,34 @@ static int ask_subjects(struct xnat_listing *l, const char *project)
     return rc;
 }
 
+/* All at once, with what they have besides scans, if the server can. */
+static int ask_sessions(struct xnat_listing *l, const char *project, int *status)
+{
+    struct xnat *x = l->x;
+    char path[XNAT_URL_MAX];
+    for (bool labels = !atomic_load(&x->no_labels);; labels = false) {
+        l->count = 0;
+        snprintf(path, sizeof path,
+                 "/data/projects/%s/experiments?format=json&"
+                 "xsiType=xnat:imageSessionData&columns=" SESSION_COLUMNS "%s",
+                 project, labels ? XNAT_RESOURCE_COLUMNS : "");
+        int rc = vivo_xnat_table(x, "sessions", path, take_session, l, status, l->op);
+        if (!labels || !vivo_xnat_is_refusal(rc, *status))
+            return rc;
+        vivo_err_clear(&l->op->err);
+        atomic_store(&x->no_labels, true);
+    }
+}
+
 static int list_sessions(struct xnat_listing *l)
 {
-    char path[XNAT_URL_MAX];
     char project[3 * XNAT_ID_MAX + 1];
     int status = 0;
     int rc = 0;
     vivo_xnat_encode(l->parent.project, false, project, sizeof project);
-    snprintf(path, sizeof path,
-             "/data/projects/%s/experiments?format=json&"
-             "xsiType=xnat:imageSessionData&columns=" SESSION_COLUMNS,
-             project);
     bool simple = atomic_load(&l->x->defaults);
     if (!simple)
-        rc = vivo_xnat_table(l->x, "sessions", path, take_session, l, &status, l->op);
+        rc = ask_sessions(l, project, &status);
     if (vivo_xnat_is_refusal(rc, status)) {
         vivo_err_clear(&l->op->err);
         l->count = 0;
@@ -338,8 +362,12 @@ static int list_sessions(struct xnat_listing *l)
             atomic_store(&l->x->defaults, true);
     }
     if (rc == 0)
+        rc = vivo_xnat_mark_assessors(l);
+    if (rc == 0)
         rc = vivo_xnat_emit_all(l, emit_session);
     vivo_xnat_tell_nameless(l, "sessions");
+    if (rc == 0)
+        rc = vivo_xnat_list_above(l);
     return vivo_xnat_not_gone(rc, l->op);
 }
 
@@ -355,7 +383,9 @@ const char *vivo_xnat_file_label(const struct xnat_file *f)
 int vivo_xnat_extra(struct vivo_intake *in, const struct xnat_file *f,
                     const char *locator, struct vivo_err *err)
 {
-    size_t above = strlen(f->place.session) + strlen(f->place.scan) + 2;
+    size_t above = f->place.owner == XNAT_SCAN
+                       ? strlen(f->place.session) + strlen(f->place.scan) + 2
+                       : 0;
     const struct vivo_extra x = {.locator = locator,
                                  .path = f->key + above,
                                  .version = f->version[0] ? f->version : NULL,
@@ -409,7 +439,7 @@ int vivo_xnat_list(struct vivo_archive *self, enum vivo_level level, const char 
     else if (level == VIVO_LEVEL_STUDY)
         rc = vivo_xnat_list_scans(&l);
     else
-        rc = vivo_xnat_files(l.x, &l.parent, emit_file, &l, op);
+        rc = vivo_xnat_files(l.x, &l.parent, "", emit_file, &l, NULL, op);
     vivo_arena_free(l.arena);
     free(l.rows);
     vivo_buf_free(&l.attrs);

@@ -8,8 +8,11 @@
 
 struct xnat_row { /* a session or a scan; all in the arena */
     const char *id, *label, *subject, *uid, *date, *modality, *text;
-    bool twice;  /* a sibling has this UID too */
-    bool shared; /* a session of another project */
+    const char *subject_id;
+    unsigned has;     /* of a session: XNAT_HAS_… */
+    bool subject_has; /* resources of its subject, or it is not told */
+    bool twice;       /* a sibling has this UID too */
+    bool shared;      /* a session of another project */
 };
 
 struct xnat_listing {
@@ -20,6 +23,7 @@ struct xnat_listing {
     struct vivo_arena *arena;
     struct xnat_row *rows;
     size_t count, cap, nameless;
+    size_t closed;                    /* whose files are not told */
     const char *subject_id, *subject; /* whose sessions are being listed, or NULL */
     struct vivo_buf attrs;
 };
@@ -62,6 +66,21 @@ int vivo_xnat_add_scan(struct xnat_listing *l, const char *const cells[XNAT_CELL
 /* Adds those of one session, by its own table. */
 int vivo_xnat_ask_scans(struct xnat_listing *l, const char *session);
 int vivo_xnat_list_scans(struct xnat_listing *l);
+
+/* ---- what is of no scan (xnat_resources.c) ------------------------------------------
+ */
+
+/* Columns of sessions, and what a row says by them. */
+#define XNAT_RESOURCE_COLUMNS                                                          \
+    ",xnat:imageSessionData/resources/resource/label"                                  \
+    ",xnat:subjectData/resources/resource/label"
+void vivo_xnat_take_resources(const json_t *row, struct xnat_row *r);
+/* Which sessions of the project have assessors: one request. */
+int vivo_xnat_mark_assessors(struct xnat_listing *l);
+/* The files of the project itself and of its subjects, these where there are any. */
+int vivo_xnat_list_above(struct xnat_listing *l);
+/* The files of the session itself and of its assessors, where there are any. */
+int vivo_xnat_list_beside(struct xnat_listing *l);
 
 /* ---- scans of many sessions (xnat_joined.c) --------------------------------------
  */

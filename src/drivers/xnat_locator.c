@@ -99,18 +99,25 @@ static size_t write_id(const char *id, char *out, size_t at)
 void vivo_xnat_place_write(const struct xnat_place *p, enum vivo_level level,
                            char out[XNAT_LOCATOR_MAX])
 {
-    if (level == VIVO_LEVEL_COLLECTION) {
-        write_id(p->project, out, 0);
-        return;
-    }
+    bool other = level == VIVO_LEVEL_INSTANCE && p->owner != XNAT_SCAN;
     size_t at = write_id(p->project, out, 0);
+    if (level == VIVO_LEVEL_COLLECTION)
+        return;
     if (at)
         out[at++] = ':';
+    if (other && (p->owner == XNAT_PROJECT || p->owner == XNAT_SUBJECT))
+        out[at++] = '=';
     at = write_id(p->session, out, at);
-    if (level >= VIVO_LEVEL_SERIES) {
-        out[at++] = '/';
-        at = write_id(p->scan, out, at);
-    }
+    if (level == VIVO_LEVEL_STUDY && p->has)
+        snprintf(out + at, XNAT_LOCATOR_MAX - at, ";%s%s",
+                 p->has & XNAT_HAS_RESOURCES ? "r" : "",
+                 p->has & XNAT_HAS_ASSESSORS ? "a" : "");
+    if (level < VIVO_LEVEL_SERIES)
+        return;
+    out[at++] = '/';
+    if (other)
+        out[at++] = '=';
+    at = write_id(p->scan, out, at);
     if (level < VIVO_LEVEL_INSTANCE)
         return;
     out[at++] = '/';
@@ -169,6 +176,48 @@ static bool is_canonical(const struct xnat_place *p, enum vivo_level level,
     return strcmp(again, locator) == 0;
 }
 
+/* A part that '=' may stand before: then it is a place that is no scan's, and may be
+ * empty. */
+static bool read_marked(const char **s, bool *mark, char *out, size_t cap)
+{
+    *mark = **s == '=';
+    *s += *mark;
+    if (!*mark || **s != '/')
+        return read_part(s, false, out, cap);
+    ++*s;
+    return true;
+}
+
+static bool read_scan(const char **s, enum vivo_level level, struct xnat_place *out)
+{
+    bool mark = false, above = false;
+    if (level != VIVO_LEVEL_INSTANCE)
+        return read_part(s, false, out->session, sizeof out->session) &&
+               read_part(s, false, out->scan, sizeof out->scan) &&
+               vivo_xnat_scan_ok(out->scan);
+    if (!read_marked(s, &above, out->session, sizeof out->session) ||
+        !read_marked(s, &mark, out->scan, sizeof out->scan))
+        return false;
+    if (above)
+        out->owner = out->session[0] ? XNAT_SUBJECT : XNAT_PROJECT;
+    else if (mark)
+        out->owner = out->scan[0] ? XNAT_ASSESSOR : XNAT_SESSION;
+    if (above)
+        return mark && !out->scan[0] && out->project[0];
+    return mark || vivo_xnat_scan_ok(out->scan);
+}
+
+static bool read_session(const char **s, struct xnat_place *out)
+{
+    if (!read_until(s, ';', false, out->session, sizeof out->session))
+        return false;
+    if (**s == 'r')
+        out->has |= XNAT_HAS_RESOURCES, ++*s;
+    if (**s == 'a')
+        out->has |= XNAT_HAS_ASSESSORS, ++*s;
+    return true;
+}
+
 int vivo_xnat_place_read(const char *locator, enum vivo_level level,
                          struct xnat_place *out, struct vivo_err *err)
 {
@@ -177,11 +226,10 @@ int vivo_xnat_place_read(const char *locator, enum vivo_level level,
     bool ok = true;
     if (level == VIVO_LEVEL_COLLECTION || s[strcspn(s, ":/")] == ':')
         ok = read_until(&s, ':', false, out->project, sizeof out->project);
-    if (level != VIVO_LEVEL_COLLECTION)
-        ok = ok && read_part(&s, false, out->session, sizeof out->session);
+    if (level == VIVO_LEVEL_STUDY)
+        ok = ok && read_session(&s, out);
     if (level >= VIVO_LEVEL_SERIES)
-        ok = ok && read_part(&s, false, out->scan, sizeof out->scan) &&
-             vivo_xnat_scan_ok(out->scan);
+        ok = ok && read_scan(&s, level, out);
     if (level == VIVO_LEVEL_INSTANCE) {
         bool none = ok && strncmp(s, "-/", 2) == 0;
         ok = ok && read_part(&s, false, out->resource, sizeof out->resource);
@@ -197,6 +245,38 @@ int vivo_xnat_place_read(const char *locator, enum vivo_level level,
         return vivo_fail(err, ENOENT, "not a locator of an XNAT %s",
                          vivo_level_name(level));
     return 0;
+}
+
+/* ---- addresses ------------------------------------------------------------------- */
+
+void vivo_xnat_home(const struct xnat_place *p, char out[XNAT_URL_MAX])
+{
+    char project[3 * XNAT_ID_MAX + 1], session[3 * XNAT_ID_MAX + 1];
+    char scan[12 * XNAT_ID_MAX + 1];
+    bool above = p->owner == XNAT_PROJECT || p->owner == XNAT_SUBJECT;
+    vivo_xnat_encode(p->project, false, project, sizeof project);
+    vivo_xnat_encode(p->session, false, session, sizeof session);
+    if (p->owner == XNAT_SCAN)
+        vivo_xnat_encode_scan(p->scan, scan, sizeof scan);
+    else
+        vivo_xnat_encode(p->scan, false, scan, sizeof scan);
+    int n = above ? snprintf(out, XNAT_URL_MAX, "/data/projects/%s%s%s", project,
+                             p->owner == XNAT_SUBJECT ? "/subjects/" : "", session)
+                  : snprintf(out, XNAT_URL_MAX, "/data/experiments/%s", session);
+    if (p->scan[0])
+        snprintf(out + n, XNAT_URL_MAX - (size_t)n, "/%s/%s",
+                 p->owner == XNAT_SCAN ? "scans" : "assessors", scan);
+}
+
+void vivo_xnat_file_path(const struct xnat_place *p, char out[XNAT_URL_MAX])
+{
+    char resource[3 * XNAT_ID_MAX + 1], file[3 * XNAT_FILE_MAX + 4];
+    vivo_xnat_home(p, out);
+    size_t n = strlen(out);
+    vivo_xnat_encode(p->resource, false, resource, sizeof resource);
+    vivo_xnat_encode(p->file, true, file, sizeof file);
+    snprintf(out + n, XNAT_URL_MAX - n, "%s%s/files/%s",
+             p->resource[0] ? "/resources/" : "", resource, file);
 }
 
 /* ---- what the server tells ------------------------------------------------------- */
@@ -286,17 +366,80 @@ static bool is_encoded(const char *uri, const char *name)
            (!name[0] || strcmp(last, name) == 0);
 }
 
+/* Words that an address may begin with, each with an id behind it. */
+enum { PROJECTS = 1, SUBJECTS = 2, EXPERIMENTS = 4, ASSESSORS = 8, FOREIGN = 16 };
+
+/* The owner's address is passed over: *words are those that it is made of. NULL: it is
+ * none. */
+static const char *skip_home(const char *uri, unsigned *words)
+{
+    static const struct {
+        const char *word;
+        unsigned bit, ids;
+    } known[] = {{"/data", 0, 0},
+                 {"/REST", 0, 0},
+                 {"/archive", 0, 0},
+                 {"/projects", PROJECTS, 1},
+                 {"/subjects", SUBJECTS, 1},
+                 {"/experiments", EXPERIMENTS, 1},
+                 {"/assessors", ASSESSORS, 1},
+                 {"/reconstructions", FOREIGN, 1},
+                 {"/scans", FOREIGN, 1},
+                 {"/in", 0, 0},
+                 {"/out", 0, 0}};
+    *words = 0;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(known); i++) { /* in this order only */
+        size_t n = strlen(known[i].word);
+        if (strncmp(uri, known[i].word, n) != 0 || uri[n] != '/')
+            continue;
+        *words |= known[i].bit;
+        uri += n;
+        if (known[i].ids)
+            uri += 1 + strcspn(uri + 1, "/");
+    }
+    return *words ? uri : NULL;
+}
+
+static bool is_home(unsigned words, enum xnat_owner owner)
+{
+    if (owner == XNAT_PROJECT)
+        return words == PROJECTS;
+    if (owner == XNAT_SUBJECT)
+        return (words & ~(unsigned)PROJECTS) == SUBJECTS;
+    words &= ~(unsigned)(PROJECTS | SUBJECTS);
+    if (owner == XNAT_SESSION)
+        return words == EXPERIMENTS;
+    return words == (EXPERIMENTS | ASSESSORS);
+}
+
+/* Where in the URI the resource is told; NULL: *kind says why it is not. */
+static const char *skip_owner(const char *uri, const struct xnat_place *p,
+                              enum xnat_uri *kind)
+{
+    unsigned words;
+    *kind = XNAT_URI_FOREIGN;
+    if (p->owner == XNAT_SCAN) {
+        const char *scan = strstr(uri, "/scans/");
+        const char *from = scan ? scan + 7 : uri;
+        return scan && !is_scan(from, strcspn(from, "/"), p->scan) ? NULL : from;
+    }
+    const char *from = skip_home(uri, &words);
+    if (!from)
+        *kind = XNAT_URI_BAD;
+    return from && is_home(words, p->owner) ? from : NULL;
+}
+
 enum xnat_uri vivo_xnat_file_uri(const char *uri, const char *name,
                                  struct xnat_place *p)
 {
-    const char *scan = strstr(uri, "/scans/");
-    const char *from = scan ? scan + 7 : uri;
+    enum xnat_uri kind;
+    const char *from = skip_owner(uri, p, &kind);
+    if (!from)
+        return kind;
     const char *resource = strstr(from, "/resources/");
     const char *files = strstr(resource ? resource + 11 : from, "/files/");
     bool encoded = is_encoded(uri, name);
     p->resource[0] = '\0';
-    if (scan && !is_scan(from, strcspn(from, "/"), p->scan))
-        return XNAT_URI_FOREIGN;
     if (!files)
         return XNAT_URI_BAD;
     if (resource && !decode(resource + 11, (size_t)(files - resource - 11), encoded,

@@ -141,5 +141,7 @@ int vivo_xnat_list_scans(struct xnat_listing *l)
     if (rc == 0)
         rc = vivo_xnat_emit_all(l, emit_scan);
     vivo_xnat_tell_nameless(l, "scans");
+    if (rc == 0)
+        rc = vivo_xnat_list_beside(l);
     return vivo_xnat_not_gone(rc, l->op);
 }

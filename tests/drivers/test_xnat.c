@@ -15,6 +15,8 @@
 #define SCANS 8
 #define OBJECTS 24
 #define CONTAINERS (PROJECTS + SESSIONS + SCANS)
+#define OF_NO_SCAN 4 /* objects of the knob resources=1 */
+#define OTHERS_OF_NO_SCAN 5
 
 static const char *const bad_locators[] = {"XNAT_E00000/1/DICOM/..",
                                            "XNAT_E00000/1/DICOM/../1%2Edcm",
@@ -32,6 +34,17 @@ static const char *const bad_locators[] = {"XNAT_E00000/1/DICOM/..",
                                            "XNAT_E00000/1/DICOM/1%0Adcm",
                                            "XNAT_E00000/1/DICOM/1%2Edcm?x=1",
                                            "XNAT_E00000/1/DICOM/1%2Edcm HTTP/1.1",
+                                           "XNAT_E00000/=/DICOM/..",
+                                           "XNAT_E00000/../DICOM/1%2Edcm",
+                                           "XNAT_E00000/=%2E/DICOM/1%2Edcm",
+                                           "XNAT_E00000/=A",
+                                           "=XNAT_S00000/=/DICOM/1%2Edcm",
+                                           "=/=/DICOM/1%2Edcm",
+                                           "P:=/1/DICOM/1%2Edcm",
+                                           "P:=/=A/DICOM/1%2Edcm",
+                                           "P:=S/DICOM/1%2Edcm",
+                                           "P:=%2E/=/R/1%2Edcm",
+                                           "XNAT_E00000;r/1/DICOM/1%2Edcm",
                                            NULL};
 
 /* ---- conformance ------------------------------------------------------------ */
@@ -41,19 +54,21 @@ static void test_conforms_whatever_the_server_is_like(void **state)
     (void)state;
     static const char *const knobs[] = {"order=random", "names=odd&uri=encoded",
                                         "names=odd&numbers=1&duplicates=1&digests=0",
-                                        "scan_ids=odd&names=odd"};
+                                        "scan_ids=odd&names=odd", "resources=1"};
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
         control("/__reset");
         set(knobs[i]);
-        const struct vivo_conformance c = {.source = source,
-                                           .net = net,
-                                           .missing = "xnat+http://127.0.0.1:9/ir",
-                                           .missing_errno = EIO,
-                                           .objects = OBJECTS,
-                                           .expect = expect_file,
-                                           .content_requests = count_retrieved,
-                                           .unknown = "XNAT_E00000/1/DICOM/99%2Edcm",
-                                           .escapes = bad_locators};
+        const struct vivo_conformance c = {
+            .source = source,
+            .net = net,
+            .missing = "xnat+http://127.0.0.1:9/ir",
+            .missing_errno = EIO,
+            .objects = OBJECTS + (i == 4 ? OF_NO_SCAN : 0),
+            .alone = i == 4 ? OF_NO_SCAN : 0,
+            .expect = expect_file,
+            .content_requests = i == 4 ? NULL : count_retrieved,
+            .unknown = "XNAT_E00000/1/DICOM/99%2Edcm",
+            .escapes = bad_locators};
         assert_int_equal(vivo_conformance(&c), 0);
     }
 }
@@ -100,6 +115,59 @@ static void test_listing_is_complete_whatever_the_server_does(void **state)
     check_listings(knobs, VIVO_ARRAY_LEN(knobs), all);
 }
 
+static void test_what_is_of_no_scan_is_listed_whatever_the_server_tells(void **state)
+{
+    (void)state;
+    static const char *const knobs[] = {
+        "resources=1",
+        "resources=1&mute=1",
+        "resources=1&duplicates=1&digests=0&numbers=1",
+        "resources=1&refuse_labels=500",
+        "resources=1&refuse_columns=400",
+        "resources=1&no_uid=sessions,scans",
+        "resources=1&size_add=5",
+    };
+    static const struct holding all = {OBJECTS + OF_NO_SCAN, CONTAINERS,
+                                       2 * SCANS + OTHERS_OF_NO_SCAN};
+    check_listings(knobs, VIVO_ARRAY_LEN(knobs), all);
+    /* What is not for this account is not there, and the rest is. */
+    static const char *const closed[] = {"resources=1&refuse_files=403",
+                                         "resources=1&refuse_files=404"};
+    check_listings(closed, VIVO_ARRAY_LEN(closed),
+                   (struct holding){OBJECTS, CONTAINERS, 2 * SCANS});
+    static const struct failing cases[] = {
+        {"resources=1&refuse_files=500", -EIO, "files of a project"},
+        {"resources=1&match=E00000/files&json={}", -EBADMSG, "files of a session"},
+        {"resources=1&match=E00000/assessors&fail=503", -EIO, "assessors"},
+        {"resources=1&match=A00000/files&empty_body=1", -EBADMSG, "of an assessor"},
+        {"resources=1&match=S00000/files&cut=9&close=1", -EBADMSG, "of a subject"},
+        {"resources=1&match=phantom&fail=503", -EIO, "the header of a file"},
+    };
+    check_failures(cases, VIVO_ARRAY_LEN(cases));
+}
+
+/* The project and its assessors are asked of once; the session, the assessor and the
+ * subject that have something, and no others. */
+static void test_what_has_nothing_besides_scans_is_not_asked(void **state)
+{
+    (void)state;
+    struct gathering g;
+    struct vivo_op op;
+    assert_int_equal(list_with("resources=1", NULL, &g, &op), 0);
+    gathering_free(&g);
+    assert_int_equal(asked("/experiments\""), 2 * PROJECTS);
+    assert_int_equal(asked("/data/projects/DEMO1/files\""), 1);
+    assert_int_equal(asked("/data/projects/demo_2/files\""), 1);
+    assert_int_equal(asked("/subjects\""), 0);
+    assert_int_equal(asked("/subjects/XNAT_S00000/files\""), 1);
+    assert_int_equal(asked("/subjects/XNAT_S00001/files\""), 0);
+    assert_int_equal(asked("/assessors\""), 1);
+    assert_int_equal(asked("/assessors/XNAT_A00000/files\""), 1);
+    assert_int_equal(asked("/files\""), 2 + 1 + 1 + 1 + SCANS);
+    /* Headers of what is or may be an object. */
+    assert_int_equal(asked("/files/"), OF_NO_SCAN + 1);
+}
+
 static void test_listing_fails_rather_than_being_short(void **state)
 {
     (void)state;
@@ -107,7 +175,7 @@ static void test_listing_fails_rather_than_being_short(void **state)
         {"html=1", -EACCES, "projects"},
         {"html=1", -EACCES, "login"},
         {"match=experiments&html=1", -EACCES, "sessions"},
-        {"match=files&html=1", -EACCES, "files of a scan"},
+        {"match=scans/1/files&html=1", -EACCES, "files of a scan"},
         {"bad_login=1", -EACCES, "JSESSION"},
         {"require_login=1", -EACCES, "netrc=FILE"},
         {"require_login=1&login_page=1", -EACCES, "login"},
@@ -146,7 +214,7 @@ static void test_listing_asks_once_a_level(void **state)
     struct vivo_op op;
     assert_int_equal(list_with("order=random", NULL, &g, &op), 0);
     gathering_free(&g);
-    assert_int_equal(asked("\"method\": \"GET\""), 2 + PROJECTS + SESSIONS + SCANS);
+    assert_int_equal(asked("\"method\": \"GET\""), 2 + 3 * PROJECTS + SESSIONS + SCANS);
     assert_int_equal(asked("/data/JSESSION\", \"query\": \"\", \"accept\""), 1);
     assert_int_equal(asked("\"method\": \"DELETE\""), 1);
 }
@@ -459,6 +527,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conforms_whatever_the_server_is_like),
         cmocka_unit_test(test_listing_is_complete_whatever_the_server_does),
+        cmocka_unit_test(test_what_is_of_no_scan_is_listed_whatever_the_server_tells),
+        cmocka_unit_test(test_what_has_nothing_besides_scans_is_not_asked),
         cmocka_unit_test(test_listing_fails_rather_than_being_short),
         cmocka_unit_test(test_listing_asks_once_a_level),
         cmocka_unit_test(test_ids_that_cannot_be_asked_for_are_left_out),

@@ -389,7 +389,6 @@ static bool has_object(const struct gathering *g, const struct object *o)
 static void ask_headers(struct suite *s, struct gathering *g, const char *locator)
 {
     struct vivo_op op;
-
     vivo_op_init(&op, 0);
     int rc = vivo_archive_headers(s->a, locator, &g->base, &op);
     if (rc != 0)
@@ -399,17 +398,15 @@ static void ask_headers(struct suite *s, struct gathering *g, const char *locato
 static void check_headers(struct suite *s)
 {
     struct gathering g;
-    bool series = false;
 
     gathering_init(&g, s->a->driver->lists);
     for (size_t i = 0; i < s->all.n_containers; i++) {
         if (s->all.containers[i].level != VIVO_LEVEL_SERIES)
             continue;
-        series = true;
         ask_headers(s, &g, s->all.containers[i].locator);
     }
     /* Series without records of their own are asked for by their objects. */
-    for (size_t i = 0; !series && i < s->all.n_objects; i++)
+    for (size_t i = 0; i < s->all.n_objects; i++)
         if (!has_object(&g, &s->all.objects[i]))
             ask_headers(s, &g, s->all.objects[i].locator);
     if (g.n_objects != s->all.n_objects)
@@ -510,6 +507,15 @@ static void parcel_alive(struct vivo_bundle *self, uint64_t bytes)
     (void)bytes;
 }
 
+static void ask_bundle(struct suite *s, struct parcel *p, const char *locator)
+{
+    struct vivo_op op;
+    vivo_op_init(&op, 0);
+    int rc = vivo_archive_bundle(s->a, locator, &p->base, &op);
+    if (rc != 0)
+        failed(s, "bundle: %d, %s", rc, op.err.text);
+}
+
 static void check_bundles(struct suite *s)
 {
     struct parcel p = {.base = {.sink = {parcel_bytes, parcel_forget},
@@ -517,19 +523,22 @@ static void check_bundles(struct suite *s)
                                 .alive = parcel_alive},
                        .s = s,
                        .came = calloc(s->all.n_objects, sizeof(bool))};
+    bool series = false;
 
     vivo_buf_init(&p.bytes, OBJECT_MAX);
     for (size_t i = 0; p.came && i < s->all.n_containers; i++) {
-        struct vivo_op op;
         if (s->all.containers[i].level != VIVO_LEVEL_SERIES)
             continue;
-        vivo_op_init(&op, 0);
-        int rc = vivo_archive_bundle(s->a, s->all.containers[i].locator, &p.base, &op);
-        if (rc != 0)
-            failed(s, "bundle: %d, %s", rc, op.err.text);
+        series = true;
+        ask_bundle(s, &p, s->all.containers[i].locator);
     }
-    if (p.n != s->all.n_objects)
-        failed(s, "bundle: of %zu objects instead of %zu", p.n, s->all.n_objects);
+    /* Series without records of their own are asked for by their objects. */
+    for (size_t i = 0; p.came && !series && i < s->all.n_objects; i++)
+        if (!p.came[i])
+            ask_bundle(s, &p, s->all.objects[i].locator);
+    if (p.n + s->c->alone != s->all.n_objects)
+        failed(s, "bundle: of %zu objects instead of %zu", p.n,
+               s->all.n_objects - s->c->alone);
     vivo_buf_free(&p.bytes);
     free(p.came);
 }

@@ -35,7 +35,7 @@ def test_xnat_tells_the_scans_of_many_sessions_at_once(xnat, tmp_path):
     log = [e["path"].rsplit("/", 1)[-1] for e in xnat.log()]
     # The session's own table is asked once, to see whether they say the same.
     assert {n: log.count(n) for n in ("projects", "experiments", "scans")} == {
-        "projects": 1, "experiments": 2 + 1, "scans": 1}
+        "projects": 1, "experiments": 2 * 2 + 1, "scans": 1}
     xnat.reset()
     assert paths(xnat.source, QUERY, tmp_path / "b", pushdown=False) == there != []
     assert len(asked(xnat, "/scans$")) > 5 and not asked(xnat, "/data/experiments$")

@@ -50,12 +50,58 @@ def test_three_conditions_are_as_brute_force(server):
 def test_walking_asks_once_a_level_and_remounting_nothing(server, tmp_path):
     with Mount({"x": server.source}, home=str(tmp_path)) as m:
         names = m.files("x")
-        paths = server.paths()
-        assert len(paths) == len(set(paths)) == 2 + 2 + 4 + 8
+        asked = [(e["path"], e["query"]) for e in server.log()]
+        # Of a project its sessions, their assessors and its files; scans, files.
+        assert len(asked) == len(set(asked)) == 2 + 3 * 2 + 4 + 8
     server.get("/__reset")
     with Mount({"x": server.source}, "offline", home=str(tmp_path)) as m:
         assert m.files("x") == names
     assert server.paths() == []
+
+
+def everything(m):
+    return sorted(os.path.relpath(os.path.join(where, name), m / "x")
+                  for where, _, names in os.walk(m / "x") for name in names)
+
+
+def test_what_is_of_no_scan_is_where_its_headers_say(server, tmp_path):
+    server(resources=1)
+    with Mount({"x": server.source}, home=str(tmp_path)) as m:
+        objects, names = m.files("x"), everything(m)
+        others = {n for n in names if n not in objects and "/000" not in n}
+        assert len(objects) == 24 + 4
+        (study,) = {n.rsplit("/", 2)[0] for n in names if n.endswith("/RAW/notes")}
+        assert study.startswith("DEMO1/SUBJ0000/20200101_")
+        assert others == {study + "/RAW/notes", study + "/BIDS/sub/1.nii.gz",
+                          "DEMO1/docs/protocol.pdf", "DEMO1/subjects/SUBJ0000/clinical/labs.csv"}
+        uids = {}
+        for name in objects:
+            ds = pydicom.dcmread(m / "x/" + name)
+            uids.setdefault(os.path.dirname(name), set()).add(ds.SeriesInstanceUID)
+        assert all(len(u) == 1 for u in uids.values())
+        # The session's own in its scan's series, contours and the subject's in series of
+        # theirs in that study; the project's is a patient by its own ID.
+        counts = {d: sum(os.path.dirname(n) == d for n in objects) for d in uids}
+        assert sorted(n for d, n in counts.items() if d.startswith(study)) == [1, 1, 3, 4]
+        (phantom,) = [d for d in counts if not d.split("/")[1].startswith("SUBJ")]
+        assert phantom.startswith("DEMO1/PAT0000/")
+        # What lies beside the contours is shown with them.
+        (lies,) = [n for n in names if "lies.dcm" in n]
+        assert counts[os.path.dirname(lies)] == 1
+        assert read(m / "x/" + lies) == b"lies.dcm of assessor"
+        assert m.files("x/q/SliceThickness>0") == objects
+        assert everything(m) == names
+    server.get("/__reset")
+    with Mount({"x": server.source}, "offline", home=str(tmp_path)) as m:
+        assert everything(m) == names
+    assert server.paths() == []
+    server(resources=1)
+    with Mount({"x": server.source}, deid="basic") as m:
+        assert len(m.files("x")) == 24 + 4 == len(everything(m))
+    server(refuse_files=403)
+    with Mount({"x": server.source}) as m:
+        assert len(m.files("x")) == 24
+        assert "are not told to this account" in m.log()
 
 
 def test_stale_sizes_are_made_exact_by_open(server, folder):

@@ -63,6 +63,10 @@ base.DEFAULTS.update({
     "ignore_ids": 0,        # ... all of them, whatever ID says
     "join_less": 0,         # ... of each session but so many scans
     "no_scanner": 0,        # scans without their scanner's columns
+    "resources": 0,         # of the first session, its assessor, subject and project
+    "mute": 0,              # ... of which no column tells
+    "refuse_labels": 0,     # ... which is refused: this status
+    "refuse_files": 0,      # their lists are: this status
     "field": "", "value": "",  # this column of every row is this JSON
     "pad": 0,               # bytes of a text in every row
     "endless": 0,           # the reply never ends
@@ -82,6 +86,21 @@ DEFAULT = {
     "scans": ("xnat_imagescandata_id ID type quality xsiType note series_description "
               "URI").split(),
 }
+
+
+# What is of no scan: (owner, resource, file_format, path). DICOM made of the first object.
+RESOURCES = (
+    ("session", "RAW", "DICOM", "a b/1.dcm"),
+    ("session", "RAW", "", "notes"),
+    ("session", "BIDS", "NIFTI", "sub/1.nii.gz"),
+    ("assessor", "RTSTRUCT", "", "contours"),
+    ("assessor", "RTSTRUCT", "", "lies.dcm"),
+    ("subject", "clinical", "CSV", "labs.csv"),
+    ("subject", "DICOM", "", "2"),
+    ("project", "docs", "PDF", "protocol.pdf"),
+    ("project", "phantom", "DICOM", "3.dcm"),
+)
+ASSESSOR = "XNAT_A00000"
 
 
 class Server(base.Server):
@@ -226,8 +245,84 @@ class Handler(base.Handler):
             return self.object(path[10:])
         return super().control(path, query)
 
+    # ---- what is of no scan
+
+    def resource(self, n):
+        """The bytes: other UIDs of the same length, but the study and series of RAW."""
+        owner, label, form, path = RESOURCES[n]
+        if form not in ("DICOM", "") or path in ("notes", "lies.dcm"):
+            return b"%s of %s" % (path.encode(), owner.encode())
+        s = self.server
+        key = s.members["XNAT_E00000", s.tables["scans"][0]["ID"]][0]
+        with open(s.archive.files[key], "rb") as f:
+            data = f.read()
+        header = s.archive.headers[key]
+        uids = [key] if owner == "session" else [key, header.SeriesInstanceUID]
+        for uid in uids + [header.StudyInstanceUID] * (owner == "project"):
+            data = data.replace(uid.encode(), (uid[:-3] + "9%d" % n + uid[-1]).encode())
+        return data
+
+    def home_of(self, owner):
+        e = self.server.tables["experiments"][0]
+        return {"session": "experiments/" + e["ID"],
+                "assessor": "experiments/%s/assessors/%s" % (e["ID"], ASSESSOR),
+                "subject": "projects/%s/subjects/%s" % (e["project"], e["subject_ID"]),
+                "project": "projects/" + e["project"]}[owner]
+
+    def beside(self, parts, query):
+        """Answers what is asked of resources and assessors; false: it is none of that."""
+        k, path = self.k, "/".join(parts)
+        if parts[-1] == "assessors":
+            first = self.server.knobs["resources"] and parts[1] == "XNAT_E00000"
+            self.table("assessors", [{"ID": ASSESSOR, "label": "ROI_1", "session_ID": parts[1],
+                                      "xsiType": "icr:roiCollectionData"}] * first, query)
+            return True
+        if "files" not in parts or "scans" in parts:
+            return False
+        if parts[-1] == "files" and k["refuse_files"]:
+            self.answer(k["refuse_files"], "text/html", b"<html>no</html>", self.fresh)
+            return True
+        rows = []
+        for n, (owner, label, form, name) in enumerate(RESOURCES):
+            uri = "%s/resources/%s/files/%s" % (self.home_of(owner), label, name)
+            if self.server.knobs["resources"] and urllib.parse.unquote(path) == uri:
+                with self.server.lock:
+                    self.server.retrieved += 1
+                self.answer(200, k["kind"], self.resource(n), self.fresh)
+                return True
+            data = self.resource(n)
+            if self.server.knobs["resources"] and path == self.home_of(owner) + "/files":
+                rows.append({"Name": name.rsplit("/", 1)[-1], "collection": label,
+                             "Size": str(len(data) + k["size_add"]), "URI": "/data/" + uri,
+                             "cat_ID": "12", "file_format": form, "file_content": "",
+                             "file_tags": "", "digest":
+                             hashlib.md5(data).hexdigest() if k["digests"] else ""})
+        if parts[-1] == "files":
+            self.table("files", rows, query)
+        return parts[-1] == "files"
+
+    def with_labels(self, rows, query):
+        """Columns that tell resources: a row for each."""
+        k, told = self.k, query.get("columns", "").split(",")
+        columns = [c for c in told if c.endswith("/resources/resource/label")]
+        out = rows
+        for c in columns if not self.server.knobs["mute"] else []:
+            owner = "subject" if "subject" in c else "session"
+            labels = [r[1] for r in RESOURCES if r[0] == owner] * self.server.knobs["resources"]
+            has = (lambda r: r["subject_ID"] == "XNAT_S00000") if owner == "subject" else (
+                lambda r: r["ID"] == "XNAT_E00000")
+            out = [dict(r, **{c: label}) for r in out
+                   for label in (labels if labels and has(r) else [""])]
+        return out
+
     def object(self, locator):
         s = self.server
+        if "/=" in locator:
+            owner = ("project" if ":=/" in locator else "subject" if ":=" in locator else
+                     "session" if "/=/" in locator else "assessor")
+            name = urllib.parse.unquote(locator.split("/", 3)[3])
+            (n,) = [i for i, r in enumerate(RESOURCES) if (r[0], r[3]) == (owner, name)]
+            return self.answer(200, "application/dicom", self.resource(n))
         parts = [urllib.parse.unquote(p) for p in locator.split("/")]
         place = (parts[0].split(":")[-1], parts[1].removesuffix(ODD))
         for key in s.members.get(place, []):
@@ -272,7 +367,7 @@ class Handler(base.Handler):
         out = {}
         for name in wanted or r:
             key = name.rsplit("/", 1)[-1]
-            if key not in r and name not in r:
+            if name not in r and (key not in r or name.endswith("/resource/label")):
                 continue
             value = r.get(name, r.get(key))
             if k["numbers"]:
@@ -384,6 +479,9 @@ class Handler(base.Handler):
         if self.k["refuse_columns"] and ("columns" in query or "xsiType" in query):
             return self.answer(self.k["refuse_columns"], "text/html", b"<html>no</html>",
                                self.fresh)
+        if self.k["refuse_labels"] and "/resource/label" in query.get("columns", ""):
+            return self.answer(self.k["refuse_labels"], "text/html", b"<html>no</html>",
+                               self.fresh)
         if "format" not in query and "files" not in parts:
             return self.answer(200, "text/html", b"<html>a page</html>", self.fresh)
         hidden = self.k["private"].split(",") if user == "guest" else []
@@ -400,6 +498,8 @@ class Handler(base.Handler):
                      "URI": "/data/projects/" + p} for p in s.projects if p not in hidden]
             return self.table("projects", rows, query)
         first = urllib.parse.unquote(parts[1]) if len(parts) > 1 else ""
+        if first not in hidden and self.beside(parts, query):
+            return None
         if parts[0] == "projects":
             if first in hidden or first not in s.projects:
                 return self.missing()
@@ -416,6 +516,13 @@ class Handler(base.Handler):
         return self.in_experiment(e, parts[2:], query)
 
     def sessions_of(self, rows, query):
+        k = self.k
+        if query.get("xsiType") == "xnat:imageAssessorData":
+            told = [{"ID": ASSESSOR, "session_ID": r["ID"]} for r in rows
+                    if r["ID"] == "XNAT_E00000" and self.server.knobs["resources"]]
+            return self.table("assessors", told if not self.server.knobs["mute"] else
+                              [{"ID": r["ID"]} for r in told], query)
+        rows = self.with_labels(rows, query)
         if query.get("xsiType") == "xnat:imageSessionData":
             rows = [r for r in rows if r["xsiType"].endswith("SessionData")]
         if "sessions" in self.k["no_uid"]:
