@@ -108,6 +108,8 @@ enum vivo_driver_cap {
     VIVO_CAP_WATCH = 1 << 2,   /* watch() exists */
     VIVO_CAP_FILE = 1 << 3,    /* of the drivers of paths: takes files, not folders */
     VIVO_CAP_DEAR_HEADERS = 1 << 4, /* headers() brings each object whole, or alone */
+    VIVO_CAP_SAME_BYTES = 1 << 5,   /* fetch() brings files as they are kept there, the
+                                       same bytes each time, and no others by bundle() */
 };
 
 /* Driver vtable. NULL where optional. */

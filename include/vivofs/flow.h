@@ -56,8 +56,9 @@ const struct vivo_deid *vivo_flow_deid(const struct vivo_flow *f);
 const struct vivo_driver *vivo_flow_driver(const struct vivo_flow *f);
 /* The source as typed. */
 const char *vivo_flow_source(const struct vivo_flow *f);
-/* Appends where an instance is at its source, and the source's version of it; sha256:
- * as the source has told it, or "". Originals. -ENOENT: nowhere. Asks nobody. */
+/* Appends where an instance is at its source, and the source's version of it; sha256 of
+ * its bytes: as the source has told it, or of what it sent, if that is kept here, or
+ * "". Originals. -ENOENT: nowhere. Asks nobody. */
 int vivo_flow_url(struct vivo_flow *f, vivo_row instance, struct vivo_buf *url,
                   struct vivo_buf *version, char sha256[65], struct vivo_err *err);
 

@@ -42,10 +42,15 @@ int vivo_store_get(struct vivo_store *s, const struct vivo_store_key *key,
 
 /* Copies a view in: temporary file, verify length, sums, rename; the fsync is
  * grouped and off this path. On success *out is a view of the stored copy. -ENOSPC
- * when there is no room even after trimming: the caller goes on with its own view. */
+ * when there is no room even after trimming: the caller goes on with its own view.
+ * digest: the SHA-256 of all of it is kept as well. */
 int vivo_store_put(struct vivo_store *s, const struct vivo_store_key *key,
-                   const struct vivo_view *view, struct vivo_view **out,
+                   const struct vivo_view *view, bool digest, struct vivo_view **out,
                    struct vivo_err *err);
+/* The SHA-256 of the whole object, as it was put; nothing of it is read. -ENOENT: it is
+ * not there, or was put without. */
+int vivo_store_digest(struct vivo_store *s, const struct vivo_store_key *key,
+                      uint8_t out[VIVO_DIGEST_LEN]);
 
 /* Is it there, as far as its name tells? 0 or -ENOENT. */
 int vivo_store_has(struct vivo_store *s, const struct vivo_store_key *key,

@@ -351,6 +351,7 @@ const struct vivo_driver vivo_driver_girder = {
     .name = "girder",
     .summary = "Girder server (data.kitware.com, and any other)",
     .schemes = "girder+http girder+https",
+    .caps = VIVO_CAP_SAME_BYTES,
     .lists = 1u << VIVO_LEVEL_NONE | 1u << VIVO_LEVEL_COLLECTION,
     .listed = NULL,
     .open = open_girder,

@@ -496,7 +496,7 @@ const struct vivo_driver vivo_driver_idc = {
     .name = "idc",
     .summary = "Imaging Data Commons (index over REST, objects in buckets)",
     .schemes = "idc idc+http idc+https",
-    .caps = VIVO_CAP_HEADERS | VIVO_CAP_DEAR_HEADERS,
+    .caps = VIVO_CAP_HEADERS | VIVO_CAP_DEAR_HEADERS | VIVO_CAP_SAME_BYTES,
     .lists =
         1u << VIVO_LEVEL_NONE | 1u << VIVO_LEVEL_COLLECTION | 1u << VIVO_LEVEL_SERIES,
     .listed = listed,

@@ -381,6 +381,7 @@ const struct vivo_driver vivo_driver_midas = {
     .name = "midas",
     .summary = "MIDAS server, version 3",
     .schemes = "midas+http midas+https",
+    .caps = VIVO_CAP_SAME_BYTES,
     .lists = 1u << VIVO_LEVEL_NONE | 1u << VIVO_LEVEL_COLLECTION,
     .listed = NULL,
     .open = open_midas,

@@ -119,7 +119,7 @@ const struct vivo_driver vivo_driver_nbia = {
     .name = "nbia",
     .summary = "NBIA server (The Cancer Imaging Archive)",
     .schemes = "nbia+http nbia+https",
-    .caps = VIVO_CAP_HEADERS | VIVO_CAP_DEAR_HEADERS,
+    .caps = VIVO_CAP_HEADERS | VIVO_CAP_DEAR_HEADERS | VIVO_CAP_SAME_BYTES,
     .lists =
         1u << VIVO_LEVEL_NONE | 1u << VIVO_LEVEL_COLLECTION | 1u << VIVO_LEVEL_SERIES,
     .listed = listed,

@@ -375,7 +375,7 @@ const struct vivo_driver vivo_driver_nda = {
     .name = "nda",
     .summary = "data package of the NIMH Data Archive (NDA, NDAR)",
     .schemes = "nda+http nda+https",
-    .caps = VIVO_CAP_HEADERS | VIVO_CAP_DEAR_HEADERS,
+    .caps = VIVO_CAP_HEADERS | VIVO_CAP_DEAR_HEADERS | VIVO_CAP_SAME_BYTES,
     .lists = 1u << VIVO_LEVEL_NONE | 1u << VIVO_LEVEL_COLLECTION |
              1u << VIVO_LEVEL_STUDY | 1u << VIVO_LEVEL_SERIES,
     .listed = listed,

@@ -370,6 +370,7 @@ const struct vivo_driver vivo_driver_s3 = {
     .name = "s3",
     .summary = "DICOM objects of a bucket (Amazon S3 and stores like it)",
     .schemes = "s3 s3+http s3+https",
+    .caps = VIVO_CAP_SAME_BYTES,
     .lists = 1u << VIVO_LEVEL_NONE,
     .open = open_s3,
     .close = close_s3,

@@ -96,7 +96,7 @@ const struct vivo_driver vivo_driver_xnat = {
     .name = "xnat",
     .summary = "XNAT server (NITRC-IR, and any other)",
     .schemes = "xnat+http xnat+https",
-    .caps = VIVO_CAP_HEADERS | VIVO_CAP_DEAR_HEADERS,
+    .caps = VIVO_CAP_HEADERS | VIVO_CAP_DEAR_HEADERS | VIVO_CAP_SAME_BYTES,
     .lists = 1u << VIVO_LEVEL_NONE | 1u << VIVO_LEVEL_COLLECTION |
              1u << VIVO_LEVEL_STUDY | 1u << VIVO_LEVEL_SERIES,
     .listed = listed,

@@ -106,7 +106,7 @@ int extra_keep(struct vivo_flow *f, const struct vivo_extra_entry *e, int *fd,
     *fd = -1;
     if (!f->store || size == 0)
         return 0;
-    if (vivo_store_put(f->store, key, *out, &stored, &why)) {
+    if (vivo_store_put(f->store, key, *out, false, &stored, &why)) {
         vivo_log(VIVO_LOG_WARN, "flow.fetch", "%s #%lld: not kept: %s", f->name,
                  (long long)e->row, why.text);
         return 0;

@@ -208,6 +208,12 @@ int flow_store_key_of(const struct vivo_flow *f, const char *locator,
     return 0;
 }
 
+/* What is kept is what the archive has, and will be the same the next time. */
+bool flow_digests(const struct vivo_flow *f)
+{
+    return f->archive->driver->caps & VIVO_CAP_SAME_BYTES && vivo_deid_is_none(f->deid);
+}
+
 static int learn(struct vivo_flow *f, vivo_row row, struct vivo_view *view,
                  struct vivo_err *err)
 {
@@ -233,7 +239,8 @@ static int keep_view(struct vivo_flow *f, vivo_row row, struct vivo_view *view,
 {
     struct vivo_view *stored = NULL;
     struct vivo_err why = {0};
-    if (f->store && !vivo_store_put(f->store, key, view, &stored, &why)) {
+    if (f->store &&
+        !vivo_store_put(f->store, key, view, flow_digests(f), &stored, &why)) {
         vivo_view_unref(view);
         view = stored;
     }

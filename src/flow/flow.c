@@ -537,6 +537,18 @@ const char *vivo_flow_source(const struct vivo_flow *f)
     return f->archive->source;
 }
 
+/* Of an object that is here, when it came. */
+static void kept_sha256(const struct vivo_flow *f, const char *locator,
+                        const struct vivo_buf *version, char sha256[65])
+{
+    uint8_t digest[VIVO_DIGEST_LEN];
+    struct vivo_store_key key;
+    if (f->store && flow_digests(f) &&
+        !flow_store_key_of(f, locator, version, &key, NULL) &&
+        !vivo_store_digest(f->store, &key, digest))
+        vivo_hex(digest, sizeof digest, sha256);
+}
+
 int vivo_flow_url(struct vivo_flow *f, vivo_row instance, struct vivo_buf *url,
                   struct vivo_buf *version, char sha256[65], struct vivo_err *err)
 {
@@ -546,6 +558,8 @@ int vivo_flow_url(struct vivo_flow *f, vivo_row instance, struct vivo_buf *url,
                                   version, err);
     if (!rc)
         vivo_archive_sha256(f->archive, (const char *)locator.data, sha256);
+    if (!rc && !sha256[0])
+        kept_sha256(f, (const char *)locator.data, version, sha256);
     return rc ? rc : vivo_archive_url(f->archive, (const char *)locator.data, url, err);
 }
 

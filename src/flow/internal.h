@@ -303,6 +303,8 @@ void fetch_in_background(struct vivo_flow *f, vivo_row row, bool pin);
 enum { FLOW_LOCATOR_MAX = 64 * 1024 };
 /* fetch.c: under which name the store keeps an object; its locator is found on the way.
  */
+/* Is the SHA-256 of what is kept that of a file in the archive? */
+bool flow_digests(const struct vivo_flow *f);
 int flow_store_key(struct vivo_flow *f, vivo_row row, struct vivo_store_key *key,
                    struct vivo_buf *locator, struct vivo_err *err);
 int flow_store_key_of(const struct vivo_flow *f, const char *locator,

@@ -365,6 +365,17 @@ int vivo_store_disk_check(struct vivo_store_disk *d, const struct vivo_store_key
     return rc;
 }
 
+int vivo_store_disk_digest(struct vivo_store_disk *d, const struct vivo_store_key *key,
+                           uint8_t out[VIVO_DIGEST_LEN])
+{
+    char name[STORE_NAME_MAX];
+
+    vivo_store_disk_name(key, name);
+    VIVO_AUTO(vivo_close_p)
+    int fd = openat(d->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd < 0 || vivo_store_object_digest(fd, key, out) < 0 ? -ENOENT : 0;
+}
+
 bool vivo_store_disk_has(struct vivo_store_disk *d, const struct vivo_store_key *key)
 {
     char name[STORE_NAME_MAX];
@@ -413,14 +424,14 @@ static int give_name(struct vivo_store_disk *d, const char *tmp,
 
 /* The finished file of an object under its name; its descriptor. */
 static int write_file(struct vivo_store_disk *d, const struct vivo_store_key *key,
-                      const struct vivo_view *view, struct vivo_err *err)
+                      const struct vivo_view *view, bool digest, struct vivo_err *err)
 {
     char tmp[STORE_NAME_MAX];
     int fd = open_tmp_file(d, tmp, err);
 
     if (fd < 0)
         return fd;
-    int rc = vivo_store_object_write(fd, key, view, err);
+    int rc = vivo_store_object_write(fd, key, view, digest, err);
     if (rc == 0)
         rc = give_name(d, tmp, key, err);
     if (rc == 0)
@@ -431,22 +442,22 @@ static int write_file(struct vivo_store_disk *d, const struct vivo_store_key *ke
 }
 
 int vivo_store_disk_put(struct vivo_store_disk *d, const struct vivo_store_key *key,
-                        const struct vivo_view *view, struct vivo_view **out,
-                        struct vivo_err *err)
+                        const struct vivo_view *view, bool digest,
+                        struct vivo_view **out, struct vivo_err *err)
 {
     uint64_t size = vivo_view_size(view);
-    uint64_t length = vivo_store_object_length(size);
+    uint64_t length = vivo_store_object_length(size, digest);
     struct stat st;
     int rc = vivo_store_room_make(d, length, err);
 
     if (rc < 0)
         return rc;
     struct vivo_err why = {0};
-    int fd = write_file(d, key, view, &why);
+    int fd = write_file(d, key, view, digest, &why);
     if (fd == -ENOSPC) { /* limits that statvfs does not tell, or a race for the rest */
         vivo_err_clear(&why);
         vivo_store_room_free(d, length);
-        fd = write_file(d, key, view, &why);
+        fd = write_file(d, key, view, digest, &why);
     }
     if (fd < 0) {
         vivo_store_room_return(d, length);

@@ -59,8 +59,10 @@ int vivo_store_disk_check(struct vivo_store_disk *d, const struct vivo_store_key
                           bool blocks, uint64_t *size);
 bool vivo_store_disk_has(struct vivo_store_disk *d, const struct vivo_store_key *key);
 int vivo_store_disk_put(struct vivo_store_disk *d, const struct vivo_store_key *key,
-                        const struct vivo_view *view, struct vivo_view **out,
-                        struct vivo_err *err);
+                        const struct vivo_view *view, bool digest,
+                        struct vivo_view **out, struct vivo_err *err);
+int vivo_store_disk_digest(struct vivo_store_disk *d, const struct vivo_store_key *key,
+                           uint8_t out[VIVO_DIGEST_LEN]);
 int vivo_store_disk_forget(struct vivo_store_disk *d, const struct vivo_store_key *key);
 /* "objects/ab/<key>" */
 void vivo_store_disk_name(const struct vivo_store_key *key, char out[STORE_NAME_MAX]);

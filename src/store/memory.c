@@ -15,7 +15,8 @@
 struct entry {
     struct vivo_store_key key;
     struct vivo_view *view;
-    bool pinned;
+    uint8_t digest[VIVO_DIGEST_LEN];
+    bool digested, pinned;
     struct entry *next_in_bucket;
     struct entry *older, *newer;
 };
@@ -150,7 +151,9 @@ static bool make_room_locked(struct vivo_store_memory *m, uint64_t size)
     return fits_locked(m, size);
 }
 
-static int copy_view(const struct vivo_view *view, int fd, struct vivo_err *err)
+/* sha: NULL, or what it all goes through. */
+static int copy_view(const struct vivo_view *view, int fd, struct vivo_sha256 *sha,
+                     struct vivo_err *err)
 {
     uint64_t size = vivo_view_size(view);
     VIVO_AUTO(vivo_free_p)
@@ -168,19 +171,21 @@ static int copy_view(const struct vivo_view *view, int fd, struct vivo_err *err)
         int rc = vivo_pwrite_full(fd, block, n, off, err);
         if (rc < 0)
             return rc;
+        if (sha)
+            vivo_sha256_add(sha, block, n);
     }
     return 0;
 }
 
 /* A view of a nameless copy. */
-static int copy_to_memory(const struct vivo_view *view, struct vivo_view **out,
-                          struct vivo_err *err)
+static int copy_to_memory(const struct vivo_view *view, struct vivo_sha256 *sha,
+                          struct vivo_view **out, struct vivo_err *err)
 {
     int fd = vivo_file_nameless(NULL, err);
 
     if (fd < 0)
         return fd;
-    int rc = copy_view(view, fd, err);
+    int rc = copy_view(view, fd, sha, err);
     struct vivo_view *copy = NULL;
     if (rc == 0)
         rc = vivo_view_new(fd, NULL, &copy, err);
@@ -193,6 +198,27 @@ static int copy_to_memory(const struct vivo_view *view, struct vivo_view **out,
         return vivo_fail(err, ENOMEM, "store: no memory for a view");
     }
     *out = copy;
+    return 0;
+}
+
+static int new_entry(const struct vivo_store_key *key, const struct vivo_view *view,
+                     bool digest, struct entry **out, struct vivo_err *err)
+{
+    struct entry *e = calloc(1, sizeof *e);
+    struct vivo_sha256 *sha = digest ? vivo_sha256_begin() : NULL;
+    int rc = e && (sha || !digest)
+                 ? copy_to_memory(view, sha, &e->view, err)
+                 : vivo_fail(err, ENOMEM, "store: no memory for an entry");
+
+    if (sha)
+        vivo_sha256_end(sha, rc == 0 ? e->digest : NULL);
+    if (rc < 0) {
+        free(e);
+        return rc;
+    }
+    e->key = *key;
+    e->digested = digest;
+    *out = e;
     return 0;
 }
 
@@ -215,8 +241,8 @@ static bool insert_locked(struct vivo_store_memory *m, struct entry *e)
 }
 
 int vivo_store_memory_put(struct vivo_store_memory *m, const struct vivo_store_key *key,
-                          const struct vivo_view *view, struct vivo_view **out,
-                          struct vivo_err *err)
+                          const struct vivo_view *view, bool digest,
+                          struct vivo_view **out, struct vivo_err *err)
 {
     if (vivo_view_size(view) > m->max_bytes)
         return vivo_fail(err, ENOSPC, "store: an object is larger than the store");
@@ -226,15 +252,10 @@ int vivo_store_memory_put(struct vivo_store_memory *m, const struct vivo_store_k
     leave(m);
     if (!room)
         return vivo_fail(err, ENOSPC, "store: all of it is pinned");
-    struct entry *e = calloc(1, sizeof *e);
-    if (!e)
-        return vivo_fail(err, ENOMEM, "store: no memory for an entry");
-    e->key = *key;
-    int rc = copy_to_memory(view, &e->view, err);
-    if (rc < 0) {
-        free(e);
+    struct entry *e;
+    int rc = new_entry(key, view, digest, &e, err);
+    if (rc < 0)
         return rc;
-    }
     struct vivo_view *copy = vivo_view_ref(e->view);
     enter(m);
     bool inserted = insert_locked(m, e);
@@ -247,6 +268,19 @@ int vivo_store_memory_put(struct vivo_store_memory *m, const struct vivo_store_k
     }
     *out = copy;
     return 0;
+}
+
+int vivo_store_memory_digest(struct vivo_store_memory *m,
+                             const struct vivo_store_key *key,
+                             uint8_t out[VIVO_DIGEST_LEN])
+{
+    enter(m);
+    const struct entry *e = *place_of(m, key);
+    bool known = e && e->digested;
+    if (known)
+        memcpy(out, e->digest, VIVO_DIGEST_LEN);
+    leave(m);
+    return known ? 0 : -ENOENT;
 }
 
 bool vivo_store_memory_forget(struct vivo_store_memory *m,

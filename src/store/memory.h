@@ -14,8 +14,11 @@ void vivo_store_memory_free(struct vivo_store_memory *m);
 struct vivo_view *vivo_store_memory_get(struct vivo_store_memory *m,
                                         const struct vivo_store_key *key);
 int vivo_store_memory_put(struct vivo_store_memory *m, const struct vivo_store_key *key,
-                          const struct vivo_view *view, struct vivo_view **out,
-                          struct vivo_err *err);
+                          const struct vivo_view *view, bool digest,
+                          struct vivo_view **out, struct vivo_err *err);
+int vivo_store_memory_digest(struct vivo_store_memory *m,
+                             const struct vivo_store_key *key,
+                             uint8_t out[VIVO_DIGEST_LEN]);
 bool vivo_store_memory_forget(struct vivo_store_memory *m,
                               const struct vivo_store_key *key);
 bool vivo_store_memory_has(struct vivo_store_memory *m,

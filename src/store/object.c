@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/store/object.c -- see object.h. Numbers in the footer are little-endian:
- * magic 8, size 8, block 4, blocks 4, key 32, SHA-256 of sums and all before 32. */
+ * magic 8, size 8, block 4, blocks 4, key 32, SHA-256 of sums and all before 32. A
+ * digest of the whole counts as one of the sums. */
 #include "store/object.h"
 #include "vivofs/file.h"
 
@@ -14,6 +15,7 @@
 #define FOOTER_LEN 88u
 #define SIGNED_LEN 56u /* of the footer */
 #define MAGIC "VIVOOBJ1"
+#define MAGIC_DIGEST "VIVOOBJ2" /* with a digest of the whole */
 #define OBJECT_SIZE_MAX (1ull << 40)
 
 static uint64_t block_count(uint64_t size)
@@ -21,9 +23,14 @@ static uint64_t block_count(uint64_t size)
     return (size + BLOCK - 1) / BLOCK;
 }
 
-uint64_t vivo_store_object_length(uint64_t size)
+static size_t sums_length(uint64_t size, bool digest)
 {
-    return size + block_count(size) * SUM_LEN + FOOTER_LEN;
+    return (size_t)(block_count(size) * SUM_LEN) + (digest ? VIVO_DIGEST_LEN : 0);
+}
+
+uint64_t vivo_store_object_length(uint64_t size, bool digest)
+{
+    return size + sums_length(size, digest) + FOOTER_LEN;
 }
 
 static void put_le64(uint8_t *p, uint64_t v)
@@ -37,12 +44,12 @@ static uint64_t le64(const uint8_t *p)
     return vivo_le32(p) | (uint64_t)vivo_le32(p + 4) << 32;
 }
 
-static void sum_block(const uint8_t *data, size_t len, uint8_t out[SUM_LEN])
+/* whole: the digest of the block, too. */
+static void sum_block(const uint8_t *data, size_t len, uint8_t out[SUM_LEN],
+                      uint8_t whole[VIVO_DIGEST_LEN])
 {
-    uint8_t digest[VIVO_DIGEST_LEN];
-
-    vivo_sha256(data, len, digest);
-    memcpy(out, digest, SUM_LEN);
+    vivo_sha256(data, len, whole);
+    memcpy(out, whole, SUM_LEN);
 }
 
 /* No room is one thing, whoever sets the limit: disk, quota or file size. */
@@ -66,11 +73,11 @@ static int write_all(int fd, const uint8_t *data, size_t len, uint64_t off,
 
 /* `sums` has the room for the footer behind it. */
 static void make_footer(uint8_t *sums, size_t sums_len,
-                        const struct vivo_store_key *key, uint64_t size)
+                        const struct vivo_store_key *key, uint64_t size, bool digest)
 {
     uint8_t *f = sums + sums_len;
 
-    memcpy(f, MAGIC, 8);
+    memcpy(f, digest ? MAGIC_DIGEST : MAGIC, 8);
     put_le64(f + 8, size);
     vivo_put_le32(f + 16, BLOCK);
     vivo_put_le32(f + 20, (uint32_t)block_count(size));
@@ -78,8 +85,10 @@ static void make_footer(uint8_t *sums, size_t sums_len,
     vivo_sha256(sums, sums_len + SIGNED_LEN, f + SIGNED_LEN);
 }
 
+/* sha: NULL, or what it all goes through. whole: the digest of the last block. */
 static int copy_blocks(int fd, const struct vivo_view *view, uint8_t *block,
-                       uint8_t *sums, struct vivo_err *err)
+                       uint8_t *sums, struct vivo_sha256 *sha,
+                       uint8_t whole[VIVO_DIGEST_LEN], struct vivo_err *err)
 {
     uint64_t size = vivo_view_size(view);
 
@@ -90,7 +99,9 @@ static int copy_blocks(int fd, const struct vivo_view *view, uint8_t *block,
             return (int)got;
         if ((size_t)got != n)
             return vivo_fail(err, EIO, "store: an object ended before its size");
-        sum_block(block, n, sums);
+        sum_block(block, n, sums, whole);
+        if (sha)
+            vivo_sha256_add(sha, block, n);
         int rc = write_all(fd, block, n, off, err);
         if (rc < 0)
             return rc;
@@ -98,27 +109,50 @@ static int copy_blocks(int fd, const struct vivo_view *view, uint8_t *block,
     return 0;
 }
 
-int vivo_store_object_write(int fd, const struct vivo_store_key *key,
-                            const struct vivo_view *view, struct vivo_err *err)
+/* Sums, and the digest of the whole behind them. That of an object of one block is the
+ * block's, and costs nothing. */
+static int copy_digested(int fd, const struct vivo_view *view, uint8_t *block,
+                         uint8_t *sums, struct vivo_err *err)
 {
     uint64_t size = vivo_view_size(view);
+    uint8_t *whole = sums + sums_length(size, false);
+    uint8_t last[VIVO_DIGEST_LEN];
+    struct vivo_sha256 *sha;
+
+    if (block_count(size) == 1)
+        return copy_blocks(fd, view, block, sums, NULL, whole, err);
+    sha = vivo_sha256_begin();
+    if (!sha)
+        return vivo_fail(err, ENOMEM, "store: no memory for a digest");
+    int rc = copy_blocks(fd, view, block, sums, sha, last, err);
+    vivo_sha256_end(sha, whole);
+    return rc;
+}
+
+int vivo_store_object_write(int fd, const struct vivo_store_key *key,
+                            const struct vivo_view *view, bool digest,
+                            struct vivo_err *err)
+{
+    uint64_t size = vivo_view_size(view);
+    uint8_t last[VIVO_DIGEST_LEN];
 
     if (size > OBJECT_SIZE_MAX)
         return vivo_fail(err, ENOSPC, "store: an object is larger than 1 TiB");
-    size_t sums_len = (size_t)(block_count(size) * SUM_LEN);
+    size_t sums_len = sums_length(size, digest);
     VIVO_AUTO(vivo_free_p)
     uint8_t *block = malloc((size_t)VIVO_MIN(size, (uint64_t)BLOCK) + 1);
     VIVO_AUTO(vivo_free_p) uint8_t *sums = malloc(sums_len + FOOTER_LEN);
     if (!block || !sums)
         return vivo_fail(err, ENOMEM, "store: no memory to write an object");
     /* Room first: a full disk is known before the work, and blocks lie together. */
-    off_t length = (off_t)vivo_store_object_length(size);
+    off_t length = (off_t)vivo_store_object_length(size, digest);
     if (fallocate(fd, 0, 0, length) < 0 && (errno == ENOSPC || errno == EDQUOT))
         return vivo_fail(err, ENOSPC, "store: no room for an object");
-    int rc = copy_blocks(fd, view, block, sums, err);
+    int rc = digest ? copy_digested(fd, view, block, sums, err)
+                    : copy_blocks(fd, view, block, sums, NULL, last, err);
     if (rc < 0)
         return rc;
-    make_footer(sums, sums_len, key, size);
+    make_footer(sums, sums_len, key, size, digest);
     rc = write_all(fd, sums, sums_len + FOOTER_LEN, size, err);
     if (rc < 0)
         return rc;
@@ -134,7 +168,7 @@ static int bad(struct vivo_err *err, const char *what)
 }
 
 /* Sums and footer of the file; malloc'd. *size from a footer that is consistent with
- * the file's length. */
+ * the file's length; of a digest, *sums_len counts it. */
 static int read_sums(int fd, uint8_t **out, size_t *sums_len, uint64_t *size,
                      struct vivo_err *err)
 {
@@ -147,21 +181,35 @@ static int read_sums(int fd, uint8_t **out, size_t *sums_len, uint64_t *size,
     if (vivo_pread_full(fd, f, sizeof f, length - FOOTER_LEN, NULL) < 0)
         return bad(err, "cannot be read");
     *size = le64(f + 8);
-    if (memcmp(f, MAGIC, 8) != 0 || *size > OBJECT_SIZE_MAX ||
-        length != vivo_store_object_length(*size) || vivo_le32(f + 16) != BLOCK ||
-        vivo_le32(f + 20) != block_count(*size))
+    bool digest = memcmp(f, MAGIC_DIGEST, 8) == 0;
+    if ((!digest && memcmp(f, MAGIC, 8) != 0) || *size > OBJECT_SIZE_MAX ||
+        length != vivo_store_object_length(*size, digest) ||
+        vivo_le32(f + 16) != BLOCK || vivo_le32(f + 20) != block_count(*size))
         return bad(err, "has no valid footer");
     *sums_len = (size_t)(length - *size - FOOTER_LEN);
     VIVO_AUTO(vivo_free_p) uint8_t *sums = malloc(*sums_len + FOOTER_LEN);
-    uint8_t digest[VIVO_DIGEST_LEN];
+    uint8_t sum[VIVO_DIGEST_LEN];
     if (!sums)
         return vivo_fail(err, ENOMEM, "store: no memory to check an object");
     if (vivo_pread_full(fd, sums, *sums_len + FOOTER_LEN, *size, NULL) < 0)
         return bad(err, "cannot be read");
-    vivo_sha256(sums, *sums_len + SIGNED_LEN, digest);
-    if (memcmp(digest, sums + *sums_len + SIGNED_LEN, sizeof digest) != 0)
+    vivo_sha256(sums, *sums_len + SIGNED_LEN, sum);
+    if (memcmp(sum, sums + *sums_len + SIGNED_LEN, sizeof sum) != 0)
         return bad(err, "has a footer that was changed");
     *out = VIVO_STEAL(sums);
+    return 0;
+}
+
+/* read_sums() of the object that the file's name says. */
+static int read_own_sums(int fd, const struct vivo_store_key *key, uint8_t **sums,
+                         size_t *sums_len, uint64_t *size, struct vivo_err *err)
+{
+    int rc = read_sums(fd, sums, sums_len, size, err);
+
+    if (rc < 0)
+        return rc;
+    if (memcmp(*sums + *sums_len + 24, key->digest, VIVO_DIGEST_LEN) != 0)
+        return bad(err, "is another one than its name says");
     return 0;
 }
 
@@ -170,12 +218,23 @@ int vivo_store_object_size(int fd, const struct vivo_store_key *key, uint64_t *s
 {
     VIVO_AUTO(vivo_free_p) uint8_t *sums = NULL;
     size_t sums_len;
-    int rc = read_sums(fd, &sums, &sums_len, size, err);
+
+    return read_own_sums(fd, key, &sums, &sums_len, size, err);
+}
+
+int vivo_store_object_digest(int fd, const struct vivo_store_key *key,
+                             uint8_t out[VIVO_DIGEST_LEN])
+{
+    VIVO_AUTO(vivo_free_p) uint8_t *sums = NULL;
+    size_t sums_len;
+    uint64_t size;
+    int rc = read_own_sums(fd, key, &sums, &sums_len, &size, NULL);
 
     if (rc < 0)
         return rc;
-    if (memcmp(sums + sums_len + 24, key->digest, VIVO_DIGEST_LEN) != 0)
-        return bad(err, "is another one than its name says");
+    if (sums_len == sums_length(size, false))
+        return -ENOENT;
+    memcpy(out, sums + sums_len - VIVO_DIGEST_LEN, VIVO_DIGEST_LEN);
     return 0;
 }
 
@@ -197,10 +256,10 @@ int vivo_store_object_verify(int fd, uint64_t size, struct vivo_err *err)
     const uint8_t *sum = sums;
     for (uint64_t off = 0; off < size; off += BLOCK, sum += SUM_LEN) {
         size_t n = (size_t)VIVO_MIN(size - off, (uint64_t)BLOCK);
-        uint8_t now[SUM_LEN];
+        uint8_t now[SUM_LEN], all[VIVO_DIGEST_LEN];
         if (vivo_pread_full(fd, block, n, off, NULL) < 0)
             return bad(err, "cannot be read");
-        sum_block(block, n, now);
+        sum_block(block, n, now, all);
         if (memcmp(now, sum, SUM_LEN) != 0)
             return bad(err, "does not match its sums");
     }

@@ -66,14 +66,21 @@ int vivo_store_get(struct vivo_store *s, const struct vivo_store_key *key,
 }
 
 int vivo_store_put(struct vivo_store *s, const struct vivo_store_key *key,
-                   const struct vivo_view *view, struct vivo_view **out,
+                   const struct vivo_view *view, bool digest, struct vivo_view **out,
                    struct vivo_err *err)
 {
-    int rc = s->disk ? vivo_store_disk_put(s->disk, key, view, out, err)
-                     : vivo_store_memory_put(s->memory, key, view, out, err);
+    int rc = s->disk ? vivo_store_disk_put(s->disk, key, view, digest, out, err)
+                     : vivo_store_memory_put(s->memory, key, view, digest, out, err);
 
     atomic_fetch_add(&s->changes, 1);
     return rc;
+}
+
+int vivo_store_digest(struct vivo_store *s, const struct vivo_store_key *key,
+                      uint8_t out[VIVO_DIGEST_LEN])
+{
+    return s->disk ? vivo_store_disk_digest(s->disk, key, out)
+                   : vivo_store_memory_digest(s->memory, key, out);
 }
 
 uint64_t vivo_store_changes(struct vivo_store *s)

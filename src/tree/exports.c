@@ -432,10 +432,22 @@ uint64_t exports_generation(const struct vivo_tree *t, const struct node *dir)
     return sum;
 }
 
+/* A frozen query tells digests of what is kept. */
+static uint64_t generation_of(const struct vivo_tree *t, const struct node *dir,
+                              const struct export *x)
+{
+    uint64_t sum = exports_generation(t, dir);
+
+    for (uint32_t i = 0; x->render == render_freeze && i < t->cfg.nflows; i++)
+        if (dir->archive == NO_ARCHIVE || dir->archive == i)
+            sum += vivo_flow_kept_changes(t->flows[i]);
+    return sum;
+}
+
 static int make_export(struct vivo_tree *t, const struct node *dir,
                        const struct export *x, struct found *f, struct vivo_op *op)
 {
-    uint64_t before = exports_generation(t, dir);
+    uint64_t before = generation_of(t, dir, x);
     struct vivo_tree_spool s;
     int rc;
 
@@ -455,7 +467,7 @@ static int make_export(struct vivo_tree *t, const struct node *dir,
         return rc;
     f->fresh = true;
     /* What changed meanwhile may or may not be in it: then it is made again. */
-    bool same = !(dir->flags & NODE_NOW) && exports_generation(t, dir) == before;
+    bool same = !(dir->flags & NODE_NOW) && generation_of(t, dir, x) == before;
     f->spec.generation = same ? before : 0;
     return 0;
 }

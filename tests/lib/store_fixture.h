@@ -98,7 +98,7 @@ static inline int put_object(struct vivo_store *s, unsigned n, size_t size)
     struct vivo_store_key key = key_of(n);
     struct vivo_view *in = memory_view(n, size), *out = NULL;
     struct vivo_err err = {0};
-    int rc = vivo_store_put(s, &key, in, &out, &err);
+    int rc = vivo_store_put(s, &key, in, false, &out, &err);
 
     assert_int_equal(rc, -err.errnum);
     if (rc == 0)

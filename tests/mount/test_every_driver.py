@@ -3,6 +3,7 @@
 objects, listings without content, queries as by brute force, remounts without requests,
 faults that are errors, and no original under a profile. tests/README.md has the table."""
 import base64
+import csv
 import errno
 import hashlib
 import io
@@ -61,6 +62,10 @@ def objects(m, top):
     return [top + "/" + n for n in m.files(top) if n.endswith(".dcm")]
 
 
+def digests(frozen):
+    return [row["Sha256"] for row in csv.DictReader(io.StringIO(frozen.decode()))]
+
+
 class Walked:
     """One mount of all archives: walked, asked, read, in this order, for all tests."""
 
@@ -72,6 +77,8 @@ class Walked:
                 self.files[kind] = objects(m, kind)
                 self.content[kind] = s.content() if s.knobs else 0
                 found = objects(m, f"{kind}/q/{QUERY}")
+                if kind == "http":  # nothing has been read: no digests yet
+                    assert set(digests(read(m / f"{kind}/q/Modality=CT/.freeze.csv"))) == {""}
                 self.bytes[kind] = [read(m / n) for n in self.files[kind]]
                 self.found[kind] = sorted(read(m / n) for n in found)
                 self.frozen[kind] = read(m / f"{kind}/q/Modality=CT/.freeze.csv")
@@ -155,6 +162,15 @@ def test_frozen_query_mounts_identically_elsewhere(walked, thawed, kind):
     assert again == walked.frozen[kind]
     assert objects(thawed, f"{kind}/q/Rows=8") == [
         n.replace(kind, f"{kind}/q/Rows=8", 1) for n in shown]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_frozen_query_tells_digests_of_what_is_here(walked, kind):
+    """Of archives that keep files; PACS may send an object in other bytes tomorrow."""
+    told = digests(walked.frozen[kind])
+    read_ones = {hashlib.sha256(b).hexdigest() for b in walked.bytes[kind]}
+    assert len(told) == 6
+    assert set(told) == {""} if kind in ("dicomweb", "dimse") else set(told) < read_ones
 
 
 @pytest.mark.parametrize("kind", KNOBS)

@@ -11,7 +11,7 @@
 #include "store_fixture.h"
 
 #define SMALL 1000
-#define SMALL_FILE vivo_store_object_length(SMALL)
+#define SMALL_FILE vivo_store_object_length(SMALL, false)
 
 static void test_put_then_get_gives_the_bytes(void **state)
 {
@@ -47,7 +47,7 @@ static void test_stored_view_is_one_plain_range(void **state)
     struct vivo_view *in = memory_view(1, 70000), *out = NULL, *again = NULL;
     int fd = -1;
 
-    assert_int_equal(vivo_store_put(s, &key, in, &out, NULL), 0);
+    assert_int_equal(vivo_store_put(s, &key, in, false, &out, NULL), 0);
     assert_true(vivo_view_is_plain(out, &fd));
     assert_int_equal(vivo_store_get(s, &key, &again, NULL), 0);
     assert_true(vivo_view_is_plain(again, &fd));
@@ -247,7 +247,7 @@ enum damage { FLIP_FIRST, FLIP_LAST_BLOCK, FLIP_SUM, FLIP_FOOTER, CUT, EMPTY, GR
 static void damage_file(const char *path, size_t size, enum damage how)
 {
     int fd = open(path, O_RDWR);
-    off_t length = (off_t)vivo_store_object_length(size);
+    off_t length = (off_t)vivo_store_object_length(size, false);
     off_t at = -1;
     uint8_t byte;
 
@@ -353,7 +353,7 @@ static void test_put_of_a_changed_source_leaves_nothing(void **state)
     assert_int_equal(vivo_view_new(fd, &id, &in, NULL), 0);
     assert_int_equal(vivo_view_add_range(in, 0, 3 << 20), 0);
     assert_int_equal(ftruncate(fd, 1 << 20), 0);
-    assert_int_equal(vivo_store_put(s, &key, in, &out, &err), -EIO);
+    assert_int_equal(vivo_store_put(s, &key, in, false, &out, &err), -EIO);
     assert_null(out);
     assert_int_equal(get_object(s, 1, 3 << 20), -ENOENT);
     assert_int_equal(stats_of(s).bytes, 0);
@@ -386,6 +386,42 @@ static void test_damaged_index_is_begun_anew_and_objects_stay(void **state)
     remove_dir(dir);
 }
 
+static void test_digest_of_the_whole_is_kept_with_it(void **state)
+{
+    static const size_t sizes[] = {0, 1000, 1 << 20, (2 << 20) + 77};
+    char *dir = temp_dir();
+
+    (void)state;
+    struct vivo_store *s = open_store(dir, 0);
+    for (unsigned i = 0; i < VIVO_ARRAY_LEN(sizes); i++) {
+        struct vivo_store_key key = key_of(i);
+        struct vivo_view *in = memory_view(i, sizes[i]), *out = NULL;
+        assert_int_equal(vivo_store_put(s, &key, in, true, &out, NULL), 0);
+        vivo_view_unref(in);
+        vivo_view_unref(out);
+    }
+    put_object(s, 9, 1000);
+    vivo_store_close(s);
+    s = open_store(dir, 0);
+    for (unsigned i = 0; i < VIVO_ARRAY_LEN(sizes); i++) {
+        struct vivo_store_key key = key_of(i);
+        uint8_t got[VIVO_DIGEST_LEN], want[VIVO_DIGEST_LEN];
+        uint8_t *bytes = content_of(i, sizes[i]);
+        vivo_sha256(bytes, sizes[i], want);
+        free(bytes);
+        assert_int_equal(vivo_store_digest(s, &key, got), 0);
+        assert_memory_equal(got, want, sizeof got);
+        assert_int_equal(get_object(s, i, sizes[i]), 0);
+    }
+    struct vivo_store_key without = key_of(9), absent = key_of(10);
+    uint8_t none[VIVO_DIGEST_LEN];
+    assert_int_equal(vivo_store_digest(s, &without, none), -ENOENT);
+    assert_int_equal(vivo_store_digest(s, &absent, none), -ENOENT);
+    assert_int_equal(get_object(s, 9, 1000), 0);
+    vivo_store_close(s);
+    remove_dir(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_object_under_another_name_is_quarantined),
         cmocka_unit_test(test_put_of_a_changed_source_leaves_nothing),
         cmocka_unit_test(test_damaged_index_is_begun_anew_and_objects_stay),
+        cmocka_unit_test(test_digest_of_the_whole_is_kept_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,7 +94,7 @@ static int role_others(const char *dir)
         assert_int_equal(put_object(s, i, SIZE), -ENOSPC);
     assert_int_equal(get_object(s, 1, 4096), 0);
     assert_int_equal(stats_of(s).evicted, 0);
-    assert_int_equal(stats_of(s).bytes, vivo_store_object_length(4096));
+    assert_int_equal(stats_of(s).bytes, vivo_store_object_length(4096, false));
     char other[256];
     snprintf(other, sizeof other, "%s/other", dir);
     assert_int_equal(unlink(other), 0);

@@ -33,10 +33,21 @@ static void test_memory_put_then_get(void **state)
     assert_true(vivo_view_is_plain(v, &fd));
     vivo_view_unref(v);
     struct vivo_store_stats st = stats_of(s);
+    uint8_t digest[VIVO_DIGEST_LEN], want[VIVO_DIGEST_LEN];
+    assert_int_equal(vivo_store_digest(s, &key, digest), -ENOENT);
     assert_int_equal(st.entries, 3);
     assert_int_equal(st.bytes, SIZE + (3u << 20));
     assert_int_equal(st.hits, 4);
     assert_int_equal(st.misses, 1);
+    struct vivo_view *in = memory_view(1, SIZE);
+    uint8_t *bytes = content_of(1, SIZE);
+    vivo_sha256(bytes, SIZE, want);
+    free(bytes);
+    assert_int_equal(vivo_store_put(s, &key, in, true, &v, NULL), 0);
+    vivo_view_unref(in);
+    vivo_view_unref(v);
+    assert_int_equal(vivo_store_digest(s, &key, digest), 0);
+    assert_memory_equal(digest, want, sizeof want);
     vivo_store_close(s);
 }
 
@@ -146,7 +157,7 @@ static void *put_and_get(void *ctx)
         int rc = vivo_store_get(c->store, &key, &v, NULL);
         if (rc == -ENOENT) {
             struct vivo_view *in = memory_view(n, SIZE);
-            rc = vivo_store_put(c->store, &key, in, &v, NULL);
+            rc = vivo_store_put(c->store, &key, in, false, &v, NULL);
             vivo_view_unref(in);
         }
         /* With all room reserved by the others a put may give up; never lie. */

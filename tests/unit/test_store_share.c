@@ -16,7 +16,7 @@
 
 #define SIZE 300000
 #define MEMBERS 40
-#define FILE_LENGTH vivo_store_object_length(SIZE)
+#define FILE_LENGTH vivo_store_object_length(SIZE, false)
 
 static unsigned count_entries(const char *dir, const char *name)
 {
