@@ -36,15 +36,14 @@ static void test_conforms_whatever_the_server_is_like(void **state)
     (void)state;
     static const char *const knobs[] = {"sha512=1&presigned=1", "links=1&ranges=0"};
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
-        control("/__reset");
-        set(knobs[i]);
+        set_only(knobs[i]);
         const struct vivo_conformance c = {
             .source = source,
             .net = net,
             .missing = "girder+http://127.0.0.1:9/api/v1",
             .missing_errno = EIO,
             .objects = OBJECTS,
-            .expect = expect_file,
+            .expect = expect_object,
             .content_requests = strstr(knobs[i], "ranges=0") ? NULL : count_retrieved,
             .unknown = NOBODY "/100",
             .escapes = bad_locators};
@@ -126,7 +125,7 @@ static void test_collections_come_in_pages(void **state)
         control("/__reset");
         snprintf(knobs, sizeof knobs, "many=2500&vanish=%u", vanish);
         set(knobs);
-        struct vivo_archive *a = open_with(NULL);
+        struct vivo_archive *a = open_as(NULL);
         vivo_op_init(&op, 0);
         gathering_init(&g, a->driver->lists);
         assert_int_equal(vivo_archive_list(a, VIVO_LEVEL_NONE, NULL, &g.base, &op), 0);
@@ -145,15 +144,15 @@ static void test_listing_asks_once_for_each_thing(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    assert_int_equal(list_with("sha512=0", NULL, &g, &op), 0);
+    assert_int_equal(list_as("sha512=0", NULL, &g, &op), 0);
     gathering_free(&g);
-    assert_int_equal(asked("/user/authentication\""), 1);
-    assert_int_equal(asked("/collection\""), 1);
-    assert_int_equal(asked("/folder\""), 3 + 6);
-    assert_int_equal(asked("/item\""), 6);
-    assert_int_equal(asked("/files\""), 8 + 4);
+    assert_int_equal(count_asked("/user/authentication\""), 1);
+    assert_int_equal(count_asked("/collection\""), 1);
+    assert_int_equal(count_asked("/folder\""), 3 + 6);
+    assert_int_equal(count_asked("/item\""), 6);
+    assert_int_equal(count_asked("/files\""), 8 + 4);
     /* A zip and an empty file are told by the listing. */
-    assert_int_equal(asked("/download\""), OBJECTS + 2);
+    assert_int_equal(count_asked("/download\""), OBJECTS + 2);
 }
 
 static void test_a_folder_can_be_the_source(void **state)
@@ -165,14 +164,14 @@ static void test_a_folder_can_be_the_source(void **state)
     struct vivo_op op;
     char whole[300];
     char id[25];
-    assert_int_equal(list_with("sha512=0", NULL, &g, &op), 0);
+    assert_int_equal(list_as("sha512=0", NULL, &g, &op), 0);
     snprintf(id, sizeof id, "%s", g.containers[0].locator + 2);
     gathering_free(&g);
     snprintf(whole, sizeof whole, "%s", source);
     for (size_t i = 0; i < VIVO_ARRAY_LEN(words); i++) {
         snprintf(source, sizeof source, "%.*s%s%s",
                  (int)(strlen(whole) - strlen("/api/v1")), whole, words[i], id);
-        assert_int_equal(list_with("sha512=0", NULL, &g, &op), 0);
+        assert_int_equal(list_as("sha512=0", NULL, &g, &op), 0);
         assert_int_equal(g.n_containers, 1);
         assert_int_equal(g.n_objects, OBJECTS / 2);
         gathering_free(&g);
@@ -205,17 +204,17 @@ static void test_keys_show_what_guests_do_not_see(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    assert_int_equal(list_with("private=Brains", NULL, &g, &op), 0);
+    assert_int_equal(list_as("private=Brains", NULL, &g, &op), 0);
     assert_int_equal(g.n_objects, OBJECTS / 2);
     gathering_free(&g);
-    assert_int_equal(list_with("private=Brains", KEY, &g, &op), 0);
+    assert_int_equal(list_as("private=Brains", KEY, &g, &op), 0);
     assert_int_equal(g.n_objects, OBJECTS);
     gathering_free(&g);
-    assert_int_equal(list_with("private=Brains&presigned=1", KEY, &g, &op), 0);
+    assert_int_equal(list_as("private=Brains&presigned=1", KEY, &g, &op), 0);
     assert_int_equal(g.n_objects, OBJECTS);
     gathering_free(&g);
     /* The other host was never told who asks. */
-    assert_true(asked("/elsewhere/") > OBJECTS);
+    assert_true(count_asked("/elsewhere/") > OBJECTS);
     struct vivo_buf log;
     assert_int_equal(ask("/__log", &log), 0);
     for (char *s = (char *)log.data; (s = strstr(s, "/elsewhere/")); s++) {
@@ -240,15 +239,14 @@ static void test_tokens_that_ran_out_are_renewed(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    control("/__reset");
-    set("private=Brains");
-    struct vivo_archive *a = open_with(KEY);
+    set_only("private=Brains");
+    struct vivo_archive *a = open_as(KEY);
     assert_int_equal(list_all(a, &g, &op), 0);
     for (int i = 0; i < 2; i++) {
         control("/__forget");
         assert_int_equal(fetch_all(a, &g, &op), 0);
     }
-    assert_int_equal(asked("/api_key/token\""), 3);
+    assert_int_equal(count_asked("/api_key/token\""), 3);
     gathering_free(&g);
     vivo_archive_close(a);
 }
@@ -260,9 +258,8 @@ static void test_tokens_about_to_run_out_are_renewed_beforehand(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    control("/__reset");
-    set("private=Brains&life=30");
-    struct vivo_archive *a = open_with(KEY);
+    set_only("private=Brains&life=30");
+    struct vivo_archive *a = open_as(KEY);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(list_all(a, &g, &op), 0);
         assert_int_equal(g.n_objects, OBJECTS);
@@ -272,7 +269,7 @@ static void test_tokens_about_to_run_out_are_renewed_beforehand(void **state)
             usleep(10000);
         control("/__forget");
     }
-    assert_true(asked("/api_key/token\"") > 1);
+    assert_true(count_asked("/api_key/token\"") > 1);
     vivo_archive_close(a);
     control("/__reset");
 }

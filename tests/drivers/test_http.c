@@ -7,9 +7,14 @@
 
 #include <cmocka.h>
 
-#include "web_run.h"
+#include "archive_run.h"
 
 #include <pthread.h>
+
+#define SERVER VIVO_TEST_SOURCE_DIR "/tests/servers/web_server.py"
+#define SHAPE "1,2,2,3" /* patients, studies, series, instances of each */
+#define OBJECTS 13      /* one more, with a long header */
+#define OTHERS 4        /* files beside them that are no DICOM */
 
 static const char *const bad_locators[] = {"a//b",
                                            "a/../b",
@@ -34,16 +39,16 @@ static void test_every_index_conforms(void **state)
                  {"style=caddy_json", ""},
                  {"style=pages", "index.html"}};
     for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
-        char source[300];
-        snprintf(source, sizeof source, "%s%s", server.line, cases[i].page);
-        set(cases[i].knobs);
-        const struct vivo_conformance c = {.source = source,
+        char url[400];
+        snprintf(url, sizeof url, "%s%s", source, cases[i].page);
+        set_only(cases[i].knobs);
+        const struct vivo_conformance c = {.source = url,
                                            .net = net,
                                            .missing = "http://127.0.0.1:9/x/",
                                            .missing_errno = EIO,
                                            .objects = OBJECTS,
                                            .expect = expect_file,
-                                           .content_requests = count_whole,
+                                           .content_requests = count_retrieved,
                                            .unknown = "patient 0/not there.dcm",
                                            .escapes = bad_locators};
         assert_int_equal(vivo_conformance(&c), 0);
@@ -240,10 +245,10 @@ static void test_what_is_known_is_not_asked_again(void **state)
                  {"style=apache_table", 0}, {"style=lighttpd", 0},
                  {"style=caddy_json", 0},   {"style=python", OBJECTS + 3 + 2}};
     for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
-        struct vivo_archive *a = open_source(server.line, NULL);
+        struct vivo_archive *a = open_source(source, NULL);
         struct gathering g;
         struct vivo_op op;
-        set(cases[i].knobs);
+        set_only(cases[i].knobs);
         vivo_op_init(&op, 0);
         gathering_init(&g, a->driver->lists);
         g.everything_known = true;
@@ -256,30 +261,6 @@ static void test_what_is_known_is_not_asked_again(void **state)
 }
 
 /* ---- fetching --------------------------------------------------------------- */
-
-static int fetch_with(const char *knobs, struct vivo_op *op)
-{
-    struct vivo_archive *a = open_source(server.line, NULL);
-    struct gathering g;
-    struct receipt r;
-    struct vivo_buf want;
-    control("/__reset", "");
-    assert_int_equal(list_all(a, &g, op), 0);
-    set(knobs);
-    receipt_init(&r, false, op);
-    int rc = vivo_archive_fetch(a, g.objects[0].locator, &r.base, op);
-    if (rc == 0) {
-        assert_int_equal(expect_file(NULL, NULL, g.objects[0].uid, &want), 0);
-        assert_int_equal(r.bytes.len, want.len);
-        assert_memory_equal(r.bytes.data, want.data, want.len);
-        vivo_buf_free(&want);
-    }
-    assert_int_equal(op->err.errnum, -rc);
-    receipt_free(&r);
-    gathering_free(&g);
-    vivo_archive_close(a);
-    return rc;
-}
 
 static void test_object_is_whole_or_an_error(void **state)
 {
@@ -336,13 +317,13 @@ static void test_credentials_stay_with_the_host(void **state)
     struct receipt r;
     char knobs[300];
     assert_int_equal(child_start(&other, argv), 0);
-    struct vivo_archive *a = open_source(server.line, "t0ken");
-    set("auth=bearer:t0ken");
+    struct vivo_archive *a = open_source(source, "t0ken");
+    set_only("auth=bearer:t0ken");
     assert_int_equal(list_all(a, &g, &op), 0);
     assert_int_equal(g.n_objects, OBJECTS);
-    snprintf(knobs, sizeof knobs, "body_redirect=%.*s",
-             (int)(strlen(other.line) - strlen("/data/")), other.line);
-    set(knobs);
+    snprintf(knobs, sizeof knobs, "body_redirect=%.*s", root_length(other.line),
+             other.line);
+    set_only(knobs);
     receipt_init(&r, false, &op);
     assert_int_equal(vivo_archive_fetch(a, g.objects[0].locator, &r.base, &op), 0);
     receipt_free(&r);
@@ -368,18 +349,18 @@ static void *cancel_soon(void *ctx)
 static void test_stalled_listing_can_be_cancelled(void **state)
 {
     (void)state;
-    struct vivo_archive *a = open_source(server.line, NULL);
+    struct vivo_archive *a = open_source(source, NULL);
     struct gathering g;
     struct vivo_op op;
     pthread_t thread;
-    set("match=I1&stall=100");
+    set_only("match=I1&stall=100");
     vivo_op_init(&op, 0);
     gathering_init(&g, a->driver->lists);
     assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &op), 0);
     int rc = vivo_archive_list(a, VIVO_LEVEL_NONE, NULL, &g.base, &op);
     pthread_join(thread, NULL);
     assert_int_equal(rc, -EINTR);
-    set("");
+    control("/__reset");
     gathering_free(&g);
     vivo_archive_close(a);
 }
@@ -401,6 +382,13 @@ static void test_urls_that_make_no_sense_are_einval(void **state)
             fail_msg("%s: %s", urls[i], err.text);
         assert_null(strstr(err.text, "u:p"));
     }
+}
+
+static int start_all(void **state)
+{
+    (void)state;
+    return archive_run_start(
+        &(struct archive_run){.program = SERVER, .shape = SHAPE, .silence_ms = 600});
 }
 
 int main(void)

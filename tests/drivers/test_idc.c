@@ -13,13 +13,6 @@
 #define SERIES 8
 #define UUID "01234567-0123-0123-0123-0123456789ab"
 
-static const char *source(void)
-{
-    static char text[300];
-    snprintf(text, sizeof text, "idc+%s/v3", server.line);
-    return text;
-}
-
 /* Locator "BUCKET/SERIES/INSTANCE/SIZE/TAG". */
 static int expect_object(void *ctx, const char *locator, const char *uid,
                          struct vivo_buf *out)
@@ -49,9 +42,8 @@ static void test_driver_conforms(void **state)
     static const char *const knobs[] = {"page=2", "sql_arrays=1&sql_rows=3",
                                         "odd_types=1", "no_sql=404&page_rows=3"};
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
-        control("/__reset");
-        set(knobs[i]);
-        const struct vivo_conformance c = {.source = source(),
+        set_only(knobs[i]);
+        const struct vivo_conformance c = {.source = source,
                                            .net = net,
                                            .missing = "idc+http://127.0.0.1:9/v3",
                                            .missing_errno = EIO,
@@ -119,9 +111,8 @@ static void test_listing_is_complete_or_fails(void **state)
     for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
         struct gathering g;
         struct vivo_op op;
-        control("/__reset");
-        set(cases[i].knobs);
-        struct vivo_archive *a = open_source(source(), NULL);
+        set_only(cases[i].knobs);
+        struct vivo_archive *a = open_source(source, NULL);
         int rc = list_all(a, &g, &op);
         if (rc != cases[i].rc || (rc && !strstr(op.err.text, cases[i].words)) ||
             (rc == 0 &&
@@ -140,7 +131,7 @@ static void test_listing_asks_once_a_level(void **state)
     struct gathering g;
     struct vivo_op op;
     control("/__reset");
-    struct vivo_archive *a = open_source(source(), NULL);
+    struct vivo_archive *a = open_source(source, NULL);
     assert_int_equal(list_all(a, &g, &op), 0);
     assert_int_equal(count_asked("\"/v3/collections\""), 1);
     assert_int_equal(count_asked("\"/v3/sql\""), COLLECTIONS);
@@ -160,7 +151,7 @@ static void test_objects_of_an_old_release_stay(void **state)
     struct vivo_op op;
     struct vivo_buf want;
     control("/__reset");
-    struct vivo_archive *a = open_source(source(), NULL);
+    struct vivo_archive *a = open_source(source, NULL);
     assert_int_equal(list_all(a, &g, &op), 0);
     set("release=26");
     vivo_op_init(&op, 0);
@@ -190,7 +181,7 @@ static size_t found(const struct vivo_match *m, size_t n, uint64_t *answered)
 {
     struct gathering g;
     struct vivo_op op;
-    struct vivo_archive *a = open_source(source(), NULL);
+    struct vivo_archive *a = open_source(source, NULL);
     vivo_op_init(&op, 0);
     gathering_init(&g, a->driver->lists);
     int rc = vivo_archive_search(a, m, n, answered, &g.base, &op);
@@ -245,8 +236,7 @@ static void test_search_without_sql_asks_for_cohorts(void **state)
         {VIVO_TAG_Modality, VIVO_MATCH_ANY_OF, false, none, 1},
     };
     uint64_t answered;
-    control("/__reset");
-    set("no_sql=404&page_rows=3");
+    set_only("no_sql=404&page_rows=3");
     assert_int_equal(found(m, 1, &answered), 4);
     assert_int_equal(answered, 1);
     assert_int_equal(found(m, 3, &answered), 2);
@@ -259,6 +249,12 @@ static void test_search_without_sql_asks_for_cohorts(void **state)
     set("no_sql=404&values=1"); /* not all values are told: not asked by them */
     assert_int_equal(found(m, 1, &answered), SIZE_MAX);
     control("/__reset");
+}
+
+static int start_all(void **state)
+{
+    (void)state;
+    return start_with("idc+", "/v3");
 }
 
 int main(void)

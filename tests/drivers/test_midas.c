@@ -24,14 +24,13 @@ static void test_conforms_whatever_the_server_is_like(void **state)
     (void)state;
     static const char *const knobs[] = {"ranges=0", "ranges=1&links=1&numbers=1"};
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
-        control("/__reset");
-        set(knobs[i]);
+        set_only(knobs[i]);
         const struct vivo_conformance c = {.source = source,
                                            .net = net,
                                            .missing = "midas+http://127.0.0.1:9/midas",
                                            .missing_errno = EIO,
                                            .objects = OBJECTS,
-                                           .expect = expect_file,
+                                           .expect = expect_object,
                                            .content_requests = count_retrieved,
                                            .unknown = "999999/100",
                                            .escapes = bad_locators};
@@ -110,14 +109,14 @@ static void test_listing_asks_once_for_each_thing(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    assert_int_equal(list_with("numbers=0", NULL, &g, &op), 0);
+    assert_int_equal(list_as("numbers=0", NULL, &g, &op), 0);
     gathering_free(&g);
-    assert_int_equal(asked("method=midas.community.list"), 1);
-    assert_int_equal(asked("method=midas.community.children"), 3);
-    assert_int_equal(asked("method=midas.folder.children"), 6);
-    assert_int_equal(asked("method=midas.item.get"), 8 + 5);
-    assert_int_equal(asked("bitstream="), OBJECTS + 2);
-    assert_int_equal(asked("\"method\": \"POST\""), 0);
+    assert_int_equal(count_asked("method=midas.community.list"), 1);
+    assert_int_equal(count_asked("method=midas.community.children"), 3);
+    assert_int_equal(count_asked("method=midas.folder.children"), 6);
+    assert_int_equal(count_asked("method=midas.item.get"), 8 + 5);
+    assert_int_equal(count_asked("bitstream="), OBJECTS + 2);
+    assert_int_equal(count_asked("\"method\": \"POST\""), 0);
 }
 
 static void test_sources_that_make_no_sense_are_refused(void **state)
@@ -143,13 +142,14 @@ static void test_members_see_what_guests_do_not_see(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    assert_int_equal(list_with("private=Give+A+Scan", NULL, &g, &op), 0);
+    assert_int_equal(list_as("private=Give+A+Scan", NULL, &g, &op), 0);
     assert_int_equal(g.n_objects, OBJECTS / 2);
     gathering_free(&g);
-    assert_int_equal(list_with("private=Give+A+Scan", LOGIN, &g, &op), 0);
+    assert_int_equal(list_as("private=Give+A+Scan", LOGIN, &g, &op), 0);
     assert_int_equal(g.n_objects, OBJECTS);
-    assert_int_equal(asked("method=midas.login"), 1);
-    assert_int_equal(asked("secretapikey"), 0); /* in the body, not in the address */
+    assert_int_equal(count_asked("method=midas.login"), 1);
+    assert_int_equal(count_asked("secretapikey"),
+                     0); /* in the body, not in the address */
     gathering_free(&g);
 }
 
@@ -166,10 +166,9 @@ static void test_tokens_that_ran_out_are_renewed(void **state)
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
         struct gathering g;
         struct vivo_op op;
-        control("/__reset");
-        set("private=Give+A+Scan");
+        set_only("private=Give+A+Scan");
         set(knobs[i]);
-        struct vivo_archive *a = open_with(LOGIN);
+        struct vivo_archive *a = open_as(LOGIN);
         assert_int_equal(list_all(a, &g, &op), 0);
         control("/__forget");
         assert_int_equal(fetch_all(a, &g, &op), 0);
@@ -177,7 +176,7 @@ static void test_tokens_that_ran_out_are_renewed(void **state)
         gathering_free(&g);
         assert_int_equal(list_all(a, &g, &op), 0);
         assert_int_equal(g.n_objects, OBJECTS);
-        assert_int_equal(asked("method=midas.login"), 3);
+        assert_int_equal(count_asked("method=midas.login"), 3);
         gathering_free(&g);
         vivo_archive_close(a);
     }

@@ -13,31 +13,6 @@
 
 static struct vivo_archive *zipped; /* for threads */
 
-/* Fetches with these knobs; checks that the bytes are right when it succeeds. */
-static int fetch_with(const char *knobs, struct vivo_op *op)
-{
-    struct vivo_archive *a = open_source(source, NULL);
-    struct gathering g;
-    struct receipt r;
-    struct vivo_buf want;
-    control("/__reset");
-    assert_int_equal(list_all(a, &g, op), 0);
-    set(knobs);
-    receipt_init(&r, false, op);
-    int rc = vivo_archive_fetch(a, g.objects[0].locator, &r.base, op);
-    if (rc == 0) {
-        assert_int_equal(expect_file(NULL, NULL, g.objects[0].uid, &want), 0);
-        assert_int_equal(r.bytes.len, want.len);
-        assert_memory_equal(r.bytes.data, want.data, want.len);
-        vivo_buf_free(&want);
-    }
-    assert_int_equal(op->err.errnum, -rc);
-    receipt_free(&r);
-    gathering_free(&g);
-    vivo_archive_close(a);
-    return rc;
-}
-
 /* ---- conformance ------------------------------------------------------------ */
 
 static void test_every_version_conforms(void **state)
@@ -46,8 +21,7 @@ static void test_every_version_conforms(void **state)
     static const char *const knobs[] = {"versions=v1,v4", "versions=v1",
                                         "duplicates=1&odd_types=1&slashes=1"};
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
-        control("/__reset");
-        set(knobs[i]);
+        set_only(knobs[i]);
         const struct vivo_conformance c = {.source = source,
                                            .net = net,
                                            .missing =
@@ -182,8 +156,7 @@ static void test_rows_without_a_usable_uid_are_counted(void **state)
         struct gathering g;
         struct vivo_op op;
         struct vivo_archive *a = open_source(source, NULL);
-        control("/__reset");
-        set(rows[i]);
+        set_only(rows[i]);
         vivo_op_init(&op, 0);
         gathering_init(&g, a->driver->lists);
         /* Nothing but what cannot be asked for, and the collection has patients. */
@@ -257,13 +230,13 @@ static void test_newest_version_is_asked_first(void **state)
     struct gathering g;
     struct vivo_op op;
     assert_int_equal(list_with("order=stable", &g, &op), 0);
-    assert_true(was_asked("/v4/getSeries"));
-    assert_false(was_asked("/v1/"));
+    assert_true(count_asked("/v4/getSeries") > 0);
+    assert_int_equal(count_asked("/v1/"), 0);
     gathering_free(&g);
     assert_int_equal(list_with("versions=v1,v2", &g, &op), 0);
-    assert_true(was_asked("/v4/getCollectionValues"));
-    assert_true(was_asked("/v1/getSeries"));
-    assert_false(was_asked("/v4/getSeries"));
+    assert_true(count_asked("/v4/getCollectionValues") > 0);
+    assert_true(count_asked("/v1/getSeries") > 0);
+    assert_int_equal(count_asked("/v4/getSeries"), 0);
     gathering_free(&g);
     control("/__reset");
 }
@@ -274,7 +247,7 @@ static void test_busy_server_is_not_asked_in_another_version(void **state)
     struct gathering g;
     struct vivo_op op;
     assert_int_equal(list_with("match=v4&fail=503", &g, &op), -EIO);
-    assert_false(was_asked("/v1/"));
+    assert_int_equal(count_asked("/v1/"), 0);
     gathering_free(&g);
     control("/__reset");
 }
@@ -290,7 +263,7 @@ static void test_pinned_version_is_the_only_one(void **state)
     struct vivo_archive *a = open_source(pinned, NULL);
     assert_int_equal(list_all(a, &g, &op), 0);
     assert_int_equal(g.n_objects, OBJECTS);
-    assert_false(was_asked("/v4/"));
+    assert_int_equal(count_asked("/v4/"), 0);
     gathering_free(&g);
     vivo_archive_close(a);
 }
@@ -303,8 +276,7 @@ static void test_bearer_token_opens_the_door(void **state)
         struct gathering g;
         struct vivo_op op;
         struct receipt r;
-        control("/__reset");
-        set(knobs[i]);
+        set_only(knobs[i]);
         struct vivo_archive *a = open_source(source, "t0k");
         vivo_op_init(&op, 0);
         assert_int_equal(vivo_archive_probe(a, &op), 0);
@@ -443,8 +415,7 @@ static void test_series_that_is_only_a_zip_costs_one(void **state)
     struct gathering g;
     struct vivo_op op;
     pthread_t threads[4];
-    control("/__reset");
-    set("empty_call=getSOPInstanceUIDs&single_500=1");
+    set_only("empty_call=getSOPInstanceUIDs&single_500=1");
     zipped = open_source(source, NULL);
     assert_int_equal(list_all(zipped, &all, &op), 0);
     gathering_init(&g, zipped->driver->lists);
@@ -505,8 +476,7 @@ static void test_columns_become_attributes_in_every_version(void **state)
     struct vivo_op op;
     vivo_buf_init(&k.attrs, 1 << 20);
     for (int v = 0; v < 2; v++) {
-        control("/__reset");
-        set(v ? "versions=v1&odd_types=1" : "versions=v4");
+        set_only(v ? "versions=v1&odd_types=1" : "versions=v4");
         struct vivo_archive *ar = open_source(source, NULL);
         vivo_op_init(&op, 0);
         assert_int_equal(vivo_archive_list(ar, VIVO_LEVEL_NONE, NULL, &k.base, &op), 0);

@@ -15,13 +15,10 @@
 
 #define ALL BUNDLE_OBJECTS
 
-static void test_series_comes_whatever_the_reply_looks_like(void **state)
+static void test_series_comes_whatever_the_reply_has(void **state)
 {
     (void)state;
     static const struct bundle_case cases[] = {
-        {"", 0, ALL, ALL, ""},
-        {"chunked=1", 0, ALL, ALL, ""},
-        {"close=1", 0, ALL, ALL, ""},
         {"zip_stored=1", 0, ALL, ALL, ""},
         {"drop=FileSize", 0, ALL, ALL, ""},
         {"match=getImage&fail=503&fail_times=1&retry_after=1", 0, ALL, ALL, ""},
@@ -57,7 +54,8 @@ static void test_only_whole_images_are_handed_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_series_comes_whatever_the_reply_looks_like),
+        cmocka_unit_test(test_series_comes_however_the_reply_is_framed),
+        cmocka_unit_test(test_series_comes_whatever_the_reply_has),
         cmocka_unit_test(test_only_whole_images_are_handed_on),
         cmocka_unit_test(test_cancelled_bundle_is_eintr),
     };

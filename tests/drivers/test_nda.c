@@ -42,8 +42,7 @@ static void test_conforms_whatever_the_service_is_like(void **state)
     (void)state;
     static const char *const knobs[] = {"ids=number", "ids=text&page_max=7&ranges=0"};
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
-        control("/__reset");
-        set(knobs[i]);
+        set_only(knobs[i]);
         const struct vivo_conformance c = {.source = source,
                                            .net = net,
                                            .bearer = LOGIN,
@@ -51,7 +50,7 @@ static void test_conforms_whatever_the_service_is_like(void **state)
                                                "nda+http://127.0.0.1:9/api/package/1",
                                            .missing_errno = EIO,
                                            .objects = OBJECTS,
-                                           .expect = expect_file,
+                                           .expect = expect_object,
                                            .unknown = "f/7/100",
                                            .escapes = bad_locators};
         assert_int_equal(vivo_conformance(&c), 0);
@@ -124,14 +123,14 @@ static void test_listing_asks_for_many_at_once(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    assert_int_equal(list_with("ids=number", NULL, &g, &op), 0);
+    assert_int_equal(list_as("ids=number", NULL, &g, &op), 0);
     gathering_free(&g);
-    assert_int_equal(asked("package/1234567\""), 2);
-    assert_int_equal(asked("/files\""), 1);
+    assert_int_equal(count_asked("package/1234567\""), 2);
+    assert_int_equal(count_asked("/files\""), 1);
     /* image03, four zips, and of four folders all files of each. */
-    assert_int_equal(asked("batchGenerate"), 1 + 4 + 4);
+    assert_int_equal(count_asked("batchGenerate"), 1 + 4 + 4);
     /* image03 and four zips whole, twelve headers. */
-    assert_int_equal(asked("dots/"), 1 + 4 + 12);
+    assert_int_equal(count_asked("dots/"), 1 + 4 + 12);
 }
 
 struct reader {
@@ -166,7 +165,7 @@ static void test_a_zip_is_fetched_once(void **state)
     struct gathering g;
     struct vivo_op op;
     control("/__reset");
-    struct vivo_archive *a = open_with(NULL);
+    struct vivo_archive *a = open_as(NULL);
     assert_int_equal(list_all(a, &g, &op), 0);
     for (int cold = 0; cold < 2; cold++) {
         struct reader readers[2];
@@ -182,7 +181,7 @@ static void test_a_zip_is_fetched_once(void **state)
         }
         assert_int_equal(count_retrieved(NULL), before + (cold ? 4 : 0));
         vivo_archive_close(a);
-        a = open_with(NULL);
+        a = open_as(NULL);
     }
     vivo_archive_close(a);
     gathering_free(&g);
@@ -194,7 +193,7 @@ static void test_urls_that_expired_are_signed_anew(void **state)
     struct gathering g;
     struct vivo_op op;
     control("/__reset");
-    struct vivo_archive *a = open_with(NULL);
+    struct vivo_archive *a = open_as(NULL);
     assert_int_equal(list_all(a, &g, &op), 0);
     control("/__expire");
     assert_int_equal(fetch_all(a, &g, &op), 0);
@@ -210,11 +209,11 @@ static void test_what_image03_does_not_know_is_listed_all_the_same(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    assert_int_equal(list_with("images=0", NULL, &g, &op), 0);
+    assert_int_equal(list_as("images=0", NULL, &g, &op), 0);
     assert_int_equal(g.n_objects, OBJECTS);
     assert_int_equal(g.n_containers, 1 + 3 + 8); /* nobody's zips, two subjects */
     gathering_free(&g);
-    assert_int_equal(list_with("disagree=1", NULL, &g, &op), 0);
+    assert_int_equal(list_as("disagree=1", NULL, &g, &op), 0);
     assert_int_equal(g.n_objects, OBJECTS);
     assert_int_equal(g.n_containers, 1 + 3 + 8);
     gathering_free(&g);
@@ -240,7 +239,7 @@ static void test_tables_of_any_kind_are_borne_or_told(void **state)
         struct gathering g;
         struct vivo_op op;
         snprintf(knobs, sizeof knobs, "match=dots/9020&wrong=%s", cases[i].text);
-        int rc = list_with(knobs, NULL, &g, &op);
+        int rc = list_as(knobs, NULL, &g, &op);
         if (rc != cases[i].rc || (rc == 0 && g.n_objects != OBJECTS))
             fail_msg("%s: %d, %zu objects: %s", knobs, rc, g.n_objects, op.err.text);
         gathering_free(&g);
@@ -263,7 +262,7 @@ static void test_names_and_sizes_of_any_kind_are_borne(void **state)
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
         struct gathering g;
         struct vivo_op op;
-        int rc = list_with(knobs[i], NULL, &g, &op);
+        int rc = list_as(knobs[i], NULL, &g, &op);
         if (rc != 0 || g.n_objects != 0)
             fail_msg("%s: %d, %zu objects: %s", knobs[i], rc, g.n_objects, op.err.text);
         gathering_free(&g);

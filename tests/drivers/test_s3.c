@@ -139,7 +139,7 @@ static void test_keys_that_name_other_places_are_refused(void **state)
 /* What the bucket has besides: a text, an empty file, two keys with dots. */
 #define OTHERS 4
 
-static const char *source(const char *place)
+static const char *at(const char *place)
 {
     static char text[300];
     snprintf(text, sizeof text, "s3+%s/%s", server.line, place);
@@ -179,7 +179,7 @@ static void test_driver_conforms(void **state)
         } else {
             set(knobs[i]);
         }
-        const struct vivo_conformance c = {.source = source("scans/data"),
+        const struct vivo_conformance c = {.source = source,
                                            .net = net,
                                            .missing = "s3+http://127.0.0.1:9/scans",
                                            .missing_errno = EIO,
@@ -196,12 +196,15 @@ static void test_driver_conforms(void **state)
     control("/__reset");
 }
 
-static int list_with(const char *place, const char *endpoint, const char *knobs,
-                     struct gathering *g, struct vivo_op *op)
+static int list_place(const char *place, const char *endpoint, const char *knobs,
+                      struct gathering *g, struct vivo_op *op)
 {
-    control("/__reset");
-    set(knobs);
-    struct vivo_archive *a = open_source(place, endpoint);
+    const struct vivo_archive_config cfg = {
+        .source = place, .net = net, .endpoint = endpoint, .timeout_ms = 5000};
+    struct vivo_archive *a = NULL;
+    struct vivo_err err = {0};
+    assert_int_equal(vivo_archive_open(&cfg, &a, &err), 0);
+    set_only(knobs);
     int rc = list_all(a, g, op);
     vivo_archive_close(a);
     return rc;
@@ -247,7 +250,7 @@ static void test_listing_is_complete_or_fails(void **state)
     for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
         struct gathering g;
         struct vivo_op op;
-        int rc = list_with(source("scans/data"), NULL, cases[i].knobs, &g, &op);
+        int rc = list_with(cases[i].knobs, &g, &op);
         if (rc != cases[i].rc || (rc && !strstr(op.err.text, cases[i].words)) ||
             (rc == 0 && (g.n_objects != OBJECTS || g.others != OTHERS)))
             fail_msg("%s: %d %s (%zu objects, %zu others)", cases[i].knobs, rc,
@@ -264,7 +267,7 @@ static void test_an_object_that_is_locked_leaves_the_others(void **state)
     struct vivo_op op;
     static const char knobs[] =
         "match=.dcm&fail=403&fail_times=1&fail_body=<Code>InvalidObjectState</Code>";
-    assert_int_equal(list_with(source("scans/data"), NULL, knobs, &g, &op), 0);
+    assert_int_equal(list_with(knobs, &g, &op), 0);
     assert_int_equal(g.n_objects, OBJECTS - 1);
     assert_int_equal(g.others, OTHERS + 1);
     gathering_free(&g);
@@ -276,7 +279,7 @@ static int fetch_first(const char *knobs, struct vivo_op *op)
     struct gathering g;
     struct receipt r;
     control("/__reset");
-    struct vivo_archive *a = open_source(source("scans/data"), NULL);
+    struct vivo_archive *a = open_source(source, NULL);
     assert_int_equal(list_all(a, &g, op), 0);
     set(knobs);
     receipt_init(&r, false, op);
@@ -326,15 +329,14 @@ static void test_buckets_may_stand_in_the_name_of_the_host(void **state)
     char endpoint[300];
     snprintf(endpoint, sizeof endpoint, "http://{bucket}.localhost%s",
              strrchr(server.line, ':'));
-    assert_int_equal(list_with("s3://scans/data", endpoint, "latency=0", &g, &op), 0);
+    assert_int_equal(list_place("s3://scans/data", endpoint, "latency=0", &g, &op), 0);
     assert_int_equal(g.n_objects, OBJECTS);
     assert_true(count_asked("\"host\": \"scans.localhost:") > OBJECTS);
     gathering_free(&g);
     /* A folder is no prefix of another one's name, unless it is asked for so. */
-    assert_int_equal(list_with(source("scans/dat"), NULL, "latency=0", &g, &op),
-                     -ENOENT);
+    assert_int_equal(list_place(at("scans/dat"), NULL, "latency=0", &g, &op), -ENOENT);
     gathering_free(&g);
-    assert_int_equal(list_with(source("scans/dat*"), NULL, "latency=0", &g, &op), 0);
+    assert_int_equal(list_place(at("scans/dat*"), NULL, "latency=0", &g, &op), 0);
     assert_int_equal(g.n_objects, OBJECTS);
     assert_int_equal(g.others, OTHERS + 1);
     gathering_free(&g);
@@ -349,8 +351,7 @@ static void test_wrong_keys_are_refused_and_never_told(void **state)
     struct vivo_op op;
     setenv("AWS_ACCESS_KEY_ID", "ident", 1);
     setenv("AWS_SECRET_ACCESS_KEY", "another", 1);
-    assert_int_equal(
-        list_with(source("scans/data"), NULL, "keys=ident:sEcret", &g, &op), -EACCES);
+    assert_int_equal(list_with("keys=ident:sEcret", &g, &op), -EACCES);
     assert_non_null(strstr(op.err.text, "keys"));
     assert_null(strstr(op.err.text, "ident"));
     assert_null(strstr(op.err.text, "another"));
@@ -372,7 +373,7 @@ static void test_signature_stays_with_its_host(void **state)
     /* The same server by another name: another origin. */
     snprintf(knobs, sizeof knobs, "match=/scans&redirect=http://localhost%s/elsewhere",
              strrchr(server.line, ':'));
-    (void)list_with(source("scans/data"), NULL, knobs, &g, &op);
+    (void)list_with(knobs, &g, &op);
     assert_true(count_asked("/elsewhere/scans/") > 0);
     assert_int_equal(count_asked("\"authorization\": \"AWS4"), 1);
     assert_int_equal(count_asked("\"token\": \"temporary"), 1);
@@ -424,6 +425,12 @@ static void test_keys_come_from_a_profile_that_others_cannot_read(void **state)
     unlink(path);
     unsetenv("AWS_PROFILE");
     setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent", 1);
+}
+
+static int start_all(void **state)
+{
+    (void)state;
+    return start_with("s3+", "/scans/data");
 }
 
 int main(void)

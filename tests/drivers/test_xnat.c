@@ -56,8 +56,7 @@ static void test_conforms_whatever_the_server_is_like(void **state)
                                         "names=odd&numbers=1&duplicates=1&digests=0",
                                         "scan_ids=odd&names=odd", "resources=1"};
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
-        control("/__reset");
-        set(knobs[i]);
+        set_only(knobs[i]);
         const struct vivo_conformance c = {
             .source = source,
             .net = net,
@@ -65,7 +64,7 @@ static void test_conforms_whatever_the_server_is_like(void **state)
             .missing_errno = EIO,
             .objects = OBJECTS + (i == 4 ? OF_NO_SCAN : 0),
             .alone = i == 4 ? OF_NO_SCAN : 0,
-            .expect = expect_file,
+            .expect = expect_object,
             .content_requests = i == 4 ? NULL : count_retrieved,
             .unknown = "XNAT_E00000/1/DICOM/99%2Edcm",
             .escapes = bad_locators};
@@ -153,19 +152,19 @@ static void test_what_has_nothing_besides_scans_is_not_asked(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    assert_int_equal(list_with("resources=1", NULL, &g, &op), 0);
+    assert_int_equal(list_as("resources=1", NULL, &g, &op), 0);
     gathering_free(&g);
-    assert_int_equal(asked("/experiments\""), 2 * PROJECTS);
-    assert_int_equal(asked("/data/projects/DEMO1/files\""), 1);
-    assert_int_equal(asked("/data/projects/demo_2/files\""), 1);
-    assert_int_equal(asked("/subjects\""), 0);
-    assert_int_equal(asked("/subjects/XNAT_S00000/files\""), 1);
-    assert_int_equal(asked("/subjects/XNAT_S00001/files\""), 0);
-    assert_int_equal(asked("/assessors\""), 1);
-    assert_int_equal(asked("/assessors/XNAT_A00000/files\""), 1);
-    assert_int_equal(asked("/files\""), 2 + 1 + 1 + 1 + SCANS);
+    assert_int_equal(count_asked("/experiments\""), 2 * PROJECTS);
+    assert_int_equal(count_asked("/data/projects/DEMO1/files\""), 1);
+    assert_int_equal(count_asked("/data/projects/demo_2/files\""), 1);
+    assert_int_equal(count_asked("/subjects\""), 0);
+    assert_int_equal(count_asked("/subjects/XNAT_S00000/files\""), 1);
+    assert_int_equal(count_asked("/subjects/XNAT_S00001/files\""), 0);
+    assert_int_equal(count_asked("/assessors\""), 1);
+    assert_int_equal(count_asked("/assessors/XNAT_A00000/files\""), 1);
+    assert_int_equal(count_asked("/files\""), 2 + 1 + 1 + 1 + SCANS);
     /* Headers of what is or may be an object. */
-    assert_int_equal(asked("/files/"), OF_NO_SCAN + 1);
+    assert_int_equal(count_asked("/files/"), OF_NO_SCAN + 1);
 }
 
 static void test_listing_fails_rather_than_being_short(void **state)
@@ -212,11 +211,12 @@ static void test_listing_asks_once_a_level(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    assert_int_equal(list_with("order=random", NULL, &g, &op), 0);
+    assert_int_equal(list_as("order=random", NULL, &g, &op), 0);
     gathering_free(&g);
-    assert_int_equal(asked("\"method\": \"GET\""), 2 + 3 * PROJECTS + SESSIONS + SCANS);
-    assert_int_equal(asked("/data/JSESSION\", \"query\": \"\", \"accept\""), 1);
-    assert_int_equal(asked("\"method\": \"DELETE\""), 1);
+    assert_int_equal(count_asked("\"method\": \"GET\""),
+                     2 + 3 * PROJECTS + SESSIONS + SCANS);
+    assert_int_equal(count_asked("/data/JSESSION\", \"query\": \"\", \"accept\""), 1);
+    assert_int_equal(count_asked("\"method\": \"DELETE\""), 1);
 }
 
 static void test_ids_that_cannot_be_asked_for_are_left_out(void **state)
@@ -230,15 +230,14 @@ static void test_ids_that_cannot_be_asked_for_are_left_out(void **state)
         struct gathering g;
         struct vivo_op op;
         snprintf(knobs, sizeof knobs, "match=projects&field=ID&value=%s", ids[i]);
-        assert_int_equal(list_with(knobs, NULL, &g, &op), 0);
+        assert_int_equal(list_as(knobs, NULL, &g, &op), 0);
         assert_int_equal(g.n_containers, 0);
         gathering_free(&g);
     }
     /* All scans called so: none of them can be told from the others. */
     struct gathering g;
     struct vivo_op op;
-    assert_int_equal(list_with("match=scans&field=ID&value=%22ALL%22", NULL, &g, &op),
-                     0);
+    assert_int_equal(list_as("match=scans&field=ID&value=%22ALL%22", NULL, &g, &op), 0);
     assert_int_equal(g.n_objects, 0);
     assert_int_equal(g.n_containers, PROJECTS + SESSIONS);
     gathering_free(&g);
@@ -260,7 +259,7 @@ static void test_files_that_lead_elsewhere_are_left_out(void **state)
         struct gathering g;
         struct vivo_op op;
         snprintf(knobs, sizeof knobs, "match=files&field=URI&value=%s", uris[i]);
-        assert_int_equal(list_with(knobs, NULL, &g, &op), 0);
+        assert_int_equal(list_as(knobs, NULL, &g, &op), 0);
         assert_int_equal(g.n_objects, 0);
         gathering_free(&g);
     }
@@ -284,9 +283,8 @@ static void test_session_that_ran_out_is_begun_anew(void **state)
     for (int guests = 0; guests < 2; guests++) {
         struct gathering g;
         struct vivo_op op;
-        control("/__reset");
-        set(guests ? "private=demo_2" : "require_login=1");
-        struct vivo_archive *a = open_with("user:secret");
+        set_only(guests ? "private=demo_2" : "require_login=1");
+        struct vivo_archive *a = open_as("user:secret");
         assert_int_equal(list_all(a, &g, &op), 0);
         assert_int_equal(g.n_objects, OBJECTS);
         gathering_free(&g);
@@ -311,9 +309,8 @@ static void test_a_login_that_has_run_out_is_told(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    control("/__reset");
-    set("require_login=1");
-    struct vivo_archive *a = open_with("ALIAS:user-secret");
+    set_only("require_login=1");
+    struct vivo_archive *a = open_as("ALIAS:user-secret");
     assert_int_equal(list_all(a, &g, &op), -EACCES);
     gathering_free(&g);
     set("user=ALIAS:user-secret");
@@ -336,7 +333,7 @@ static void test_one_session_serves_all(void **state)
     struct gathering g;
     struct vivo_op op;
     size_t before = sessions_begun();
-    assert_int_equal(list_with("order=random", NULL, &g, &op), 0);
+    assert_int_equal(list_as("order=random", NULL, &g, &op), 0);
     gathering_free(&g);
     assert_int_equal(sessions_begun(), before + 1);
 }
@@ -346,7 +343,7 @@ static void test_guest_sees_what_is_public(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    assert_int_equal(list_with("private=demo_2", NULL, &g, &op), 0);
+    assert_int_equal(list_as("private=demo_2", NULL, &g, &op), 0);
     assert_int_equal(g.n_objects, OBJECTS / 2);
     gathering_free(&g);
     control("/__reset");
@@ -378,11 +375,11 @@ static void test_login_stays_with_its_host(void **state)
     snprintf(knobs, sizeof knobs, "match=projects&redirect=http:%%2F%%2Flocalhost:%d",
              (int)strtoll(port, NULL, 10));
     set(knobs);
-    struct vivo_archive *a = open_with("user:secret");
+    struct vivo_archive *a = open_as("user:secret");
     assert_int_not_equal(list_all(a, &g, &op), 0);
     /* Where it was sent to, nothing was told. */
-    assert_int_equal(asked("\"authorization\": \"Basic"),
-                     asked("/data/JSESSION\", \"q"));
+    assert_int_equal(count_asked("\"authorization\": \"Basic"),
+                     count_asked("/data/JSESSION\", \"q"));
     gathering_free(&g);
     vivo_archive_close(a);
     control("/__reset");
@@ -417,8 +414,8 @@ static void test_file_is_whole_though_the_catalogue_is_behind(void **state)
     (void)state;
     struct gathering g;
     struct vivo_op op;
-    assert_int_equal(list_with("size_add=9", NULL, &g, &op), 0);
-    struct vivo_archive *a = open_with(NULL);
+    assert_int_equal(list_as("size_add=9", NULL, &g, &op), 0);
+    struct vivo_archive *a = open_as(NULL);
     assert_int_equal(fetch_one(a, g.objects[0].locator, &op), 0);
     gathering_free(&g);
     vivo_archive_close(a);
@@ -431,7 +428,7 @@ static void test_headers_are_those_of_the_files(void **state)
     struct gathering g, h;
     struct vivo_op op;
     control("/__reset");
-    struct vivo_archive *a = open_with(NULL);
+    struct vivo_archive *a = open_as(NULL);
     assert_int_equal(list_all(a, &g, &op), 0);
     for (size_t i = 0; i < g.n_containers; i++) {
         if (g.containers[i].level != VIVO_LEVEL_SERIES)
@@ -499,21 +496,20 @@ static void test_what_was_prepared_is_listed_once_without_asking(void **state)
     };
     struct gathering all, g;
     struct vivo_op op;
-    assert_int_equal(list_with("order=random", NULL, &all, &op), 0);
+    assert_int_equal(list_as("order=random", NULL, &all, &op), 0);
     const char *studies[SESSIONS];
     assert_int_equal(studies_of(&all, studies), SESSIONS);
     for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
-        control("/__reset");
-        set(cases[i].knobs);
-        struct vivo_archive *a = open_with(NULL);
+        set_only(cases[i].knobs);
+        struct vivo_archive *a = open_as(NULL);
         int rc = vivo_archive_prepare(a, studies, SESSIONS, &op);
         vivo_op_init(&op, 0);
         assert_int_equal(list_each(a, studies, &g, &op), SCANS);
-        if (rc != cases[i].rc || asked("/scans\"") != cases[i].own)
-            fail_msg("%s: %d, %zu", cases[i].knobs, rc, asked("/scans\""));
+        if (rc != cases[i].rc || count_asked("/scans\"") != cases[i].own)
+            fail_msg("%s: %d, %zu", cases[i].knobs, rc, count_asked("/scans\""));
         /* Another time it is asked for again. */
         assert_int_equal(list_each(a, studies, &g, &op), SCANS);
-        assert_int_equal(asked("/scans\""), cases[i].own + SESSIONS);
+        assert_int_equal(count_asked("/scans\""), cases[i].own + SESSIONS);
         vivo_archive_close(a);
     }
     gathering_free(&all);

@@ -100,12 +100,10 @@ static int bundle_with(const char *knobs, bool cancel, struct cargo *c,
 {
     struct gathering g;
     struct vivo_archive *a = open_source(source, NULL);
-    char path[512];
     control("/__reset");
     assert_int_equal(list_all(a, &g, op), 0);
     assert_int_equal(g.n_objects, 2 * BUNDLE_OBJECTS);
-    snprintf(path, sizeof path, "/__set?%s", knobs);
-    control(path);
+    set(knobs);
     vivo_op_init(op, 0);
     cargo_init(c, &g);
     c->cancel = cancel ? op : NULL;
@@ -130,6 +128,17 @@ static void run_bundle_cases(const struct bundle_case *cases, size_t n)
             fail_msg("%s: %d, %zu objects: %s", cases[i].knobs, rc, c.whole,
                      op.err.text);
     }
+}
+
+static void test_series_comes_however_the_reply_is_framed(void **state)
+{
+    static const struct bundle_case cases[] = {
+        {"", 0, BUNDLE_OBJECTS, BUNDLE_OBJECTS, ""},
+        {"chunked=1", 0, BUNDLE_OBJECTS, BUNDLE_OBJECTS, ""},
+        {"close=1", 0, BUNDLE_OBJECTS, BUNDLE_OBJECTS, ""},
+    };
+    (void)state;
+    run_bundle_cases(cases, VIVO_ARRAY_LEN(cases));
 }
 
 /* The server stalls after three objects, and nobody waits any more. */

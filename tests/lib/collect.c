@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/lib/collect.c -- see collect.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
 #include "collect.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -205,6 +210,20 @@ static int receive_descriptor(struct vivo_delivery *self, int fd, struct vivo_er
         return vivo_fail(err, r->fail_with, "the test takes no descriptor");
     r->fd = fd;
     return 0;
+}
+
+int list_all(struct vivo_archive *a, struct gathering *g, struct vivo_op *op)
+{
+    vivo_op_init(op, 0);
+    gathering_init(g, a->driver->lists);
+    int rc = vivo_archive_list(a, VIVO_LEVEL_NONE, NULL, &g->base, op);
+    for (size_t i = 0; rc == 0 && i < g->n_containers; i++)
+        rc = vivo_archive_list(a, g->containers[i].level, g->containers[i].locator,
+                               &g->base, op);
+    assert_int_equal(g->flaws, 0);
+    assert_int_equal(op->err.errnum, -rc);
+    gathering_sort(g);
+    return rc;
 }
 
 void receipt_init(struct receipt *r, bool descriptors, struct vivo_op *op)

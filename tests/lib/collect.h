@@ -59,6 +59,9 @@ struct receipt {
 void gathering_init(struct gathering *g, unsigned lists);
 void gathering_free(struct gathering *g);
 void gathering_sort(struct gathering *g); /* objects by locator */
+/* Makes it one of everything, level by level, sorted; the first error. A flaw fails the
+ * test. */
+int list_all(struct vivo_archive *a, struct gathering *g, struct vivo_op *op);
 
 /* descriptors: whether one may be given away. op is cancelled by cancel_at. */
 void receipt_init(struct receipt *r, bool descriptors, struct vivo_op *op);

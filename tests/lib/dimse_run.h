@@ -45,20 +45,6 @@ VIVO_UNUSED static struct vivo_archive *open_source(const char *url, int64_t tim
     return a;
 }
 
-/* Everything, level by level; the first error. */
-VIVO_UNUSED static int list_all(struct vivo_archive *a, struct gathering *g,
-                                struct vivo_op *op)
-{
-    vivo_op_init(op, 0);
-    gathering_init(g, a->driver->lists);
-    int rc = vivo_archive_list(a, VIVO_LEVEL_NONE, NULL, &g->base, op);
-    for (size_t i = 0; rc == 0 && i < g->n_containers; i++)
-        rc = vivo_archive_list(a, g->containers[i].level, g->containers[i].locator,
-                               &g->base, op);
-    assert_int_equal(g->flaws, 0);
-    return rc;
-}
-
 VIVO_UNUSED static int note_meta(void *ctx, enum vivo_dcm_event event,
                                  const struct vivo_dcm_elem *e, struct vivo_err *err)
 {

@@ -129,16 +129,6 @@ struct vivo_archive *open_archive(const char *path)
     return a;
 }
 
-int list_all(struct vivo_archive *a, struct gathering *g, struct vivo_op *op)
-{
-    vivo_op_init(op, 0);
-    gathering_init(g, a->driver->lists);
-    int rc = vivo_archive_list(a, VIVO_LEVEL_NONE, NULL, &g->base, op);
-    gathering_sort(g);
-    assert_int_equal(g->flaws, 0);
-    return rc;
-}
-
 static int fetch_one(struct vivo_archive *a, const char *locator, struct receipt *r)
 {
     struct vivo_op op;

@@ -35,8 +35,6 @@ uint8_t *make_object(size_t len, unsigned n);
 
 int try_open(const char *path, struct vivo_archive **a, struct vivo_err *err);
 struct vivo_archive *open_archive(const char *path);
-/* Lists into g, which is made and sorted. */
-int list_all(struct vivo_archive *a, struct gathering *g, struct vivo_op *op);
 /* Fetches; only the verdict. */
 int fetch_code(struct vivo_archive *a, const char *locator);
 void assert_object(struct vivo_archive *a, const char *locator, size_t len, unsigned n);
