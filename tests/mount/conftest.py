@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders of synthetic objects and mounts over them, shared by the mount tests."""
 import os
+import signal
 import sys
 
 import pytest
@@ -11,6 +12,10 @@ sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import query_corpus  # noqa: E402
 import synthetic  # noqa: E402
 from vivomount import Mount  # noqa: E402
+
+# A shell that runs the tests in the background ignores SIGINT, and so would readers
+# that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
