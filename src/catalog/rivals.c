@@ -1,36 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/catalog/rivals.c -- objects that claim one SOP Instance UID, for the caller who
- * can compare their bytes. Read through the writer: they may not be committed yet. */
+ * can compare their bytes. */
 #include "catalog/internal.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* Packed one after the other: row, then the locator with its NUL. */
-static int collect(struct vivo_catalog *c, vivo_row row, struct vivo_buf *out,
-                   struct vivo_err *err)
+struct rivals {
+    struct vivo_rowset rows;
+    struct vivo_buf locators; /* NUL-terminated, one after the other */
+};
+
+static int collect_rivals(struct vivo_catalog *c, vivo_row row, struct rivals *r,
+                          struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf locator = {0};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf one;
     sqlite3_stmt *st = vivo_catdb_stmt(
         &c->w.db,
-        "SELECT i.id, s.sealed FROM instance AS r JOIN instance AS i"
-        " ON i.parent = r.parent AND i.uid = r.uid JOIN source AS s ON s.id ="
-        " (SELECT min(id) FROM source WHERE instance = i.id) WHERE r.id = ?1",
+        "SELECT i.id, s.sealed, min(s.id) FROM instance o JOIN instance i"
+        " ON i.parent = o.parent AND i.u >= substr(o.u, 1, 6)"
+        " AND i.u < substr(o.u, 1, 6) || '~' AND i.uid = o.uid"
+        " JOIN source s ON s.instance = i.id WHERE o.id = ?1 GROUP BY i.id",
         err);
     int rc;
 
-    vivo_buf_init(&locator, VIVO_CATALOG_LOCATOR_MAX);
+    vivo_buf_init(&one, VIVO_CATALOG_LOCATOR_MAX);
     if (!st)
         return -EIO;
     vivo_catdb_int(st, 1, row);
     while ((rc = vivo_catdb_step(&c->w.db, st, err)) == 1) {
-        int64_t id = sqlite3_column_int64(st, 0);
-        rc =
-            vivo_catalog_unseal(c, vivo_catdb_column_attrs(st, 1), &locator, NULL, err);
+        rc = vivo_catalog_unseal(c, vivo_catdb_column_attrs(st, 1), &one, NULL, err);
         if (rc == 0 &&
-            (vivo_buf_add(out, &id, sizeof id) ||
-             vivo_buf_add(out, locator.data, strlen((char *)locator.data) + 1)))
-            rc = vivo_fail(err, ENOMEM, "catalog: too many objects of one UID");
+            (vivo_catalog_rowset_add(&r->rows, sqlite3_column_int64(st, 0)) < 0 ||
+             vivo_buf_add(&r->locators, one.data, one.len) < 0 ||
+             vivo_buf_add(&r->locators, "", 1) < 0))
+            rc = vivo_fail(err, ENOMEM, "catalog: out of memory");
         if (rc < 0)
             break;
     }
@@ -38,22 +42,22 @@ static int collect(struct vivo_catalog *c, vivo_row row, struct vivo_buf *out,
     return rc;
 }
 
+/* Through the writer: the rivals of a put may be in the batch that is still open. */
 int vivo_catalog_rivals(struct vivo_catalog *c, vivo_row row, vivo_rival_fn *fn,
                         void *ctx, struct vivo_err *err)
 {
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf found = {0};
-    int rc = vivo_catalog_write_begin(c, err);
+    struct rivals r = {.rows = {NULL, 0, 0}};
+    const char *p;
+    int rc;
 
-    if (rc < 0)
-        return rc;
-    vivo_buf_init(&found, 16u << 20);
-    rc = vivo_catalog_write_end(c, collect(c, row, &found, err), false, err);
-    for (size_t at = 0; rc == 0 && at < found.len;) {
-        vivo_row rival;
-        const char *locator = (const char *)found.data + at + sizeof rival;
-        memcpy(&rival, found.data + at, sizeof rival);
-        rc = fn(ctx, rival, locator);
-        at += sizeof rival + strlen(locator) + 1;
-    }
+    vivo_buf_init(&r.locators, 16u << 20);
+    pthread_mutex_lock(&c->w.mutex);
+    rc = collect_rivals(c, row, &r, err);
+    pthread_mutex_unlock(&c->w.mutex);
+    p = (const char *)r.locators.data;
+    for (size_t i = 0; rc == 0 && i < r.rows.n; i++, p += strlen(p) + 1)
+        rc = fn(ctx, r.rows.rows[i], p);
+    free(r.rows.rows);
+    vivo_buf_free(&r.locators);
     return rc;
 }
