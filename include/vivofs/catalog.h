@@ -115,13 +115,6 @@ struct vivo_pending {
     bool headers; /* true: headers of this series; false: children of this node */
 };
 
-/* Evaluates a query over everything below (level, row): SQL on the typed columns
- * narrows, vivo_query_eval decides what is left. The result is a compact object,
- * immutable, reference-counted, of this catalog's generation. 0 even when something
- * is pending: look at vivo_selection_pending. */
-int vivo_catalog_select(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
-                        const struct vivo_query *q, struct vivo_selection **out,
-                        struct vivo_err *err);
 /* What the archive was asked about one part of a query, the whole of it or the E of a
  * level(E): whatever can match is below one of `rows`, or below one that is not among
  * `seen` and came after `upto`. */
@@ -148,11 +141,15 @@ struct vivo_scope {
      * are pending too, so that in the end instances can be counted. */
     unsigned members;
 };
-/* The same with what is known besides: nodes that were never listed and are covered
- * are not pending. scope: borrowed for the call; its nodes are those of q. */
-int vivo_catalog_select_in(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
-                           const struct vivo_query *q, const struct vivo_scope *scope,
-                           struct vivo_selection **out, struct vivo_err *err);
+/* Evaluates a query over everything below (level, row): SQL on the typed columns
+ * narrows, vivo_query_eval decides what is left. The result is a compact object,
+ * immutable, reference-counted, of this catalog's generation. 0 even when something
+ * is pending: look at vivo_selection_pending. scope: NULL, or what is known besides
+ * (nodes that were never listed and are covered are not pending); borrowed for the
+ * call, its nodes are those of q. */
+int vivo_catalog_select(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                        const struct vivo_query *q, const struct vivo_scope *scope,
+                        struct vivo_selection **out, struct vivo_err *err);
 /* Is everything below the node selected, so that it has to be listed to be shown? */
 int vivo_catalog_whole(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
                        const struct vivo_selection *sel, bool *whole,

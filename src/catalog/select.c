@@ -544,15 +544,8 @@ static int select_in(struct run *r, enum vivo_level level, vivo_row row)
 }
 
 int vivo_catalog_select(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
-                        const struct vivo_query *q, struct vivo_selection **out,
-                        struct vivo_err *err)
-{
-    return vivo_catalog_select_in(c, level, row, q, NULL, out, err);
-}
-
-int vivo_catalog_select_in(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
-                           const struct vivo_query *q, const struct vivo_scope *scope,
-                           struct vivo_selection **out, struct vivo_err *err)
+                        const struct vivo_query *q, const struct vivo_scope *scope,
+                        struct vivo_selection **out, struct vivo_err *err)
 {
     struct vivo_selection *sel;
     struct run r = {.err = err, .scope = scope};

@@ -226,7 +226,7 @@ int vivo_flow_explain(struct vivo_flow *f, enum vivo_level level, vivo_row row,
     int rc = push_scope_make(f, plan, 0, &known, err);
 
     if (!rc)
-        rc = vivo_catalog_select_in(f->catalog, level, row, q, &known.scope, &sel, err);
+        rc = vivo_catalog_select(f->catalog, level, row, q, &known.scope, &sel, err);
     if (!rc && tell(&t, q, sel))
         rc = vivo_fail(err, ENOMEM, "no memory for .explain");
     push_scope_free(&known);

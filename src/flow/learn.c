@@ -233,8 +233,8 @@ static int select_now(struct vivo_flow *f, struct gather *g, struct vivo_err *er
         return rc;
     vivo_selection_unref(g->sel);
     g->sel = NULL;
-    rc = vivo_catalog_select_in(f->catalog, g->level, g->row, g->query, &known.scope,
-                                &g->sel, err);
+    rc = vivo_catalog_select(f->catalog, g->level, g->row, g->query, &known.scope,
+                             &g->sel, err);
     push_scope_free(&known);
     return rc;
 }
@@ -476,7 +476,7 @@ static int select_known(struct vivo_flow *f, enum vivo_level level, vivo_row row
     struct push_scope known = {0};
     int rc = push_scope_make(f, plan, members, &known, err);
     if (!rc)
-        rc = vivo_catalog_select_in(f->catalog, level, row, q, &known.scope, out, err);
+        rc = vivo_catalog_select(f->catalog, level, row, q, &known.scope, out, err);
     push_scope_free(&known);
     return rc;
 }

@@ -236,7 +236,7 @@ static struct vivo_counts select_count(struct vivo_catalog *c,
 
     assert_int_equal(
         vivo_catalog_find(c, VIVO_LEVEL_NONE, 0, NULL, "all", take_row, &row, &err), 0);
-    assert_int_equal(vivo_catalog_select(c, level, row, q, &s, &err), 0);
+    assert_int_equal(vivo_catalog_select(c, level, row, q, NULL, &s, &err), 0);
     assert_int_equal(vivo_catalog_count(c, level, row, s, &n, &err), 0);
     vivo_selection_unref(s);
     return n;

@@ -26,7 +26,7 @@ static struct vivo_counts matching(struct vivo_catalog *c, const char *text)
     struct vivo_err err = {0};
 
     assert_int_equal(vivo_query_parse(text, NULL, &q, &qe), 0);
-    assert_int_equal(vivo_catalog_select(c, VIVO_LEVEL_NONE, 0, q, &s, &err), 0);
+    assert_int_equal(vivo_catalog_select(c, VIVO_LEVEL_NONE, 0, q, NULL, &s, &err), 0);
     assert_int_equal(vivo_catalog_count(c, VIVO_LEVEL_NONE, 0, s, &n, &err), 0);
     vivo_selection_unref(s);
     vivo_query_unref(q);

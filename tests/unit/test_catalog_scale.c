@@ -114,7 +114,7 @@ static void check_query(struct vivo_catalog *c, const char *text, uint64_t want)
     double t0 = now(), t1;
 
     assert_int_equal(vivo_query_parse(text, NULL, &q, &qe), 0);
-    if (vivo_catalog_select(c, VIVO_LEVEL_NONE, 0, q, &s, &err) < 0)
+    if (vivo_catalog_select(c, VIVO_LEVEL_NONE, 0, q, NULL, &s, &err) < 0)
         fail_msg("%s", err.text);
     t1 = now();
     assert_int_equal(vivo_catalog_count(c, VIVO_LEVEL_NONE, 0, s, &n, &err), 0);
@@ -148,7 +148,8 @@ static void check_facet(struct vivo_catalog *c, const char *text, uint32_t tag,
 
     if (text) {
         assert_int_equal(vivo_query_parse(text, NULL, &q, &qe), 0);
-        assert_int_equal(vivo_catalog_select(c, VIVO_LEVEL_NONE, 0, q, &s, &err), 0);
+        assert_int_equal(vivo_catalog_select(c, VIVO_LEVEL_NONE, 0, q, NULL, &s, &err),
+                         0);
     }
     t0 = now();
     if (vivo_catalog_values(c, VIVO_LEVEL_NONE, 0, s, tag, count_value, t, &err) < 0)

@@ -26,7 +26,7 @@ static struct vivo_selection *select_all(struct vivo_catalog *c, const char *tex
     struct vivo_selection *s = NULL;
     struct vivo_err err = {0};
 
-    if (vivo_catalog_select(c, VIVO_LEVEL_NONE, 0, q, &s, &err) < 0)
+    if (vivo_catalog_select(c, VIVO_LEVEL_NONE, 0, q, NULL, &s, &err) < 0)
         fail_msg("%s: %s", text, err.text);
     vivo_query_unref(q);
     return s;
