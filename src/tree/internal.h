@@ -394,6 +394,10 @@ static inline struct node node_scope(const struct node *n)
     };
 }
 
+/* Of a file whose size is estimated: is that all that stat wants? *st gets what has
+ * come of it by now. */
+bool size_will_do(struct vivo_tree *t, const struct node *n, struct vivo_node_stat *st);
+
 static inline struct vivo_flow *node_flow(const struct vivo_tree *t,
                                           const struct node *n)
 {

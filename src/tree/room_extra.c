@@ -126,13 +126,8 @@ static int stat_node(struct vivo_tree *t, const struct node *n,
     VIVO_AUTO(vivo_view_unref_p) struct vivo_view *view = NULL;
     int rc = see(t, n, out, &op->err);
 
-    if (rc || out->size_exact)
+    if (rc || out->size_exact || size_will_do(t, n, out))
         return rc;
-    uint64_t size = vivo_flow_size_now(node_flow(t, n), n->row);
-    if (size)
-        out->size = size;
-    if (size || !t->cfg.size_exact)
-        return 0;
     return open_extra(t, n, &view, out, op);
 }
 

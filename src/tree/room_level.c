@@ -245,6 +245,15 @@ static int open_object(struct vivo_tree *t, const struct node *n,
     return 0;
 }
 
+bool size_will_do(struct vivo_tree *t, const struct node *n, struct vivo_node_stat *st)
+{
+    uint64_t size = vivo_flow_size_now(node_flow(t, n), n->row);
+
+    if (size)
+        st->size = size;
+    return size || !t->cfg.size_exact;
+}
+
 static int stat_object(struct vivo_tree *t, const struct node *n,
                        struct vivo_node_stat *out, struct vivo_op *op)
 {
@@ -252,13 +261,8 @@ static int stat_object(struct vivo_tree *t, const struct node *n,
     struct see s;
     int rc = see(t, n, &s, out, &op->err);
 
-    if (rc || out->size_exact || s.refusal)
+    if (rc || out->size_exact || s.refusal || size_will_do(t, n, out))
         return rc;
-    uint64_t size = vivo_flow_size_now(node_flow(t, n), n->row);
-    if (size)
-        out->size = size;
-    if (size || !t->cfg.size_exact)
-        return 0;
     return open_object(t, n, &view, out, op);
 }
 
