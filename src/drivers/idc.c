@@ -289,6 +289,24 @@ static bool read_key(const struct vivo_s3_entry *e, struct idc_place *p)
     return vivo_idc_uuid_ok(p->instance);
 }
 
+/* An object of the series, as far as its place tells it. No SOP Instance UID is known
+ * before the header: the uuid names it for ever. */
+#define FILE_NAME_LEN (IDC_UUID_LEN + 8)
+static struct vivo_record record_of(const struct listing *l, const struct idc_place *p,
+                                    const char *locator, struct vivo_attrs attrs,
+                                    char file[FILE_NAME_LEN])
+{
+    snprintf(file, FILE_NAME_LEN, "%s.dcm", p->instance);
+    return (struct vivo_record){.level = VIVO_LEVEL_INSTANCE,
+                                .locator = locator,
+                                .collection = l->parent.collection,
+                                .key = p->instance,
+                                .label = file,
+                                .version = p->instance,
+                                .size = p->size,
+                                .attrs = attrs};
+}
+
 static int emit_instance(void *ctx, const struct vivo_s3_entry *e, struct vivo_err *err)
 {
     struct listing *l = ctx;
@@ -305,17 +323,9 @@ static int emit_instance(void *ctx, const struct vivo_s3_entry *e, struct vivo_e
         return vivo_crew_add(l->crew, locator, err);
     if (l->in->known(l->in, locator, p.instance))
         return 0;
-    /* No SOP Instance UID is known before the header: the uuid names it for ever. */
-    char file[IDC_UUID_LEN + 8];
-    snprintf(file, sizeof file, "%s.dcm", p.instance);
-    const struct vivo_record rec = {.level = VIVO_LEVEL_INSTANCE,
-                                    .locator = locator,
-                                    .collection = l->parent.collection,
-                                    .key = p.instance,
-                                    .label = file,
-                                    .version = p.instance,
-                                    .size = p.size,
-                                    .attrs = {l->attrs.data, l->attrs.len}};
+    char file[FILE_NAME_LEN];
+    const struct vivo_record rec = record_of(
+        l, &p, locator, (struct vivo_attrs){l->attrs.data, l->attrs.len}, file);
     return l->in->record(l->in, &rec, err);
 }
 
@@ -420,17 +430,10 @@ static int take_header(struct listing *l, const char *locator, struct vivo_op *o
     rc = vivo_s3_header(l->c->store, &object, &h, op);
     if (rc == 0 && !h.object)
         rc = vivo_fail(&op->err, EBADMSG, "an object of a series is no DICOM object");
-    char file[IDC_UUID_LEN + 8];
-    snprintf(file, sizeof file, "%s.dcm", p.instance);
-    const struct vivo_record rec = {.level = VIVO_LEVEL_INSTANCE,
-                                    .locator = locator,
-                                    .collection = l->parent.collection,
-                                    .key = p.instance,
-                                    .label = file,
-                                    .version = p.instance,
-                                    .size = p.size,
-                                    .attrs = {h.attrs.data, h.attrs.len},
-                                    .headers = true};
+    char file[FILE_NAME_LEN];
+    struct vivo_record rec =
+        record_of(l, &p, locator, (struct vivo_attrs){h.attrs.data, h.attrs.len}, file);
+    rec.headers = true;
     if (rc == 0)
         rc = vivo_crew_record(l->crew, l->in, &rec, &op->err);
     vivo_ranged_header_free(&h);
