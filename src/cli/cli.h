@@ -19,7 +19,6 @@ struct command {
     const char *usage;                 /* one or more lines */
     const char *about;                 /* one line */
 };
-const struct command *cli_commands(size_t *n);
 
 int cmd_mount(int argc, char **argv);
 int cmd_umount(int argc, char **argv);

@@ -57,12 +57,6 @@ static const struct command commands[] = {
     {"version", cmd_version, "vivofs version", "the version of this program"},
 };
 
-const struct command *cli_commands(size_t *n)
-{
-    *n = VIVO_ARRAY_LEN(commands);
-    return commands;
-}
-
 int cli_fail(const char *fmt, ...)
 {
     va_list ap;

@@ -183,13 +183,34 @@ static int load_kind(struct source *s, const char *where, struct preset *p,
     return rc;
 }
 
-/* A preset may only tell why there is nothing to mount. */
-static int check_preset(const struct preset *p, struct vivo_err *err)
+/* The source is called like it, unless it has a name already. A preset may only tell
+ * why there is nothing to mount. */
+static int take_preset(const struct preset *p, struct source *s, struct vivo_err *err)
 {
+    s->preset = strdup(p->name);
+    if (!s->name[0])
+        vivo_name_archive(p->name, s->name);
     if (p->source[0])
         return 0;
     return vivo_fail(err, EINVAL, "%s: nothing to mount: %s", p->name,
                      p->note ? p->note : "its preset names no source");
+}
+
+/* rc: of what came before. Frees the preset, and on failure the source. */
+static int finish(int rc, const char *where, struct preset *p,
+                  const char *const *option_texts, size_t noptions, struct source *s,
+                  struct vivo_err *err)
+{
+    if (!rc)
+        rc = locate(where, s, err);
+    if (!rc && !s->name[0])
+        default_name(s->location, s->name);
+    if (!rc)
+        rc = apply_options(s, p, option_texts, noptions, err);
+    preset_free(p);
+    if (rc)
+        source_free(s);
+    return rc;
 }
 
 int source_parse(const char *text, const char *const *option_texts, size_t noptions,
@@ -200,24 +221,12 @@ int source_parse(const char *text, const char *const *option_texts, size_t nopti
     const char *where = split_name(text, out->name);
     int rc = is_preset_name(where) ? preset_load(where, &p, err) : -ENOENT;
     if (!rc) {
-        out->preset = strdup(where);
-        if (!out->name[0])
-            vivo_name_archive(where, out->name);
         where = p.source;
-        rc = check_preset(&p, err);
+        rc = take_preset(&p, out, err);
     } else if (rc == -ENOENT && !err->errnum) {
         rc = is_url(where) ? load_kind(out, where, &p, err) : 0;
     }
-    if (!rc)
-        rc = locate(where, out, err);
-    if (!rc && !out->name[0])
-        default_name(out->location, out->name);
-    if (!rc)
-        rc = apply_options(out, &p, option_texts, noptions, err);
-    preset_free(&p);
-    if (rc)
-        source_free(out);
-    return rc;
+    return finish(rc, where, &p, option_texts, noptions, out, err);
 }
 
 int source_from_file(const char *path, const char *const *option_texts, size_t noptions,
@@ -228,17 +237,8 @@ int source_from_file(const char *path, const char *const *option_texts, size_t n
     int rc = preset_load_file(path, &p, err);
     if (rc)
         return rc;
-    out->preset = strdup(p.name);
-    vivo_name_archive(p.name, out->name);
-    rc = check_preset(&p, err);
-    if (!rc)
-        rc = locate(p.source, out, err);
-    if (!rc)
-        rc = apply_options(out, &p, option_texts, noptions, err);
-    preset_free(&p);
-    if (rc)
-        source_free(out);
-    return rc;
+    rc = take_preset(&p, out, err);
+    return finish(rc, p.source, &p, option_texts, noptions, out, err);
 }
 
 void source_free(struct source *s)
