@@ -218,3 +218,36 @@ int vivo_crew_run(unsigned threads, size_t max_bytes, vivo_crew_fn *fn, void *ct
     free_crew(c);
     return rc;
 }
+
+/* ---- members of a series ------------------------------------------------------- */
+
+static int add_member(struct vivo_intake *self, const struct vivo_record *rec,
+                      struct vivo_err *err)
+{
+    struct vivo_crew_members *m = (struct vivo_crew_members *)self; /* first member */
+    return vivo_crew_add(m->crew, rec->locator, err);
+}
+
+static void skip_other(struct vivo_intake *self, const char *locator,
+                       const char *version)
+{
+    (void)self;
+    (void)locator;
+    (void)version;
+}
+
+static bool known_to_none(struct vivo_intake *self, const char *locator,
+                          const char *version)
+{
+    (void)self;
+    (void)locator;
+    (void)version;
+    return false;
+}
+
+void vivo_crew_members_init(struct vivo_crew_members *m, struct vivo_crew *crew)
+{
+    *m = (struct vivo_crew_members){
+        .base = {.record = add_member, .other = skip_other, .known = known_to_none},
+        .crew = crew};
+}

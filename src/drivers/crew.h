@@ -26,4 +26,13 @@ int vivo_crew_add(struct vivo_crew *crew, const char *task, struct vivo_err *err
 int vivo_crew_record(struct vivo_crew *crew, struct vivo_intake *in,
                      const struct vivo_record *rec, struct vivo_err *err);
 
+/* An intake that makes a task of the locator of each record: for a series that is
+ * listed for what is in it. What is no record was told when it was listed for itself.
+ */
+struct vivo_crew_members {
+    struct vivo_intake base;
+    struct vivo_crew *crew;
+};
+void vivo_crew_members_init(struct vivo_crew_members *m, struct vivo_crew *crew);
+
 #endif

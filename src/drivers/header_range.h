@@ -7,8 +7,7 @@
 #ifndef VIVOFS_DRIVERS_HEADER_RANGE_H
 #define VIVOFS_DRIVERS_HEADER_RANGE_H
 
-#include "vivofs/buf.h"
-#include "vivofs/driver.h"
+#include "beginning.h"
 
 struct vivo_ranged_header {
     bool object;           /* false: something else than an instance; attrs is empty */
@@ -24,8 +23,6 @@ struct vivo_ranged_header {
  * object changed between two ranges. Free *out in every case. */
 int vivo_header_range(struct vivo_archive *a, const struct vivo_net_request *rq,
                       struct vivo_ranged_header *out, struct vivo_op *op);
-/* A DICOMDIR speaks of files by names that nobody is shown: no instance. */
-bool vivo_header_is_directory(struct vivo_attrs a);
 void vivo_ranged_header_free(struct vivo_ranged_header *h);
 
 #endif

@@ -23,37 +23,6 @@ struct headers {
     char locator[NBIA_LOCATOR_MAX];
 };
 
-/* What list() gives of the series: a task for each image. */
-struct members {
-    struct vivo_intake base;
-    struct vivo_crew *crew;
-};
-
-static int add_member(struct vivo_intake *self, const struct vivo_record *rec,
-                      struct vivo_err *err)
-{
-    struct members *m = (struct members *)self; /* first member */
-    return vivo_crew_add(m->crew, rec->locator, err);
-}
-
-/* Told of when the series was listed. */
-static void skip_other(struct vivo_intake *self, const char *locator,
-                       const char *version)
-{
-    (void)self;
-    (void)locator;
-    (void)version;
-}
-
-static bool known_to_none(struct vivo_intake *self, const char *locator,
-                          const char *version)
-{
-    (void)self;
-    (void)locator;
-    (void)version;
-    return false;
-}
-
 /* By a single image, ended early. -EIO: in another way, perhaps. */
 static int read_single(struct nbia *n, const struct nbia_place *p,
                        struct vivo_ranged_header *h, struct vivo_op *op)
@@ -117,11 +86,10 @@ static int do_task(struct vivo_crew *crew, void *ctx, const char *task,
                    struct vivo_op *op)
 {
     struct headers *q = ctx;
-    struct members m = {
-        .base = {.record = add_member, .other = skip_other, .known = known_to_none},
-        .crew = crew};
+    struct vivo_crew_members m;
     if (*task)
         return emit_header(q, crew, task, op);
+    vivo_crew_members_init(&m, crew);
     return vivo_nbia_list(&q->n->base, VIVO_LEVEL_SERIES, q->locator, &m.base, op);
 }
 
