@@ -37,6 +37,9 @@ struct vivo_archive {
     uint8_t source_id[32]; /* SHA-256 of the source as typed; set by the wrapper */
     char *source;          /* as typed; the wrapper's */
     atomic_uint_least64_t requests, bytes; /* counted by the wrappers and drivers */
+    /* Set by a driver that has found out that this archive is one of
+     * VIVO_CAP_DEAR_HEADERS, though others of its kind are not. */
+    atomic_bool dear_headers;
 };
 
 /* Receives what a driver lists. */

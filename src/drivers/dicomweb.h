@@ -29,6 +29,12 @@ enum dicomweb_orthanc { /* is there Orthanc's own interface beside it? */
                         DICOMWEB_ORTHANC_YES,
 };
 
+enum dicomweb_metadata { /* does it answer /metadata? */
+                         DICOMWEB_METADATA_UNKNOWN,
+                         DICOMWEB_METADATA_YES,
+                         DICOMWEB_METADATA_REFUSED,
+};
+
 #define DICOMWEB_KEYS 6 /* that a search asks by; dicomweb_search.c */
 
 struct dicomweb {
@@ -45,6 +51,8 @@ struct dicomweb {
     atomic_bool no_offset; /* gives the same page whatever the offset */
     atomic_bool single_part; /* refuses multipart, gives single parts */
     atomic_bool no_bundle;   /* refuses whole series */
+    atomic_int metadata;     /* enum dicomweb_metadata: of a series */
+    atomic_int one_metadata; /* … of an instance */
     struct dicomweb_memory *memory;
 };
 
@@ -82,6 +90,8 @@ int vivo_dicomweb_ask(struct dicomweb *d, const struct dicomweb_ask *ask,
                       struct vivo_op *op);
 /* The reply must be JSON (or empty): -EIO "answers text/html, not DICOM JSON …". */
 int vivo_dicomweb_check_json(const struct vivo_net_reply *reply, struct vivo_err *err);
+/* Does this status say that there is no such request, today and tomorrow? */
+bool vivo_dicomweb_is_refusal(int status);
 
 /* ---- Orthanc (dicomweb_orthanc.c)
  * ---------------------------------------------------- */
@@ -159,6 +169,8 @@ bool vivo_dicomweb_memory_get(struct dicomweb_memory *m, const char *locator,
  * ------------------------------------------------- */
 
 extern const uint32_t vivo_dicomweb_study_fields[], vivo_dicomweb_series_fields[];
+/* Counts what has no UID that could stand in a URL. */
+void vivo_dicomweb_emit_bad(struct vivo_intake *in, const char *uid);
 /* A record as list() would have emitted it. */
 int vivo_dicomweb_emit_study(struct dicomweb *d, struct vivo_intake *in,
                              const char *uid, struct vivo_attrs row,
@@ -184,6 +196,10 @@ int vivo_dicomweb_headers(struct vivo_archive *self, const char *series,
                           struct vivo_intake *in, struct vivo_op *op);
 int vivo_dicomweb_bundle(struct vivo_archive *self, const char *series,
                          struct vivo_bundle *to, struct vivo_op *op);
+/* The URL of an object, bare, where the server gives it so: an object of Orthanc, or
+ * of a server that gives single parts. *accept: what to ask for. false: it does not. */
+bool vivo_dicomweb_bare_url(const struct dicomweb *d, const struct dicomweb_place *p,
+                            char *url, size_t cap, const char **accept);
 int vivo_dicomweb_fetch(struct vivo_archive *self, const char *locator,
                         struct vivo_delivery *to, struct vivo_op *op);
 

@@ -86,12 +86,6 @@ static int finish_arrival(const struct arrival *a, struct vivo_err *err)
 
 /* ---- the request ------------------------------------------------------------ */
 
-static bool is_refusal(int status)
-{
-    return status == 400 || status == 405 || status == 406 || status == 415 ||
-           status == 501;
-}
-
 static int get_series(struct dicomweb *d, struct arrival *a, struct vivo_op *op)
 {
     char url[2048];
@@ -107,7 +101,7 @@ static int get_series(struct dicomweb *d, struct arrival *a, struct vivo_op *op)
     atomic_fetch_add(&d->base.requests, 1);
     int rc = vivo_net_fetch(d->base.net, &rq, &a->sink, &a->reply, op);
     atomic_fetch_add(&d->base.bytes, a->reply.received);
-    if (rc && is_refusal(a->reply.status))
+    if (rc && vivo_dicomweb_is_refusal(a->reply.status))
         atomic_store(&d->no_bundle, true);
     return rc ? rc : finish_arrival(a, &op->err);
 }

@@ -137,18 +137,29 @@ static int get(struct dicomweb *d, const char *url, const char *accept, bool clo
     return rc;
 }
 
+bool vivo_dicomweb_bare_url(const struct dicomweb *d, const struct dicomweb_place *p,
+                            char *url, size_t cap, const char **accept)
+{
+    bool native = p->orthanc[0] && d->root;
+    *accept = native ? NULL : SINGLE;
+    int n = native ? snprintf(url, cap, "%s/instances/%s/file", d->root, p->orthanc)
+                   : snprintf(url, cap, "%s/studies/%s/series/%s/instances/%s", d->url,
+                              p->study, p->series, p->instance);
+    return n < (int)cap && (native || atomic_load(&d->single_part));
+}
+
 /* Orthanc's file, byte for byte; its id was computed from the object's UIDs. */
 static int fetch_native(struct dicomweb *d, const struct dicomweb_place *p,
                         struct vivo_delivery *to, struct vivo_op *op)
 {
     char url[2048];
+    const char *accept;
     struct vivo_http_object o;
-    if (snprintf(url, sizeof url, "%s/instances/%s/file", d->root, p->orthanc) >=
-        (int)sizeof url)
+    if (!vivo_dicomweb_bare_url(d, p, url, sizeof url, &accept))
         return vivo_fail(&op->err, EINVAL, "dicomweb: URL too long");
     int rc = vivo_http_object_begin(&o, p->instance, to, &op->err);
     if (rc == 0)
-        rc = get(d, url, NULL, false, &o.sink, &o.reply, op);
+        rc = get(d, url, accept, false, &o.sink, &o.reply, op);
     if (rc == 0)
         rc = vivo_http_object_finish(&o, &op->err);
     vivo_http_object_free(&o);

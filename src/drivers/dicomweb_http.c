@@ -54,3 +54,9 @@ int vivo_dicomweb_check_json(const struct vivo_net_reply *reply, struct vivo_err
                      "URL?",
                      type[0] ? type : "without a content type");
 }
+
+bool vivo_dicomweb_is_refusal(int status)
+{
+    return status == 400 || status == 405 || status == 406 || status == 415 ||
+           status == 501;
+}

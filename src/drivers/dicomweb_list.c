@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/drivers/dicomweb_list.c -- records of studies, series and instances, and whole
- * headers of a series.
+/* src/drivers/dicomweb_list.c -- records of studies, series and instances.
  *
  * A record carries what is known of its ancestors too, always from the ancestor's own
  * row, so that the same study looks the same at every level. */
-#include "dicomjson.h"
 #include "dicomweb.h"
 
 #include "vivofs/hash.h"
@@ -50,13 +48,18 @@ struct listing {
     struct dicomweb_natives natives;
 };
 
-static void emit_bad(void *ctx, const char *uid)
+void vivo_dicomweb_emit_bad(struct vivo_intake *in, const char *uid)
 {
-    struct listing *l = ctx;
     char locator[32] = "?";
     /* Its UID could be anything; a digest tells one from another. */
     vivo_short_name(uid, strlen(uid), locator + 1, 12);
-    l->in->other(l->in, locator, NULL);
+    in->other(in, locator, NULL);
+}
+
+static void emit_bad(void *ctx, const char *uid)
+{
+    struct listing *l = ctx;
+    vivo_dicomweb_emit_bad(l->in, uid);
 }
 
 /* A row of another patient than its study's (one Study Instance UID under two patients
@@ -393,89 +396,4 @@ int vivo_dicomweb_study_row(struct dicomweb *d, const char *uid, struct vivo_buf
     struct dicomweb_place p = {.series = ""};
     snprintf(p.study, sizeof p.study, "%s", uid);
     return study_base(d, &p, out, op);
-}
-
-/* ---- headers ---------------------------------------------------------------- */
-
-/* One instance of …/metadata (PS3.18 section 10.4.1.1.2). */
-static int emit_header(struct listing *l, const char *object, size_t len,
-                       struct vivo_buf *attrs, struct vivo_err *err)
-{
-    char uid[VIVO_UID_MAX + 2];
-    char locator[DICOMWEB_LOCATOR_MAX];
-    vivo_buf_clear(attrs);
-    int rc = vivo_dicomjson_attrs(object, len, 0, attrs, err);
-    if (rc)
-        return rc;
-    struct vivo_attrs a = {attrs->data, attrs->len};
-    if (!vivo_attrs_text(a, VIVO_TAG_SOPInstanceUID, uid, sizeof uid) ||
-        !vivo_dicomweb_uid_ok(uid)) {
-        emit_bad(l, uid);
-        return 0;
-    }
-    /* The locator must be the one that list() gave. */
-    const struct dicomweb_native *native =
-        l->natives.complete ? vivo_dicomweb_natives_find(&l->natives, uid) : NULL;
-    struct vivo_record rec = {
-        .level = VIVO_LEVEL_INSTANCE, .locator = locator, .attrs = a, .headers = true};
-    rec.size = native ? native->size : 0;
-    rec.version = native && native->version[0] ? native->version : NULL;
-    make_locator(l, uid, native, locator);
-    return l->in->record(l->in, &rec, err);
-}
-
-static int take_headers(struct listing *l, const struct vivo_buf *body,
-                        struct vivo_op *op)
-{
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf attrs = {0};
-    struct vivo_dicomjson_rows rows;
-    const char *object;
-    size_t len;
-    int rc;
-    vivo_buf_init(&attrs, VIVO_ATTRS_MAX);
-    vivo_dicomjson_rows_init(&rows, body->data, body->len);
-    while ((rc = vivo_dicomjson_next(&rows, &object, &len, &op->err)) > 0) {
-        rc = vivo_op_check(op);
-        if (rc == 0)
-            rc = emit_header(l, object, len, &attrs, &op->err);
-        if (rc)
-            return rc;
-    }
-    return rc;
-}
-
-int vivo_dicomweb_headers(struct vivo_archive *self, const char *series,
-                          struct vivo_intake *in, struct vivo_op *op)
-{
-    struct listing l = {.d = dicomweb_of(self), .in = in, .level = VIVO_LEVEL_INSTANCE};
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf body = {0};
-    struct vivo_net_reply reply;
-    char path[192];
-    vivo_buf_init(&body, DICOMWEB_METADATA_BYTES);
-    int rc = vivo_dicomweb_place_read(series, VIVO_LEVEL_SERIES, &l.place, &op->err);
-    if (rc == 0)
-        rc = vivo_dicomweb_is_orthanc(l.d, op);
-    if (rc > 0)
-        rc = vivo_dicomweb_natives_get(l.d, &l.place, &l.natives, op);
-    if (rc == 0 && l.natives.several)
-        rc =
-            vivo_fail(&op->err, EIO,
-                      "patients share the UIDs of this series: their headers cannot be "
-                      "told apart");
-    if (rc == 0) {
-        snprintf(path, sizeof path, "/studies/%s/series/%s/metadata", l.place.study,
-                 l.place.series);
-        const struct dicomweb_ask ask = {l.d->url, path, DICOMWEB_JSON, NULL,
-                                         DICOMWEB_METADATA_BYTES};
-        rc = vivo_dicomweb_ask(l.d, &ask, &body, &reply, op);
-    }
-    if (rc == 0)
-        rc = vivo_dicomweb_check_json(&reply, &op->err);
-    if (rc == 0 && reply.status == 206)
-        rc =
-            vivo_fail(&op->err, EIO, "the server gives headers of some instances only");
-    if (rc == 0)
-        rc = take_headers(&l, &body, op);
-    vivo_dicomweb_natives_free(&l.natives);
-    return rc;
 }

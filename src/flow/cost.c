@@ -2,7 +2,8 @@
 /* src/flow/cost.c -- what the headers that a query needs would cost, and how much of it
  * is too much.
  *
- * Some archives give headers object by object only (VIVO_CAP_DEAR_HEADERS): a condition
+ * Some archives give headers object by object only (VIVO_CAP_DEAR_HEADERS, and those of
+ * which that turns out): a condition
  * that no listing carries would then read a collection through without anybody having
  * meant it. Such a query fails, says what it would need, and is narrowed by who asks.
  */
@@ -29,13 +30,19 @@ static uint64_t objects_of(struct vivo_flow *f, vivo_row series)
     return n ? VIVO_MIN(n, UINT64_C(1) << 32) : OBJECTS_GUESS;
 }
 
+bool headers_are_dear(const struct vivo_flow *f)
+{
+    return f->archive->driver->caps & VIVO_CAP_DEAR_HEADERS ||
+           atomic_load(&f->archive->dear_headers);
+}
+
 bool headers_cost(struct vivo_flow *f, const struct vivo_selection *sel,
                   struct headers_cost *out)
 {
     size_t n;
     const struct vivo_pending *p = vivo_selection_pending(sel, &n);
     *out = (struct headers_cost){0};
-    if (!(f->archive->driver->caps & VIVO_CAP_DEAR_HEADERS))
+    if (!headers_are_dear(f))
         return false;
     for (size_t i = 0; i < n; i++) {
         if (!p[i].headers)

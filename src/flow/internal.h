@@ -238,6 +238,7 @@ struct headers_cost {
     uint64_t objects; /* at least */
 };
 /* True: more than headers_max allows. Zeros where headers cost little. */
+bool headers_are_dear(const struct vivo_flow *f);
 bool headers_cost(struct vivo_flow *f, const struct vivo_selection *sel,
                   struct headers_cost *out);
 /* -EIO, and why. */

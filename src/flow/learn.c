@@ -48,6 +48,7 @@ struct gather {
     size_t next;                     /* guarded by mutex: first pending not begun */
     size_t active;                   /* guarded by mutex */
     bool describes;                  /* columns in a table would help */
+    bool dear;                       /* guarded by mutex: headers were priced */
     struct wave waves[WAVES];        /* guarded by mutex */
     unsigned round;                  /* guarded by mutex */
     bool starting, again;            /* guarded by mutex: one thread at a time starts */
@@ -149,6 +150,11 @@ static void settle_locked(struct slot *slot)
     if (slot->op.err.errnum && !g->err.errnum) {
         g->err = slot->op.err;
         g->err.errnum = verdict_of(g->err.errnum);
+    }
+    /* The archive had not been asked for any yet when the round was planned. */
+    if (!g->dear && !g->err.errnum && headers_are_dear(g->flight->flow)) {
+        g->dear = true;
+        check_headers_cost(g->flight->flow, g->sel, &g->err);
     }
     slot->busy = false;
     g->active--;
@@ -291,6 +297,7 @@ static void plan_waves_locked(struct gather *g)
 static bool plan_round_locked(struct gather *g, struct vivo_err *err)
 {
     g->next = 0;
+    g->dear = headers_are_dear(g->flight->flow);
     g->ntodo = g->round ? 0
                         : push_todo(g->flight->flow, g->plan, g->sel, g->todo,
                                     g->todo ? PENDING_MAX : 0);

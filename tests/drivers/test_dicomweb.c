@@ -345,7 +345,118 @@ static void test_records_carry_their_ancestors(void **state)
     assert_true(has_text(&k, 0x00020010, "1.2.840.10008.1.2"));
     assert_true(has_text(&k, VIVO_TAG_SliceThickness, "1.25"));
     assert_true(has_text(&k, VIVO_TAG_Rows, "8"));
+    control("/__set?no_metadata=501");
+    assert_int_equal(vivo_archive_headers(a, series, &k.base, &op), 0);
+    control("/__reset");
+    assert_true(k.headers);
+    assert_true(has_text(&k, 0x00020010, "1.2.840.10008.1.2"));
+    assert_true(has_text(&k, VIVO_TAG_SliceThickness, "1.25"));
     vivo_buf_free(&k.attrs);
+    vivo_archive_close(a);
+}
+
+/* ---- servers without /metadata ------------------------------------------------ */
+
+/* Headers of all series with these knobs; the first error. */
+static int read_headers(const char *knobs, struct gathering *listed,
+                        struct gathering *got, struct vivo_op *op)
+{
+    struct vivo_archive *a = open_source(source, NULL);
+    char path[512];
+    control("/__reset");
+    assert_int_equal(list_all(a, listed, op), 0);
+    snprintf(path, sizeof path, "/__set?%s", knobs);
+    control(path);
+    gathering_init(got, a->driver->lists);
+    vivo_op_init(op, 0);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < listed->n_containers; i++)
+        if (listed->containers[i].level == VIVO_LEVEL_SERIES)
+            rc = vivo_archive_headers(a, listed->containers[i].locator, &got->base, op);
+    if (rc == 0)
+        assert_true(atomic_load(&a->dear_headers));
+    vivo_archive_close(a);
+    return rc;
+}
+
+static void test_headers_without_metadata_are_those_of_the_objects(void **state)
+{
+    (void)state;
+    static const char *const knobs[] = {
+        "no_metadata=404",
+        "no_metadata=405&no_one_metadata=0",
+        "no_metadata=501&part_length=0&close=1",
+        "no_metadata=501&chunked=1&no_one_metadata=501",
+        "no_metadata=501&accept=single",
+        "no_metadata=501&accept=single&ranges=0",
+        "no_metadata=501&fail=503&fail_times=1",
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
+        struct gathering listed;
+        struct gathering got;
+        struct vivo_op op;
+        int rc = read_headers(knobs[i], &listed, &got, &op);
+        control("/__reset");
+        if (rc != 0 || got.flaws || got.n_objects != OBJECTS)
+            fail_msg("%s: %d, %zu objects: %s", knobs[i], rc, got.n_objects,
+                     op.err.text);
+        gathering_sort(&listed);
+        gathering_sort(&got);
+        for (size_t k = 0; k < OBJECTS; k++) {
+            assert_string_equal(got.objects[k].locator, listed.objects[k].locator);
+            assert_string_equal(got.objects[k].uid, listed.objects[k].uid);
+        }
+        gathering_free(&listed);
+        gathering_free(&got);
+    }
+}
+
+/* What may pass is no reason to read objects, and a wrong one is no header. */
+static void test_metadata_that_fails_today_is_an_error(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *knobs;
+        int rc;
+        bool objects;
+    } cases[] = {
+        {"no_metadata=503", -EIO, false},
+        {"no_metadata=500", -EIO, false},
+        {"no_metadata=401", -EACCES, false},
+        {"no_metadata=501&no_one_metadata=503", -EIO, false},
+        {"match=metadata|instances/&no_metadata=501&cut=100", -EIO, true},
+        {"match=metadata|instances/&no_metadata=501&wrong_object=1", -EIO, true},
+        {"match=metadata|instances/&no_metadata=501&wrong_object=1&accept=single", -EIO,
+         true},
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
+        struct gathering listed;
+        struct gathering got;
+        struct vivo_op op;
+        uint64_t before = count_retrieved(NULL);
+        int rc = read_headers(cases[i].knobs, &listed, &got, &op);
+        control("/__reset");
+        if (rc != cases[i].rc || got.n_objects)
+            fail_msg("%s: %d, %zu objects: %s", cases[i].knobs, rc, got.n_objects,
+                     op.err.text);
+        assert_int_equal(count_retrieved(NULL) > before, cases[i].objects);
+        gathering_free(&listed);
+        gathering_free(&got);
+    }
+}
+
+static void test_headers_of_what_is_gone_are_enoent(void **state)
+{
+    (void)state;
+    struct gathering got;
+    struct vivo_op op;
+    struct vivo_archive *a = open_source(source, NULL);
+    control("/__reset");
+    gathering_init(&got, a->driver->lists);
+    vivo_op_init(&op, 0);
+    assert_int_equal(vivo_archive_headers(a, "1.2.3/1.2.3.4", &got.base, &op), -ENOENT);
+    assert_false(atomic_load(&a->dear_headers));
+    gathering_free(&got);
     vivo_archive_close(a);
 }
 
@@ -365,6 +476,9 @@ int main(void)
         cmocka_unit_test(test_damaged_objects_are_errors),
         cmocka_unit_test(test_redirect_elsewhere_gets_no_token),
         cmocka_unit_test(test_records_carry_their_ancestors),
+        cmocka_unit_test(test_headers_without_metadata_are_those_of_the_objects),
+        cmocka_unit_test(test_metadata_that_fails_today_is_an_error),
+        cmocka_unit_test(test_headers_of_what_is_gone_are_enoent),
     };
     return cmocka_run_group_tests(tests, start_all, stop_all);
 }

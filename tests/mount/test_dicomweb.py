@@ -8,6 +8,7 @@ import pydicom
 import pytest
 
 import orthanc
+import synthetic
 from archiveserver import ArchiveServer
 from vivomount import Mount
 
@@ -113,6 +114,41 @@ def test_no_original_is_seen_by_a_reader(server, folder, tmp_path):
         seen += b"".join(read(m / "pacs/" + f) for f in files)
         seen += read(m / ".vivofs/status.json") + m.log().encode()
         assert not [k for k in known if k in seen]
+
+
+@pytest.fixture(scope="module")
+def thick(tmp_path_factory):
+    """32 objects of 131 kB, each a series."""
+    path = str(tmp_path_factory.mktemp("thick"))
+    synthetic.make(path, series=8, instances=1, size=256)
+    with Server(path) as s:
+        yield s, path
+
+
+def test_query_without_metadata_reads_beginnings_and_says_so(thick):
+    server, folder = thick
+    server("no_metadata=404")
+    expr = "SliceThickness<1.6"
+    with Mount({"a": server.source, "b": folder}) as m:
+        names = m.files("a/q/" + expr)
+        assert len(names) == 12 and names == m.files("b/q/" + expr)
+        assert m.archive("a")["bytes"] < 32 * 80_000  # of 32 * 131 kB
+    server.reset()
+
+
+def test_query_without_metadata_keeps_within_headers_max(thick):
+    server, _ = thick
+    server("no_metadata=501")
+    with Mount({"a": server.source}, "headers_max=10", faults=True) as m:
+        for expr in ("SliceThickness<1.2", "SliceThickness<1.3"):  # found out, known
+            with pytest.raises(OSError) as e:
+                os.listdir(m / "a/q/" + expr)
+            assert e.value.errno == errno.EIO
+            with open(m / ("a/q/" + expr + "/.error")) as f:
+                assert "headers_max=10: narrow the query" in f.read()
+        with open(m / "a/q/SliceThickness<1.3/.explain") as f:
+            assert "a: headers are read one by one" in f.read()
+    server.reset()
 
 
 @pytest.fixture(scope="module")

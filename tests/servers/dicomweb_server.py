@@ -91,6 +91,8 @@ DEFAULTS = {
     "no_wild": 0,           # * and ? mean themselves
     "escapes": "decode",    # | raw: percent-escapes of values are not undone
     "metadata_extra": 0,    # AvailableTransferSyntaxUID in metadata
+    "no_metadata": 0,       # metadata of series: this status
+    "no_one_metadata": 404,  # metadata of an instance: this status
 }
 STUDY = ("00080020 00080030 00080050 00100010 00100020 00100030 00100040 0020000D "
          "00200010").split()
@@ -433,7 +435,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.rows(query, [(instance_row, (i,)) for i in a.tree[ids[0]][ids[1]]],
                              "00080018")
         if words == ["studies", "series", "metadata"] and len(ids) == 2:
+            if self.k["no_metadata"]:
+                return self.answer(self.k["no_metadata"])
             return self.metadata(a.tree[ids[0]][ids[1]])
+        if words == ["studies", "series", "instances", "metadata"] and len(ids) == 3:
+            if self.k["no_one_metadata"]:
+                return self.answer(self.k["no_one_metadata"])
+            return self.metadata([ids[2]])
         if words == ["studies", "series", "instances"] and len(ids) == 3:
             if ids[2] not in a.tree[ids[0]][ids[1]]:
                 return self.answer(404)
@@ -509,6 +517,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         multipart = accept.startswith("multipart/related")
         if k["accept"] not in ("both", "multipart" if multipart else "single"):
             return self.answer(k["refuse"])
+        if not multipart and k["ranges"] and self.headers.get("Range"):
+            return self.stored(data)
         if not multipart:
             return self.answer(k["status"], "application/dicom", data)
         return self.send_multipart([data] * k["parts"])
