@@ -3,7 +3,8 @@
  *
  * URL:      dimse://[CALLING@]HOST:PORT/CALLED[?move=PORT&associations=N], dimses://
  *           the same over TLS, also [?name=NAME]
- * Lists:    top = studies, study = series, series = instances (study root)
+ * Lists:    top = studies, study = series, series = instances (study root, or patient
+ *           root where that is all there is)
  * Locator:  UIDs, see dimse.h
  * Source:   PS3.4 annex C, PS3.7, PS3.8; DCMTK 3.6.7's dcmnet. Quirks: dimse.md. */
 #include "dimse.h"
@@ -172,8 +173,10 @@ static int probe(struct vivo_archive *self, struct vivo_op *op)
     int rc = vivo_dimse_line_get(d, NULL, &line, &used, op);
     if (rc)
         return rc;
-    if (!vivo_dimse_accepts(line, DIMSE_STUDY_FIND))
-        rc = vivo_fail(&op->err, EIO, "the server does not offer C-FIND (study root)");
+    if (atomic_load(&d->root) == DIMSE_ROOT_UNKNOWN)
+        rc = vivo_fail(&op->err, EIO,
+                       "the server offers C-FIND neither of the study root nor of the "
+                       "patient root");
     vivo_dimse_line_put(d, line, NULL);
     return rc;
 }

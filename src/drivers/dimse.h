@@ -14,11 +14,17 @@
 #define DIMSE_STUDY_FIND "1.2.840.10008.5.1.4.1.2.2.1"
 #define DIMSE_STUDY_MOVE "1.2.840.10008.5.1.4.1.2.2.2"
 #define DIMSE_STUDY_GET "1.2.840.10008.5.1.4.1.2.2.3"
+#define DIMSE_PATIENT_FIND "1.2.840.10008.5.1.4.1.2.1.1"
+#define DIMSE_PATIENT_MOVE "1.2.840.10008.5.1.4.1.2.1.2"
+#define DIMSE_PATIENT_GET "1.2.840.10008.5.1.4.1.2.1.3"
 #define DIMSE_VERIFICATION "1.2.840.10008.1.1"
 #define DIMSE_RATE 5 /* requests a second unless told otherwise */
 #define DIMSE_TITLE_MAX 16
 #define DIMSE_KIND_MAX (VIVO_UID_MAX + 1)
 #define DIMSE_CLASSES_MAX 6 /* of one association, each in every transfer syntax */
+
+/* Which information model is asked by (PS3.4 annex C.6). */
+enum dimse_root { DIMSE_ROOT_UNKNOWN, DIMSE_ROOT_STUDY, DIMSE_ROOT_PATIENT };
 
 /* What the objects to come may be: SOP class UIDs with spaces between, a modality, or
  * "" for none, and which part of the kinds there are. */
@@ -42,6 +48,7 @@ struct dimse {
     struct vivo_dimse *spare; /* handed from one request to one that waits */
     struct dimse_kind spare_kind;
     bool moving;        /* the port for C-MOVE is in use */
+    atomic_int root;    /* enum dimse_root; not guarded */
     atomic_bool no_get; /* C-GET fails where C-MOVE does not; not guarded */
     unsigned cap;       /* the longest answer that the server gives; 0 = not known */
 };
@@ -52,12 +59,20 @@ static inline struct dimse *dimse_of(struct vivo_archive *a)
 
 /* ---- locators (dimse_locator.c) ---------------------------------------------- */
 
-/* "STUDY", "STUDY/SERIES", "STUDY/SERIES/INSTANCE[/KIND]". */
+#define DIMSE_PATIENT_MAX 256u /* bytes: 64 characters of LO in UTF-8 */
+
+/* "STUDY", "STUDY/SERIES", "STUDY/SERIES/INSTANCE[/KIND]"; of servers that know the
+ * Patient Root only behind "~PATIENT/", the PatientID in hexadecimal. */
 struct dimse_place {
+    bool of_patient; /* patient counts, which may be "" */
+    char patient[DIMSE_PATIENT_MAX + 1];
     char study[VIVO_UID_MAX + 1], series[VIVO_UID_MAX + 1], instance[VIVO_UID_MAX + 1];
     char kind[DIMSE_KIND_MAX];
 };
-#define DIMSE_LOCATOR_MAX (4 * (VIVO_UID_MAX + 1) + 1)
+#define DIMSE_HEAD_MAX (2 * DIMSE_PATIENT_MAX + 3)
+#define DIMSE_LOCATOR_MAX (4 * (VIVO_UID_MAX + 1) + DIMSE_HEAD_MAX)
+/* "~PATIENT/" or "". */
+void vivo_dimse_place_head(const struct dimse_place *p, char out[DIMSE_HEAD_MAX]);
 int vivo_dimse_place_read(const char *locator, enum vivo_level level,
                           struct dimse_place *out, struct vivo_err *err);
 bool vivo_dimse_kind_ok(const char *kind);
@@ -69,6 +84,8 @@ bool vivo_dimse_kind_ok(const char *kind);
  * server may have given it up meanwhile. */
 int vivo_dimse_line_get(struct dimse *d, const struct dimse_kind *kind,
                         struct vivo_dimse **out, bool *used, struct vivo_op *op);
+/* By which root this server is asked; connects if that is not known yet. */
+int vivo_dimse_root(struct dimse *d, enum dimse_root *out, struct vivo_op *op);
 void vivo_dimse_line_put(struct dimse *d, struct vivo_dimse *line,
                          const struct dimse_kind *kind);
 
@@ -155,6 +172,10 @@ struct dimse_keys {
 /* A key to match, in UTF-8; "" = to be returned. Once for each tag; a later value takes
  * the place of an empty one. */
 void vivo_dimse_keys_add(struct dimse_keys *k, uint32_t tag, const char *value);
+void vivo_dimse_keys_drop(struct dimse_keys *k, uint32_t tag);
+const char *vivo_dimse_keys_value(const struct dimse_keys *k, uint32_t tag); /* or "" */
+/* The unique keys of this place, as far down as it says. */
+void vivo_dimse_keys_place(struct dimse_keys *k, const struct dimse_place *p);
 /* As explicit little endian. */
 int vivo_dimse_keys_write(const struct dimse_keys *k, struct vivo_buf *out,
                           struct vivo_err *err);
@@ -183,6 +204,19 @@ struct dimse_studies {
 };
 /* All studies that match; split by date where the server cuts its answers. */
 int vivo_dimse_studies(const struct dimse_studies *s, struct vivo_op *op);
+/* The same, with these keys only, whatever the root. */
+int vivo_dimse_studies_asked(const struct dimse_studies *s, struct vivo_op *op);
+
+/* ---- Patient Root only (dimse_patients.c) ------------------------------------------
+ */
+
+/* The same, patient by patient. */
+int vivo_dimse_studies_by_patient(const struct dimse_studies *s, struct vivo_op *op);
+/* Of a question below patients: of their keys none but this PatientID. */
+void vivo_dimse_keys_patient(struct dimse_keys *k, const char *id);
+/* What the server says of a patient, appended; nothing where that is not certain. */
+int vivo_dimse_patient(struct dimse *d, const char *id, struct vivo_buf *out,
+                       struct vivo_op *op);
 
 /* ---- the callbacks ------------------------------------------------------------------
  */

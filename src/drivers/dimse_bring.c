@@ -15,10 +15,7 @@ static int write_keys(const struct dimse_place *p, struct vivo_buf *out,
                       struct vivo_err *err)
 {
     struct dimse_keys k = {.level = p->instance[0] ? "IMAGE" : "SERIES"};
-    vivo_dimse_keys_add(&k, VIVO_TAG_StudyInstanceUID, p->study);
-    vivo_dimse_keys_add(&k, VIVO_TAG_SeriesInstanceUID, p->series);
-    if (p->instance[0])
-        vivo_dimse_keys_add(&k, VIVO_TAG_SOPInstanceUID, p->instance);
+    vivo_dimse_keys_place(&k, p);
     return vivo_dimse_keys_write(&k, out, err);
 }
 
@@ -61,8 +58,9 @@ static int move_here(struct dimse *d, struct vivo_dimse *line,
     int rc = take_port(d, op);
     if (rc)
         return rc;
-    rc = vivo_dimse_move(line, &door, DIMSE_STUDY_MOVE, keys->data, keys->len, to,
-                         result, op);
+    bool patient = atomic_load(&d->root) == DIMSE_ROOT_PATIENT;
+    rc = vivo_dimse_move(line, &door, patient ? DIMSE_PATIENT_MOVE : DIMSE_STUDY_MOVE,
+                         keys->data, keys->len, to, result, op);
     give_port(d);
     return rc;
 }
@@ -78,9 +76,10 @@ static int try_once(struct dimse *d, const struct dimse_request *rq, bool move,
         rc = vivo_dimse_line_get(d, &rq->kind, &line, used, op);
     if (rc)
         return rc;
-    if (!move && vivo_dimse_accepts(line, DIMSE_STUDY_GET))
-        rc = vivo_dimse_get(line, DIMSE_STUDY_GET, keys.data, keys.len, rq->to, result,
-                            op);
+    bool patient = atomic_load(&d->root) == DIMSE_ROOT_PATIENT;
+    const char *get = patient ? DIMSE_PATIENT_GET : DIMSE_STUDY_GET;
+    if (!move && vivo_dimse_accepts(line, get))
+        rc = vivo_dimse_get(line, get, keys.data, keys.len, rq->to, result, op);
     else
         rc = move_here(d, line, &keys, rq->to, result, op);
     vivo_dimse_line_put(d, line, &rq->kind);

@@ -28,6 +28,35 @@ void vivo_dimse_keys_add(struct dimse_keys *k, uint32_t tag, const char *value)
     }
 }
 
+void vivo_dimse_keys_drop(struct dimse_keys *k, uint32_t tag)
+{
+    size_t i = 0;
+    while (i < k->n && k->key[i].tag != tag)
+        i++;
+    if (i < k->n)
+        k->key[i] = k->key[--k->n]; /* they are sorted when they are written */
+}
+
+const char *vivo_dimse_keys_value(const struct dimse_keys *k, uint32_t tag)
+{
+    for (size_t i = 0; i < k->n; i++)
+        if (k->key[i].tag == tag)
+            return k->key[i].value;
+    return "";
+}
+
+void vivo_dimse_keys_place(struct dimse_keys *k, const struct dimse_place *p)
+{
+    if (p->of_patient)
+        vivo_dimse_keys_add(k, VIVO_TAG_PatientID, p->patient);
+    if (p->study[0])
+        vivo_dimse_keys_add(k, VIVO_TAG_StudyInstanceUID, p->study);
+    if (p->series[0])
+        vivo_dimse_keys_add(k, VIVO_TAG_SeriesInstanceUID, p->series);
+    if (p->instance[0])
+        vivo_dimse_keys_add(k, VIVO_TAG_SOPInstanceUID, p->instance);
+}
+
 static int by_tag(const void *a, const void *b)
 {
     uint32_t x = *(const uint32_t *)a;
@@ -136,8 +165,9 @@ static int ask_once(struct dimse *d, const struct vivo_buf *keys, struct reading
     int rc = vivo_dimse_line_get(d, NULL, &line, used, op);
     if (rc)
         return vivo_fail_in(&op->err, "C-FIND");
-    rc = vivo_dimse_find(line, DIMSE_STUDY_FIND, keys->data, keys->len, &r->base,
-                         &result, op);
+    bool patient = atomic_load(&d->root) == DIMSE_ROOT_PATIENT;
+    rc = vivo_dimse_find(line, patient ? DIMSE_PATIENT_FIND : DIMSE_STUDY_FIND,
+                         keys->data, keys->len, &r->base, &result, op);
     vivo_dimse_line_put(d, line, NULL);
     atomic_fetch_add(&d->base.bytes, result.bytes);
     *answer = (struct dimse_answer){r->rows, result.status};

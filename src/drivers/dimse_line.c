@@ -14,20 +14,23 @@
 
 static const char *const identifiers[] = {"1.2.840.10008.1.2.1", "1.2.840.10008.1.2"};
 
-static void offer_services(struct dimse_offers *o)
+static void offer_services(bool patient, struct dimse_offers *o)
 {
-    static const char *const services[] = {DIMSE_STUDY_FIND, DIMSE_STUDY_GET,
-                                           DIMSE_STUDY_MOVE, DIMSE_VERIFICATION};
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(services); i++)
+    static const char *const study[] = {DIMSE_STUDY_FIND, DIMSE_STUDY_GET,
+                                        DIMSE_STUDY_MOVE, DIMSE_VERIFICATION};
+    static const char *const other[] = {DIMSE_PATIENT_FIND, DIMSE_PATIENT_GET,
+                                        DIMSE_PATIENT_MOVE, DIMSE_VERIFICATION};
+    const char *const *services = patient ? other : study;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(study); i++)
         o->offer[o->n++] = (struct vivo_dimse_offer){
             services[i], identifiers, VIVO_ARRAY_LEN(identifiers), false};
 }
 
-static int connect_line(struct dimse *d, const struct dimse_kind *kind,
-                        struct vivo_dimse **out, struct vivo_op *op)
+static int connect_by(struct dimse *d, const struct dimse_kind *kind, bool patient,
+                      struct vivo_dimse **out, struct vivo_op *op)
 {
     struct dimse_offers offers = {.n = 0};
-    offer_services(&offers);
+    offer_services(patient, &offers);
     if (kind)
         vivo_dimse_kinds_offer(kind, &offers);
     const struct vivo_dimse_config cfg = {.host = d->host,
@@ -39,6 +42,41 @@ static int connect_line(struct dimse *d, const struct dimse_kind *kind,
                                           .certname = d->certname,
                                           .timeout_ms = d->timeout_ms};
     return vivo_dimse_open(&cfg, offers.offer, offers.n, out, op);
+}
+
+/* The study root, unless this server is known to have the patient root only: found out
+ * once, by a second association. */
+static int connect_line(struct dimse *d, const struct dimse_kind *kind,
+                        struct vivo_dimse **out, struct vivo_op *op)
+{
+    int root = atomic_load(&d->root);
+    int rc = connect_by(d, kind, root == DIMSE_ROOT_PATIENT, out, op);
+    if (rc || root != DIMSE_ROOT_UNKNOWN)
+        return rc;
+    if (vivo_dimse_accepts(*out, DIMSE_STUDY_FIND)) {
+        atomic_store(&d->root, DIMSE_ROOT_STUDY);
+        return 0;
+    }
+    vivo_dimse_close(VIVO_STEAL(*out));
+    rc = connect_by(d, kind, true, out, op);
+    if (rc == 0 && vivo_dimse_accepts(*out, DIMSE_PATIENT_FIND))
+        atomic_store(&d->root, DIMSE_ROOT_PATIENT);
+    return rc;
+}
+
+int vivo_dimse_root(struct dimse *d, enum dimse_root *out, struct vivo_op *op)
+{
+    struct vivo_dimse *line = NULL;
+    bool used = false;
+    int rc = 0;
+    if (atomic_load(&d->root) == DIMSE_ROOT_UNKNOWN)
+        rc = vivo_dimse_line_get(d, NULL, &line, &used, op);
+    if (rc)
+        return rc;
+    if (line)
+        vivo_dimse_line_put(d, line, NULL);
+    *out = (enum dimse_root)atomic_load(&d->root);
+    return 0;
 }
 
 /* Requests are spread evenly: the next one has its place in time. */

@@ -64,39 +64,52 @@ int vivo_dimse_emit_study(struct dimse *d, struct vivo_attrs row,
                           struct vivo_intake *in, struct vivo_err *err)
 {
     char uid[VIVO_UID_MAX + 2];
+    char locator[DIMSE_LOCATOR_MAX];
+    char head[DIMSE_HEAD_MAX];
+    struct dimse_place p = {.of_patient = atomic_load(&d->root) == DIMSE_ROOT_PATIENT};
     const struct vivo_record rec = {
-        .level = VIVO_LEVEL_STUDY, .locator = uid, .attrs = row};
+        .level = VIVO_LEVEL_STUDY, .locator = locator, .attrs = row};
     vivo_attrs_text(row, VIVO_TAG_StudyInstanceUID, uid, sizeof uid);
     if (!vivo_dicomweb_uid_ok(uid)) {
         in->other(in, "?study", NULL);
         return 0;
     }
-    vivo_dicomweb_memory_put(d->memory, uid, row);
+    vivo_attrs_text(row, VIVO_TAG_PatientID, p.patient, sizeof p.patient);
+    vivo_dimse_place_head(&p, head);
+    snprintf(locator, sizeof locator, "%s%s", head, uid);
+    vivo_dicomweb_memory_put(d->memory, locator, row);
     if (in->alive)
         in->alive(in);
     return in->record(in, &rec, err);
 }
 
-/* "STUDY/SERIES[/INSTANCE[/KIND]]" */
+/* "[~PATIENT/]STUDY/SERIES[/INSTANCE[/KIND]]" */
 static void write_locator(const struct listing *l, struct vivo_attrs row,
                           const char *uid, char out[DIMSE_LOCATOR_MAX])
 {
     char kind[DIMSE_KIND_MAX];
+    char head[DIMSE_HEAD_MAX];
+    vivo_dimse_place_head(&l->place, head);
     if (l->level == VIVO_LEVEL_SERIES) {
-        snprintf(out, DIMSE_LOCATOR_MAX, "%s/%s", l->place.study, uid);
+        snprintf(out, DIMSE_LOCATOR_MAX, "%s%s/%s", head, l->place.study, uid);
         return;
     }
     if (!vivo_attrs_text(row, VIVO_TAG_SOPClassUID, kind, sizeof kind))
         snprintf(kind, sizeof kind, "%s", l->modality);
     bool known = vivo_dimse_kind_ok(kind);
-    snprintf(out, DIMSE_LOCATOR_MAX, "%s/%s/%s%s%s", l->place.study, l->place.series,
-             uid, known ? "/" : "", known ? kind : "");
+    snprintf(out, DIMSE_LOCATOR_MAX, "%s%s/%s/%s%s%s", head, l->place.study,
+             l->place.series, uid, known ? "/" : "", known ? kind : "");
 }
 
 /* A server that ignores a key gives what belongs to somebody else. */
 static bool is_own(const struct listing *l, struct vivo_attrs row)
 {
     char uid[VIVO_UID_MAX + 2];
+    char id[DIMSE_PATIENT_MAX + 2];
+    if (l->place.of_patient &&
+        vivo_attrs_text(row, VIVO_TAG_PatientID, id, sizeof id) &&
+        strcmp(id, l->place.patient) != 0)
+        return false;
     if (vivo_attrs_text(row, VIVO_TAG_StudyInstanceUID, uid, sizeof uid) &&
         strcmp(uid, l->place.study) != 0)
         return false;
@@ -169,37 +182,58 @@ static int ask_ancestor(struct dimse *d, struct dimse_keys *k, uint32_t tag,
     return rc;
 }
 
+static int merge_rows(const struct vivo_buf *under, const struct vivo_buf *over,
+                      struct vivo_buf *out, struct vivo_err *err)
+{
+    return vivo_attrs_merge((struct vivo_attrs){under->data, under->len},
+                            (struct vivo_attrs){over->data, over->len}, out)
+               ? vivo_fail(err, ENOSPC, "dimse: attributes too large")
+               : 0;
+}
+
 static int study_base(struct dimse *d, const struct dimse_place *p,
                       struct vivo_buf *out, struct vivo_op *op)
 {
     struct dimse_keys k = {.level = "STUDY"};
-    if (vivo_dicomweb_memory_get(d->memory, p->study, out))
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf patient = {0};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf study = {0};
+    char locator[DIMSE_LOCATOR_MAX];
+    char head[DIMSE_HEAD_MAX];
+    vivo_dimse_place_head(p, head);
+    snprintf(locator, sizeof locator, "%s%s", head, p->study);
+    if (vivo_dicomweb_memory_get(d->memory, locator, out))
         return 0;
+    vivo_buf_init(&patient, VIVO_ATTRS_MAX);
+    vivo_buf_init(&study, VIVO_ATTRS_MAX);
     add_fields(&k, vivo_dimse_study_fields);
-    return ask_ancestor(d, &k, VIVO_TAG_StudyInstanceUID, p->study, out, op);
+    if (p->of_patient)
+        vivo_dimse_keys_patient(&k, p->patient);
+    int rc = ask_ancestor(d, &k, VIVO_TAG_StudyInstanceUID, p->study, &study, op);
+    if (rc == 0 && p->of_patient)
+        rc = vivo_dimse_patient(d, p->patient, &patient, op);
+    return rc ? rc : merge_rows(&patient, &study, out, &op->err);
 }
 
 static int series_base(struct dimse *d, const struct dimse_place *p,
                        struct vivo_buf *out, struct vivo_op *op)
 {
     char locator[DIMSE_LOCATOR_MAX];
+    char head[DIMSE_HEAD_MAX];
     struct dimse_keys k = {.level = "SERIES"};
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf study = {0};
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf series = {0};
-    snprintf(locator, sizeof locator, "%s/%s", p->study, p->series);
+    vivo_dimse_place_head(p, head);
+    snprintf(locator, sizeof locator, "%s%s/%s", head, p->study, p->series);
     if (vivo_dicomweb_memory_get(d->memory, locator, out))
         return 0;
     vivo_buf_init(&study, VIVO_ATTRS_MAX);
     vivo_buf_init(&series, VIVO_ATTRS_MAX);
     add_fields(&k, series_fields);
-    vivo_dimse_keys_add(&k, VIVO_TAG_StudyInstanceUID, p->study);
+    vivo_dimse_keys_place(&k, p);
     int rc = study_base(d, p, &study, op);
     if (rc == 0)
         rc = ask_ancestor(d, &k, VIVO_TAG_SeriesInstanceUID, p->series, &series, op);
-    if (rc == 0 && vivo_attrs_merge((struct vivo_attrs){study.data, study.len},
-                                    (struct vivo_attrs){series.data, series.len}, out))
-        rc = vivo_fail(&op->err, ENOSPC, "dimse: attributes too large");
-    return rc;
+    return rc ? rc : merge_rows(&study, &series, out, &op->err);
 }
 
 /* ---- list ---------------------------------------------------------------------- */
@@ -253,9 +287,7 @@ static int list_below(struct listing *l, struct vivo_op *op)
     vivo_attrs_text((struct vivo_attrs){l->base.data, l->base.len}, VIVO_TAG_Modality,
                     l->modality, sizeof l->modality);
     add_fields(&k, series ? series_fields : instance_fields);
-    vivo_dimse_keys_add(&k, VIVO_TAG_StudyInstanceUID, l->place.study);
-    if (!series)
-        vivo_dimse_keys_add(&k, VIVO_TAG_SeriesInstanceUID, l->place.series);
+    vivo_dimse_keys_place(&k, &l->place);
     rc = vivo_dimse_ask(l->d, &k, emit_row, l, &got, op);
     if (rc == 0 && got.status != 0)
         rc = vivo_dimse_status_fail(got.status, "C-FIND", &op->err);

@@ -25,7 +25,7 @@ static int fail(void *asker, unsigned status, struct vivo_err *err)
     return vivo_dimse_status_fail(status, "C-FIND of studies", err);
 }
 
-int vivo_dimse_studies(const struct dimse_studies *s, struct vivo_op *op)
+int vivo_dimse_studies_asked(const struct dimse_studies *s, struct vivo_op *op)
 {
     struct dimse_studies own = *s; /* the asker is not const */
     const struct vivo_studies all = {.ask = ask,
@@ -39,4 +39,14 @@ int vivo_dimse_studies(const struct dimse_studies *s, struct vivo_op *op)
                                      .ctx = s->ctx};
 
     return vivo_studies_all(&all, op);
+}
+
+int vivo_dimse_studies(const struct dimse_studies *s, struct vivo_op *op)
+{
+    enum dimse_root root;
+    int rc = vivo_dimse_root(s->d, &root, op);
+    if (rc)
+        return rc;
+    return root == DIMSE_ROOT_PATIENT ? vivo_dimse_studies_by_patient(s, op)
+                                      : vivo_dimse_studies_asked(s, op);
 }

@@ -67,6 +67,19 @@ static void test_studies_that_were_refused_are_found_by_date(void **state)
     check_studies("REFUSE");
 }
 
+static void test_patients_that_were_cut_are_found_by_their_first_letter(void **state)
+{
+    struct vivo_op op;
+    size_t n;
+    (void)state;
+    int rc = list("PRCAP", VIVO_LEVEL_NONE, NULL, &n, &op);
+    if (rc)
+        print_message("%s\n", op.err.text);
+    assert_int_equal(rc, 0);
+    assert_int_equal(n, 80);
+    check_failure("PRODD", VIVO_LEVEL_NONE, NULL, EIO, "how their PatientID begins");
+}
+
 static void test_studies_that_cannot_be_parted_fail(void **state)
 {
     (void)state;
@@ -269,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_studies_in_one_answer_are_listed_once),
         cmocka_unit_test(test_studies_that_were_cut_are_found_by_date),
         cmocka_unit_test(test_studies_that_were_refused_are_found_by_date),
+        cmocka_unit_test(test_patients_that_were_cut_are_found_by_their_first_letter),
         cmocka_unit_test(test_studies_that_cannot_be_parted_fail),
         cmocka_unit_test(test_answers_that_are_short_fail),
         cmocka_unit_test(test_server_that_is_no_server_fails),

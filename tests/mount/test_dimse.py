@@ -57,6 +57,22 @@ def test_objects_are_what_the_server_holds(pacs):
         assert ds == original
 
 
+def test_patient_root_only_shows_the_same(pacs):
+    """A server without the study root, which minds what is asked at which level."""
+    with Dcmqrscp(pacs.folder, ["-QS", "-XF", "-XM", "-v"]) as other, \
+            Mount({"h": pacs.source, "p": other.source}, "rate=200,cache=memory") as m:
+        names = m.files("h")
+        assert len(names) == 16 and m.files("p") == names
+        with open(m / ("h/" + names[9]), "rb") as h, open(m / ("p/" + names[9]), "rb") as p:
+            assert h.read() == p.read()
+        for expr in ("PatientName=Doe* and Modality=CT", "StudyDate=202001",
+                     "PatientID=pat0001 and SliceThickness>1.1"):
+            found = m.files("p/q/" + expr)
+            assert found and found == m.files("h/q/" + expr), expr
+        # Once, then for each query that is asked of the server.
+        assert other.asked_for("Find", "PATIENT") <= 3
+
+
 def test_frozen_query_mounts_identically(pacs, tmp_path):
     def tree(m, top):
         return {f: open(m / f"{top}/{f}", "rb").read() for f in m.files(top)}

@@ -20,6 +20,8 @@ of the driver need them. How it behaves is in the AE title that it is called by:
              called title, unknown calling title, too many, an abort, a closed connection
     EXTRA    sends one that is not listed, and one twice
     SLOW     takes 150 ms for each object; series have 10
+    PRCAP    knows the patient root only, has 80 patients and cuts answers at 60; so does
+             PRODD, which has one whose PatientID begins with no ASCII character
     SWAP     sends a data set that is not the object of its command
 
 Prints HOST:PORT as its first line and runs until its standard input ends. With --log
@@ -27,6 +29,7 @@ FILE it appends a line for each request: the AE title and what was asked for; an
 each association how many of that title there are now.
 """
 import argparse
+import fnmatch
 import socket
 import socketserver
 import struct
@@ -37,6 +40,8 @@ import time
 CAP = 60
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 FIND, GET = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.3"
+PATIENT_ROOT = "1.2.840.10008.5.1.4.1.2.1."
+STUDY_ROOT = "1.2.840.10008.5.1.4.1.2.2."
 CT = "1.2.840.10008.5.1.4.1.1.2"
 OPEN, LOCK = {}, threading.Lock()
 REQUESTS = {0x20: "C-FIND", 0x10: "C-GET", 0x21: "C-MOVE", 0x30: "C-ECHO"}
@@ -98,6 +103,20 @@ def matches(title, row, keys):
     if keys.get(PATIENT) and not like(row[PATIENT], keys[PATIENT]):
         return False
     return not keys.get(STUDY) or row[STUDY] in keys[STUDY].split("\\")
+
+
+def find_patients(title, keys):
+    """80 patients, a study each; of a question below them it must say of which."""
+    ids = ["%s%02d" % (c, i) for c in "AB" for i in range(40)]
+    if title == "PRODD":
+        ids[0] = "\u00c9" + ids[0]
+    if keys[LEVEL] == "PATIENT":
+        return [{PATIENT: i.encode(), CHARSET: "ISO_IR 192", NAME: "Doe^" + i[-3:]}
+                for i in ids if fnmatch.fnmatchcase(i, keys[PATIENT] or "*")]
+    if NAME in keys or keys[PATIENT] not in ids:
+        return None
+    return [{PATIENT: keys[PATIENT].encode(), DATE: "20200101", CHARSET: "ISO_IR 192",
+             STUDY: "1.2.%d" % (1 + ids.index(keys[PATIENT]))}]
 
 
 def find(title, keys):
@@ -258,7 +277,8 @@ class Peer(socketserver.BaseRequestHandler):
             else:
                 syntaxes.append(uid)
             at += 4 + n
-        good = EXPLICIT in syntaxes and self.title != "NOTHING"
+        good = EXPLICIT in syntaxes and self.title != "NOTHING" and not abstract.startswith(
+            STUDY_ROOT if self.title.startswith("PR") else PATIENT_ROOT)
         if good:
             self.contexts[number] = abstract
         uid = (EXPLICIT if good else syntaxes[0]).encode()
@@ -308,15 +328,17 @@ class Peer(socketserver.BaseRequestHandler):
             self.serve_get(context, keys, message)
 
     def serve_find(self, context, keys, message):
-        rows = find(self.title, keys)
-        status = 0xB001 if self.title == "WARN" else 0
+        patients = self.title.startswith("PR")
+        rows = (find_patients if patients else find)(self.title, keys)
+        status = 0xB001 if self.title == "WARN" else 0xA900 if rows is None else 0
+        rows = rows or []
         if self.title == "REFUSE" and len(rows) > CAP:
             rows, status = [], 0xA700
-        if self.title in ("CAP", "ONEDAY", "UNDATED"):
+        if patients or self.title in ("CAP", "ONEDAY", "UNDATED"):
             rows = rows[:CAP]
         if self.title != "FEWER":
             rows = [{t: v for t, v in r.items() if t != N_SERIES} for r in rows]
-        base = {0x0002: FIND, 0x0100: 0x8020, 0x0120: message}
+        base = {0x0002: PATIENT_ROOT + "1" if patients else FIND, 0x0100: 0x8020, 0x0120: message}
         for row in rows:
             self.send_message(context, {**base, 0x0900: 0xFF00},
                               write_row(row, keys[LEVEL]))

@@ -151,8 +151,8 @@ Wire::Wire(int fd, DcmTransportConnection *inner, Link &link)
     tv.tv_usec = STEP_MS * 1000;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
-    /* DCMTK writes a message in pieces: the second would wait for the acknowledgement of
-     * the first, 40 ms late. */
+    /* DCMTK writes a message in pieces: the second would wait for the acknowledgement
+     * of the first, 40 ms late. */
     int now = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &now, sizeof now);
     link_.wire = this;
