@@ -124,6 +124,8 @@ int vivo_tree_mkdir(struct vivo_tree *t, vivo_ino parent, const char *name,
 /* Is the node a control file that may be written? Then the text written takes effect
  * (one line = one path or archive). */
 bool vivo_tree_writable(struct vivo_tree *t, vivo_ino ino);
+/* access(2) of the mounting user: 0, EROFS or EACCES. mask of W_OK, X_OK. */
+int vivo_tree_may(struct vivo_tree *t, vivo_ino ino, int mask, struct vivo_err *err);
 int vivo_tree_write(struct vivo_tree *t, vivo_ino ino, const char *text, size_t len,
                     struct vivo_err *err);
 /* Bytes of any length on their way into a view: in memory up to 4 MiB, in a file

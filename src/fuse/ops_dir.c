@@ -109,11 +109,17 @@ static void getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 static void access_(fuse_req_t req, fuse_ino_t ino, int mask)
 {
-    bool writable = vivo_tree_writable(session_of(req)->tree, ino);
+    struct vivo_session *s = session_of(req);
+    uid_t uid = fuse_req_ctx(req)->uid;
+    bool owner = uid == 0 || uid == s->uid;
+    struct vivo_err err = {0};
 
     if (refuse_stranger(req, ino))
         return;
-    reply_code(req, mask & W_OK && !writable ? EROFS : 0);
+    if (mask & W_OK && !owner)
+        reply_code(req, EROFS);
+    else
+        reply_code(req, -vivo_tree_may(s->tree, ino, mask, &err));
 }
 
 static void statfs_(fuse_req_t req, fuse_ino_t ino)

@@ -2,6 +2,7 @@
 /* src/tree/change.c -- the few things a user may change: saved queries in a q/. */
 #include "tree/internal.h"
 
+#include <limits.h>
 #include <string.h>
 
 static int read_only(struct vivo_err *err)
@@ -43,7 +44,7 @@ static bool has_control(const char *s)
 static int check_name(struct vivo_tree *t, const struct node *q, const char *name,
                       struct vivo_err *err)
 {
-    if (strlen(name) > NODE_NAME_MAX)
+    if (strlen(name) > NAME_MAX) /* it is going to be listed */
         return vivo_fail(err, ENAMETOOLONG, "the name is too long");
     if (name[0] == '.' || has_control(name))
         return vivo_fail(err, EINVAL, "a query cannot be saved under this name");

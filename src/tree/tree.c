@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static char *copy(const char *s)
 {
@@ -332,6 +333,22 @@ bool vivo_tree_writable(struct vivo_tree *t, vivo_ino ino)
 
     node_put(t, n);
     return writable;
+}
+
+/* Nothing but directories is executed; saved queries are made and removed in a q/. */
+int vivo_tree_may(struct vivo_tree *t, vivo_ino ino, int mask, struct vivo_err *err)
+{
+    struct node space;
+    const struct node *n = node_get(t, ino, &space);
+    bool writable = n && (n->room->write || n->room == &room_q);
+    bool file = n && n->room->kind != VIVO_NODE_DIR;
+
+    node_put(t, n);
+    if (mask & W_OK && !writable)
+        return vivo_fail(err, EROFS, "the tree is read-only");
+    if (mask & X_OK && file)
+        return vivo_fail(err, EACCES, "no program");
+    return 0;
 }
 
 int vivo_tree_write(struct vivo_tree *t, vivo_ino ino, const char *text, size_t len,

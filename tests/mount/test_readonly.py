@@ -45,6 +45,17 @@ def test_making_anything_is_refused(mount, where):
     assert refused(os.chmod, mount / where, 0o777) == "EROFS"
 
 
+def test_access_tells_what_may_be_done(mount):
+    """os.access hides the errno: X_OK of a file is not granted, not even to root."""
+    path = mount / mount.files()[0]
+    assert os.access(path, os.R_OK) and not os.access(path, os.W_OK)
+    assert not os.access(path, os.X_OK) and os.access(os.path.dirname(path), os.X_OK)
+    for name in [*QS, ".vivofs/pin", ".vivofs/refresh"]:
+        assert os.access(mount / name, os.W_OK), name
+    for name in ["", "loc", "loc/all", "loc/by", ".vivofs", ".vivofs/log", "README.txt"]:
+        assert not os.access(mount / name, os.W_OK), name
+
+
 @pytest.mark.parametrize("q", QS)
 def test_a_query_can_be_saved_replaced_and_removed(mount, q):
     link = mount / f"{q}/mine"
@@ -65,6 +76,8 @@ def test_what_cannot_be_saved_is_refused(mount, q):
         assert refused(os.symlink, target, mount / f"{q}/{name}") == "EINVAL"
     assert refused(os.symlink, "Modality=CT", mount / f"{q}/Modality=MR") in (
         "EINVAL", "EEXIST")
+    # Longer names are looked up, but could not be listed (NAME_MAX).
+    assert refused(os.symlink, "Modality=CT", mount / f"{q}/{'x' * 256}") == "ENAMETOOLONG"
     assert refused(os.mkdir, mount / f"{q}/Modality=CT") == "EEXIST"
     assert refused(os.mkdir, mount / f"{q}/plain") == "EROFS"
     assert refused(os.open, mount / f"{q}/new", os.O_CREAT | os.O_WRONLY) == "EROFS"
@@ -102,3 +115,9 @@ def test_refresh_of_an_unknown_archive_is_refused(mount):
             f.write("nowhere\n")
     assert e.value.errno == errno.EINVAL
     assert refused(open, mount / ".vivofs/refresh") == "EACCES"
+
+
+def test_refresh_takes_a_path_of_the_mount(mount):
+    for name in ["loc", "loc/all", mount / "loc", mount.path]:
+        with open(mount / ".vivofs/refresh", "w") as f:
+            f.write(name + "\n")
