@@ -140,6 +140,15 @@ struct coming *flight_coming(struct vivo_flow *f, vivo_row row)
     return c;
 }
 
+void flight_unpin(struct vivo_flow *f, vivo_row row)
+{
+    pthread_mutex_lock(&parking);
+    for (struct vivo_flight *fl = f->flights; fl; fl = fl->next)
+        if (fl->key.kind == FLIGHT_OBJECT && fl->key.row == row)
+            atomic_store(&fl->pin, false);
+    pthread_mutex_unlock(&parking);
+}
+
 void flight_keep(struct vivo_flight *flight)
 {
     pthread_mutex_lock(&parking);

@@ -298,6 +298,8 @@ int fetch_keep(struct vivo_flow *f, vivo_row row, int *fd, uint64_t size,
                const struct vivo_store_key *key, bool pin, struct vivo_err *err);
 /* fetch.c: makes the view of a local object, for whoever opens it soon. */
 void prepare_local(struct vivo_flow *f, vivo_row row);
+/* flight.c: what is on its way is not pinned when it lands. */
+void flight_unpin(struct vivo_flow *f, vivo_row row);
 /* fetch.c: fetches an object into the store though nobody waits for it; pin: to stay.
  */
 void fetch_in_background(struct vivo_flow *f, vivo_row row, bool pin);

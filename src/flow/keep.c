@@ -63,6 +63,8 @@ int vivo_flow_pin(struct vivo_flow *f, vivo_row instance, bool pinned,
     int rc = flow_store_key(f, instance, &key, &locator, err);
     if (rc)
         return rc;
+    if (!pinned) /* nor when it comes */
+        flight_unpin(f, instance);
     rc = vivo_store_pin(f->store, &key, pinned);
     if (rc == -ENOENT && pinned) {
         fetch_in_background(f, instance, true);
@@ -82,6 +84,7 @@ int vivo_flow_forget(struct vivo_flow *f, vivo_row instance, struct vivo_err *er
     if (rc)
         return rc;
     flow_drop_view(f, instance);
+    flight_unpin(f, instance);
     rc = vivo_store_forget(f->store, &key);
     return rc == -ENOENT ? 0 : rc;
 }

@@ -97,6 +97,8 @@ extern const struct room room_by, room_by_values;
 extern const struct room room_media, room_index; /* .media and its DICOMDIR */
 extern const struct room room_preview, room_sidecar_audit;
 extern const struct room room_control, room_refresh, room_pin, room_unpin, room_forget;
+/* Bytes of an absolute path up to the mount point's end; 0 = it is not below. */
+size_t below_mount(const struct vivo_tree *t, const char *path, size_t len);
 
 struct table; /* table.c */
 struct select_cache;

@@ -102,10 +102,18 @@ static int refresh_line(struct vivo_tree *t, const char *line, size_t len,
                         struct vivo_err *err)
 {
     bool any = false;
+    size_t top;
 
     while (len > 0 && strchr(" \t\r/", line[len - 1]))
         len--;
-    while (len > 0 && strchr(" \t/", line[0])) {
+    while (len > 0 && strchr(" \t", line[0])) {
+        line++;
+        len--;
+    }
+    top = below_mount(t, line, len);
+    line += top;
+    len -= top;
+    while (len > 0 && line[0] == '/') {
         line++;
         len--;
     }

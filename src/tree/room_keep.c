@@ -136,46 +136,44 @@ static int keep_below(struct vivo_tree *t, const struct node *n, struct keep *k)
     return walk_level(t, n, NULL, VIVO_LEVEL_INSTANCE, keep_item, k, k->err);
 }
 
-/* An absolute path lies below the mount point, or it is no path of ours. */
-static const char *below_mount(const struct vivo_tree *t, const char *path)
+static int is_listed(void *ctx, const struct vivo_entry *e)
+{
+    *(bool *)ctx = e->listed;
+    return 0;
+}
+
+static int are_listed(void *ctx, const struct walk_item *item)
+{
+    *(bool *)ctx = item->e.listed;
+    return !item->e.listed;
+}
+
+/* What was never listed would silently not be kept. */
+static int check_listed(struct vivo_tree *t, const struct node *n, const struct keep *k)
+{
+    bool listed = true;
+    int rc = vivo_catalog_get(node_catalog(t, n), n->level, n->row, is_listed, &listed,
+                              k->err);
+
+    for (int level = (int)n->level + 1; rc == 0 && listed && level <= VIVO_LEVEL_SERIES;
+         level++)
+        rc =
+            walk_level(t, n, NULL, (enum vivo_level)level, are_listed, &listed, k->err);
+    if (rc < 0 || listed)
+        return rc;
+    return vivo_fail(k->err, EINVAL,
+                     "%s: not all below this path was listed yet: list it first, as "
+                     "find does",
+                     k->what);
+}
+
+size_t below_mount(const struct vivo_tree *t, const char *path, size_t len)
 {
     const char *top = t->cfg.mountpoint;
     size_t n = top ? strlen(top) : 0;
 
-    if (path[0] != '/' || n == 0)
-        return path;
-    return !strncmp(path, top, n) && (path[n] == '/' || !path[n]) ? path + n : NULL;
-}
-
-static int keep_line(struct vivo_tree *t, const char *what, keep_fn *fn, char *line,
-                     struct vivo_err *err)
-{
-    struct node n = {.room = &room_level, .mtime = NO_DATE};
-    struct keep k = {.what = what, .fn = fn, .err = err};
-    const char *path;
-    size_t len = strlen(line);
-
-    while (len > 0 && strchr(" \t\r", line[len - 1]))
-        line[--len] = 0;
-    if (!len)
-        return 0;
-    path = below_mount(t, line);
-    if (!path || find(t, path, &n))
-        return no_path(what, err);
-    k.flow = node_flow(t, &n);
-    return keep_below(t, &n, &k);
-}
-
-static int keep_text(struct vivo_tree *t, const char *what, keep_fn *fn,
-                     const char *text, size_t len, struct vivo_err *err)
-{
-    VIVO_AUTO(vivo_free_p) char *copy = strndup(text, len);
-    char *rest = copy;
-    int rc = copy ? 0 : vivo_fail(err, ENOMEM, "no memory for a path");
-
-    for (char *line; !rc && (line = strsep(&rest, "\n"));)
-        rc = keep_line(t, what, fn, line, err);
-    return rc;
+    return n && n <= len && !strncmp(path, top, n) && (n == len || path[n] == '/') ? n
+                                                                                   : 0;
 }
 
 static int pin_one(struct vivo_flow *f, vivo_row row, struct vivo_err *err)
@@ -186,6 +184,43 @@ static int pin_one(struct vivo_flow *f, vivo_row row, struct vivo_err *err)
 static int unpin_one(struct vivo_flow *f, vivo_row row, struct vivo_err *err)
 {
     return vivo_flow_pin(f, row, false, err);
+}
+
+static int keep_line(struct vivo_tree *t, const char *what, keep_fn *fn, char *line,
+                     struct vivo_err *err)
+{
+    struct node n = {.room = &room_level, .mtime = NO_DATE};
+    struct keep k = {.what = what, .fn = fn, .err = err};
+    size_t len = strlen(line), top;
+
+    while (len > 0 && strchr(" \t\r", line[len - 1]))
+        line[--len] = 0;
+    if (!len)
+        return 0;
+    top = below_mount(t, line, len); /* or it is no path of ours */
+    if ((line[0] == '/' && !top && t->cfg.mountpoint) || find(t, line + top, &n))
+        return no_path(what, err);
+    k.flow = node_flow(t, &n);
+    if (fn == pin_one && n.room == &room_level && n.level < VIVO_LEVEL_INSTANCE) {
+        int rc = check_listed(t, &n, &k);
+        if (rc)
+            return rc;
+    }
+    return keep_below(t, &n, &k);
+}
+
+static int keep_text(struct vivo_tree *t, const char *what, keep_fn *fn,
+                     const char *text, size_t len, struct vivo_err *err)
+{
+    VIVO_AUTO(vivo_free_p) char *copy = strndup(text, len);
+    char *rest = copy;
+    int rc = copy ? 0 : vivo_fail(err, ENOMEM, "no memory for a path");
+
+    if (!rc && strlen(copy) < len)
+        rc = no_path(what, err);
+    for (char *line; !rc && (line = strsep(&rest, "\n"));)
+        rc = keep_line(t, what, fn, line, err);
+    return rc;
 }
 
 static int pin(struct vivo_tree *t, const struct node *n, const char *text, size_t len,

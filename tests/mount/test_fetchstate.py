@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """FetchState: what is here is told as of the moment of asking, in listings, look-ups,
 counts, exports and facets, and never from what was known before."""
+import errno
 import os
 import subprocess
 import sys
@@ -49,6 +50,21 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < end, "did not happen in time"
         time.sleep(0.02)
+
+
+def test_what_was_never_listed_is_not_pinned_in_part(remote):
+    """Two patients with two series each, none of them entered: a pin would keep nothing."""
+    patient = "pacs/all/" + sorted(os.listdir(remote / "pacs/all"))[0]
+    for rel in ["pacs", "pacs/all", patient, patient + "\0x"]:
+        with pytest.raises(OSError) as e:
+            pin(remote, rel)
+        assert e.value.errno == errno.EINVAL, rel
+    with open(remote / ".vivofs/log") as f:
+        assert "list it first" in f.read()
+    files = remote.files(patient)
+    pin(remote, patient)
+    wait_for(lambda: len(remote.files("pacs/q/FetchState=pinned")) == len(files) == 8)
+    pin(remote, "pacs/all", "unpin")
 
 
 def test_never_listed_all_is_remote_and_no_header_is_asked(remote):

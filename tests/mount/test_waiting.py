@@ -271,3 +271,18 @@ def test_who_waits_goes_before_what_is_fetched_in_the_background(in_turn, web):
     wait_for(lambda: len(fetched(web)) == SERIES)
     [last] = names_of(web, files[-1:])
     assert fetched(web).index(last) < SERIES / 2  # else the last of all
+
+
+@pytest.mark.parametrize("verb", ["unpin", "forget"])
+def test_what_is_let_go_on_its_way_is_not_pinned_when_it_comes(in_turn, web, verb):
+    m, files = in_turn
+    web(stall=10)
+    series = os.path.relpath(os.path.dirname(files[0]), m.path)
+    for word in ("pin", verb):
+        with open(m / f".vivofs/{word}", "w") as f:
+            f.write(series)
+        wait_for(lambda: len(m.archive("w")["in_flight"]) == SERIES and fetched(web))
+    web(stall=-1)
+    wait_for(lambda: not m.archive("w")["in_flight"])
+    assert m.files("w/q/FetchState=pinned") == []
+    assert len(m.files("w/q/FetchState=cached")) == SERIES
