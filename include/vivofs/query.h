@@ -219,4 +219,23 @@ struct vivo_query_source {
 enum vivo_truth vivo_query_eval(const struct vivo_query_node *n,
                                 const struct vivo_query_source *src);
 
+/* ---- for facets --------------------------------------------------------------------
+ */
+
+/* Appends what two values of this VR have in common that no comparison tells apart.
+ * 1; 0: the value is none of its VR, only like and ~ find it (its text is appended). */
+int vivo_query_value_key(const char *vr, const char *s, size_t len,
+                         struct vivo_buf *out);
+
+/* The data sets of one of these sequences in which an attribute is looked for that the
+ * root lacks: its items, and those of their macros' sequences. fn: not 0 ends it. */
+#define VIVO_QUERY_SHARED_GROUPS 0x52009229u    /* PS3.3 C.7.6.16 */
+#define VIVO_QUERY_PER_FRAME_GROUPS 0x52009230u /* PS3.3 C.7.6.16 */
+typedef int vivo_query_set_fn(void *ctx, struct vivo_attrs set);
+int vivo_query_each_group(const struct vivo_attr *groups, vivo_query_set_fn *fn,
+                          void *ctx);
+/* There: the attribute, or what else it is called there. */
+bool vivo_query_find_in_group(struct vivo_attrs set, uint32_t tag, bool other,
+                              struct vivo_attr *out);
+
 #endif

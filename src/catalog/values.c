@@ -6,10 +6,7 @@
  * its base answers for all members. */
 #include "catalog/values.h"
 
-#include "vivofs/text.h"
-
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
 #define VALUES_MAX (48u << 20) /* bytes of all values */
@@ -54,20 +51,6 @@ static int grow(struct gather *g)
     return 0;
 }
 
-/* What two values have in common when A5's comparison does not tell them apart. */
-static int make_key(struct gather *g, const char *vr, const char *s, size_t len)
-{
-    double v;
-
-    vivo_buf_clear(&g->tmp);
-    if (strcmp(vr, "UI") == 0)
-        return vivo_buf_add(&g->tmp, s, len);
-    v = vivo_catalog_number_of(vr, (const uint8_t *)s, len);
-    if (!isnan(v))
-        return vivo_buf_printf(&g->tmp, "%.17g", v + 0.0);
-    return vivo_text_fold(s, len, &g->tmp);
-}
-
 static int add_text(struct gather *g, const char *vr, const char *s, size_t len,
                     uint64_t instances)
 {
@@ -81,7 +64,9 @@ static int add_text(struct gather *g, const char *vr, const char *s, size_t len,
         len--;
     if (len == 0)
         return 0;
-    if (make_key(g, vr, s, len) < 0 || (2 * g->n >= g->cap && grow(g) < 0))
+    vivo_buf_clear(&g->tmp);
+    if (vivo_query_value_key(vr, s, len, &g->tmp) < 0 || vivo_buf_add(&g->tmp, "", 1) ||
+        (2 * g->n >= g->cap && grow(g) < 0))
         return no_memory(g);
     at = &g->table[slot_of(g, (const char *)g->tmp.data)];
     if (!*at) {
@@ -89,7 +74,8 @@ static int add_text(struct gather *g, const char *vr, const char *s, size_t len,
         if (!v)
             return no_memory(g);
         *v = (struct value){0};
-        v->key = vivo_arena_strndup(g->arena, (const char *)g->tmp.data, g->tmp.len);
+        v->key =
+            vivo_arena_strndup(g->arena, (const char *)g->tmp.data, g->tmp.len - 1);
         if (!v->key)
             return no_memory(g);
         *at = v;
@@ -121,34 +107,102 @@ static bool is_whole(const char *vr)
     return strstr("ST LT UT UR", vr) != NULL;
 }
 
-/* All values of one object, or of `instances` that have the same. */
-int vivo_catalog_gather_attr(struct gather *g, const struct vivo_attr *a,
-                             struct vivo_attrs in, uint64_t instances)
+/* The values of one element: how many were taken in. Sequences and bytes have none,
+ * but are there. */
+static int add_element(struct gather *g, const struct vivo_attr *a, uint64_t instances)
 {
+    const char *p = (const char *)a->value, *end = p + a->len;
+    struct vivo_values it;
+    char text[64];
     int rc = 0, added = 0;
 
-    g->object++;
-    if (a && vivo_catalog_gather_text(a->vr)) {
-        const char *p = (const char *)a->value, *end = p + a->len;
-        while (rc >= 0 && p < end) {
-            const char *q = is_whole(a->vr) ? NULL : memchr(p, '\\', (size_t)(end - p));
-            q = q ? q : end;
-            rc = add_text(g, a->vr, p, (size_t)(q - p), instances);
-            added += rc > 0;
-            p = q + 1;
-        }
-    } else if (a) {
-        char text[256];
-        if (vivo_attrs_text(in, g->tag, text, sizeof text)) {
+    if (strcmp(a->vr, "SQ") == 0 || a->vr[0] == 'O')
+        return a->len > 0;
+    if (!vivo_catalog_gather_text(a->vr)) {
+        vivo_values_of(a, &it);
+        while (rc >= 0 && vivo_values_next(&it, text, sizeof text)) {
             rc = add_text(g, a->vr, text, strlen(text), instances);
-            added = rc > 0;
+            added += rc > 0;
         }
+        return rc < 0 ? rc : added;
     }
-    if (rc >= 0 && !added) {
+    while (rc >= 0 && p < end) {
+        const char *q = is_whole(a->vr) ? NULL : memchr(p, '\\', (size_t)(end - p));
+        q = q ? q : end;
+        rc = add_text(g, a->vr, p, (size_t)(q - p), instances);
+        added += rc > 0;
+        p = q + 1;
+    }
+    return rc < 0 ? rc : added;
+}
+
+static int end_object(struct gather *g, int added, uint64_t instances)
+{
+    if (added == 0) {
         g->has_missing = true;
         g->missing += instances;
     }
-    return rc < 0 ? rc : 0;
+    return VIVO_MIN(added, 0);
+}
+
+/* All values of one object, or of `instances` that have the same. */
+int vivo_catalog_gather_attr(struct gather *g, const struct vivo_attr *a,
+                             uint64_t instances)
+{
+    g->object++;
+    return end_object(g, a ? add_element(g, a, instances) : 0, instances);
+}
+
+/* ---- functional groups
+ * ----------------------------------------------------------------------------- */
+
+struct in_groups {
+    struct gather *g;
+    uint64_t instances;
+    int added;
+};
+
+static int add_group_set(void *ctx, struct vivo_attrs set)
+{
+    struct in_groups *in = ctx;
+    struct vivo_attr a;
+    int rc = 0;
+
+    for (int other = 0; other < 2 && rc >= 0; other++) {
+        if (!vivo_query_find_in_group(set, in->g->tag, other, &a))
+            continue;
+        rc = add_element(in->g, &a, in->instances);
+        in->added += VIVO_MAX(rc, 0);
+    }
+    return VIVO_MIN(rc, 0);
+}
+
+/* The element of the object; false: it has none. */
+static bool find_in(struct vivo_attrs base, struct vivo_attrs diff, uint32_t tag,
+                    struct vivo_attr *out)
+{
+    if (vivo_attrs_find(diff, tag, out))
+        return out->vr[0] != '-';
+    return vivo_attrs_find(base, tag, out);
+}
+
+/* As a query reads it (DESIGN A5): what the root lacks, functional groups may have. */
+static int add_object(struct gather *g, struct vivo_attrs base, struct vivo_attrs diff,
+                      uint64_t instances)
+{
+    static const uint32_t groups[] = {VIVO_QUERY_SHARED_GROUPS,
+                                      VIVO_QUERY_PER_FRAME_GROUPS};
+    struct in_groups in = {.g = g, .instances = instances};
+    struct vivo_attr a;
+    int rc = 0;
+
+    if (find_in(base, diff, g->tag, &a))
+        return vivo_catalog_gather_attr(g, &a, instances);
+    g->object++;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(groups) && rc == 0; i++)
+        if (find_in(base, diff, groups[i], &a))
+            rc = vivo_query_each_group(&a, add_group_set, &in);
+    return end_object(g, rc < 0 ? rc : in.added, instances);
 }
 
 /* ---- series
@@ -157,8 +211,6 @@ int vivo_catalog_gather_attr(struct gather *g, const struct vivo_attr *a,
 
 static int add_members(struct gather *g, vivo_row series, struct vivo_attrs base)
 {
-    struct vivo_attr common, own;
-    bool in_base = vivo_attrs_find(base, g->tag, &common);
     struct vivo_matcher m;
     sqlite3_stmt *st;
     int rc = vivo_catalog_matcher_init(&m, g->d, g->sel, series, g->err);
@@ -179,10 +231,7 @@ static int add_members(struct gather *g, vivo_row series, struct vivo_attrs base
             break;
         if (rc == 0)
             continue;
-        if (!vivo_attrs_find(diff, g->tag, &own))
-            rc = vivo_catalog_gather_attr(g, in_base ? &common : NULL, base, 1);
-        else
-            rc = vivo_catalog_gather_attr(g, own.vr[0] == '-' ? NULL : &own, diff, 1);
+        rc = add_object(g, base, diff, 1);
         if (rc < 0)
             break;
     }
@@ -192,12 +241,18 @@ static int add_members(struct gather *g, vivo_row series, struct vivo_attrs base
     return st ? rc : -EIO;
 }
 
-static bool tag_varies(struct vivo_attrs packed, uint32_t tag)
+static bool one_varies(struct vivo_attrs packed, uint32_t tag)
 {
     for (size_t at = 0; at + 4 <= packed.len; at += 4)
         if (vivo_le32(packed.data + at) == tag)
             return true;
     return false;
+}
+
+static bool tag_varies(struct vivo_attrs packed, uint32_t tag)
+{
+    return one_varies(packed, tag) || one_varies(packed, VIVO_QUERY_SHARED_GROUPS) ||
+           one_varies(packed, VIVO_QUERY_PER_FRAME_GROUPS);
 }
 
 static int add_base(struct gather *g, vivo_row series, bool whole, uint64_t open,
@@ -207,6 +262,7 @@ static int add_base(struct gather *g, vivo_row series, bool whole, uint64_t open
     sqlite3_stmt *st =
         vivo_catdb_stmt(g->d, "SELECT attrs, varying FROM base WHERE id = ?1", g->err);
     struct vivo_attrs a = {NULL, 0};
+    const struct vivo_attrs none = {NULL, 0};
     struct vivo_attr e;
     bool varies = false;
     int rc;
@@ -229,10 +285,8 @@ static int add_base(struct gather *g, vivo_row series, bool whole, uint64_t open
         return rc;
     if (!whole || varies)
         return add_members(g, series, a);
-    if (vivo_attrs_find(a, g->tag, &e))
-        return vivo_catalog_gather_attr(g, &e, a, open);
     /* Of a series that is not listed it is not known that the attribute is missing. */
-    return members ? vivo_catalog_gather_attr(g, NULL, a, open) : 0;
+    return members || vivo_attrs_find(a, g->tag, &e) ? add_object(g, a, none, open) : 0;
 }
 
 static int add_series(struct gather *g, sqlite3_stmt *st)
@@ -242,6 +296,7 @@ static int add_series(struct gather *g, sqlite3_stmt *st)
     uint64_t open = (uint64_t)sqlite3_column_int64(st, COL_OPEN);
     uint64_t mask = (uint64_t)sqlite3_column_int64(st, COL_VARIES);
     int hot = vivo_catalog_hot(g->tag);
+    bool grouped = mask & VIVO_CATALOG_HOT_GROUPS; /* an enhanced object: no columns */
     bool whole = true;
 
     if (members > 0 && open == 0)
@@ -260,10 +315,11 @@ static int add_series(struct gather *g, sqlite3_stmt *st)
         struct vivo_attrs a = vivo_catdb_column_attrs(st, COL_HOT);
         struct vivo_attr e;
         if (vivo_attrs_find(a, g->tag, &e))
-            return vivo_catalog_gather_attr(g, &e, a, open);
-        return members ? vivo_catalog_gather_attr(g, NULL, a, open) : 0;
+            return vivo_catalog_gather_attr(g, &e, open);
+        if (!grouped)
+            return members ? vivo_catalog_gather_attr(g, NULL, open) : 0;
     }
-    if (!whole || hot < 0 || mask >> hot & 1) {
+    if (!grouped && (!whole || hot < 0 || mask >> hot & 1)) {
         int rc;
         memcpy(g->place.rows, l.rows, sizeof l.rows);
         rc = vivo_catalog_gather_columns(g, st, l.rows[VIVO_LEVEL_SERIES], whole);
@@ -327,7 +383,7 @@ static int add_unlisted(struct gather *g, enum vivo_level level, vivo_row row)
         if ((g->sel && !vivo_selection_whole(g->sel, &l)) ||
             !vivo_attrs_find(a, g->tag, &e))
             continue;
-        rc = vivo_catalog_gather_attr(g, &e, a, 0);
+        rc = vivo_catalog_gather_attr(g, &e, 0);
         if (rc < 0)
             break;
     }
@@ -395,7 +451,6 @@ int vivo_catalog_values(struct vivo_catalog *c, enum vivo_level level, vivo_row 
     if (!g->arena)
         rc = no_memory(g);
     vivo_buf_init(&g->tmp, 4 * VIVO_ATTRS_VALUE_MAX);
-    vivo_buf_init(&g->one, VIVO_ATTRS_MAX);
     vivo_buf_init(&g->shown, (size_t)VIVO_COLUMN_MEMBERS);
     vivo_catalog_common_init(&g->common, &g->place);
     if (sel && !sel->all) {
@@ -407,7 +462,6 @@ int vivo_catalog_values(struct vivo_catalog *c, enum vivo_level level, vivo_row 
     if (rc == 0)
         rc = emit_values(g, fn, ctx);
     vivo_buf_free(&g->tmp);
-    vivo_buf_free(&g->one);
     vivo_buf_free(&g->shown);
     vivo_catalog_common_free(&g->common);
     vivo_catalog_vector_free(g->vector);

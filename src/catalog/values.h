@@ -30,7 +30,6 @@ struct gather {
     uint64_t missing, object;
     bool has_missing;
     struct vivo_buf tmp;
-    struct vivo_buf one; /* a data set of one attribute */
     bool hot_only;
     struct value *last; /* that was found or made last */
     struct seen seen[SEEN_SLOTS];
@@ -47,7 +46,7 @@ struct gather {
 bool vivo_catalog_gather_text(const char *vr); /* is it kept as text? */
 /* All values of one object, or of `instances` that have the same; a NULL: missing. */
 int vivo_catalog_gather_attr(struct gather *g, const struct vivo_attr *a,
-                             struct vivo_attrs in, uint64_t instances);
+                             uint64_t instances);
 /* The members of a row of vivo_catalog_series_below: 1 = done, 0 = columns do not
  * tell. */
 int vivo_catalog_gather_columns(struct gather *g, sqlite3_stmt *row, vivo_row series,

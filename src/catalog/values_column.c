@@ -29,16 +29,9 @@ static int add_value(struct gather *g, const char *vr, const uint8_t *value, siz
                      uint64_t instances)
 {
     struct vivo_attr a = {.tag = g->tag, .value = value, .len = (uint32_t)len};
-    struct vivo_attrs in = {NULL, 0};
 
     memcpy(a.vr, vr, 2);
-    if (!vivo_catalog_gather_text(a.vr)) { /* read through a data set of its own */
-        vivo_buf_clear(&g->one);
-        if (vivo_attrs_put(&g->one, a.tag, a.vr, a.value, a.len) < 0)
-            return no_memory(g);
-        in = (struct vivo_attrs){g->one.data, g->one.len};
-    }
-    return vivo_catalog_gather_attr(g, &a, in, instances);
+    return vivo_catalog_gather_attr(g, &a, instances);
 }
 
 static int add_cell(struct gather *g, const char *vr, const struct vivo_cell *cell)
@@ -121,7 +114,7 @@ static int add_cells(struct gather *g, const uint8_t *truths, uint64_t *shared)
         if (cell.kind == VIVO_CELL_BASE)
             ++*shared;
         else if (cell.kind == VIVO_CELL_ABSENT)
-            rc = vivo_catalog_gather_attr(g, NULL, (struct vivo_attrs){NULL, 0}, 1);
+            rc = vivo_catalog_gather_attr(g, NULL, 1);
         else
             rc = add_cell(g, g->column.vr, &cell);
     }
@@ -146,7 +139,7 @@ static int add_shared(struct gather *g, uint64_t shared)
     if (shared == 0)
         return 0;
     return vivo_catalog_gather_attr(g, vivo_attrs_find(common, g->tag, &e) ? &e : NULL,
-                                    common, shared);
+                                    shared);
 }
 
 static int add_column(struct gather *g, vivo_row series, const uint8_t *truths)
@@ -245,7 +238,7 @@ int vivo_catalog_gather_codes(struct gather *g)
         return 0;
     missing = g->by_code[VIVO_CODES_ABSENT];
     if (missing)
-        rc = vivo_catalog_gather_attr(g, NULL, (struct vivo_attrs){NULL, 0}, missing);
+        rc = vivo_catalog_gather_attr(g, NULL, missing);
     for (size_t i = 1; rc == 0 && i < VIVO_CODES; i++)
         if (g->by_code[i])
             rc = add_block(g, (uint16_t)i);

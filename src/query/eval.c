@@ -8,10 +8,6 @@
 
 #include <string.h>
 
-#define SHARED_GROUPS 0x52009229u    /* PS3.3 C.7.6.16 */
-#define PER_FRAME_GROUPS 0x52009230u /* PS3.3 C.7.6.16 */
-#define EFFECTIVE_ECHO_TIME 0x00189082u
-
 enum found { ABSENT, FOUND, UNSURE };
 
 /* Where one condition is being looked up. */
@@ -254,41 +250,24 @@ static void search_top_deep(struct search *s)
 /* ---- functional groups of enhanced objects (PS3.3 C.7.6.16)
  * ----------------------------- */
 
-static void search_macro(struct search *s, struct vivo_attrs item)
+static int search_group_set(void *search, struct vivo_attrs set)
 {
+    struct search *s = search;
     struct vivo_attr a;
-    search_set(s, item, 0);
-    /* Enhanced MR calls it so (PS3.3 C.8.13.5.4). */
-    if (s->path->steps[0].tag == VIVO_TAG_EchoTime && !s->probe.done &&
-        vivo_attrs_find(item, EFFECTIVE_ECHO_TIME, &a))
+    search_set(s, set, 0);
+    if (!s->probe.done &&
+        vivo_query_find_in_group(set, s->path->steps[0].tag, true, &a))
         search_element(s, &a, 0);
-}
-
-static void search_group_item(struct search *s, struct vivo_attrs item)
-{
-    struct vivo_attr macro;
-    search_set(s, item, 0);
-    while (!s->probe.done && vivo_attrs_next(&item, &macro)) {
-        struct vivo_attrs it = {macro.value, macro.len};
-        struct vivo_attrs inner;
-        if (memcmp(macro.vr, "SQ", 2) != 0)
-            continue;
-        while (!s->probe.done && vivo_attrs_next_item(&it, &inner))
-            search_macro(s, inner);
-    }
+    return s->probe.done;
 }
 
 static void search_groups(struct search *s, uint32_t groups)
 {
     struct vivo_attr a;
-    struct vivo_attrs item;
     enum found found = top_find(s->src, groups, &a);
     s->unsure |= found == UNSURE;
-    if (found != FOUND || memcmp(a.vr, "SQ", 2) != 0)
-        return;
-    struct vivo_attrs it = {a.value, a.len};
-    while (!s->probe.done && vivo_attrs_next_item(&it, &item))
-        search_group_item(s, item);
+    if (found == FOUND)
+        vivo_query_each_group(&a, search_group_set, s);
 }
 
 static void search_top(struct search *s)
@@ -303,9 +282,9 @@ static void search_top(struct search *s)
     s->unsure |= found == UNSURE;
     if (found != ABSENT || s->path->steps[0].creator)
         return;
-    search_groups(s, SHARED_GROUPS);
+    search_groups(s, VIVO_QUERY_SHARED_GROUPS);
     if (!s->probe.done)
-        search_groups(s, PER_FRAME_GROUPS);
+        search_groups(s, VIVO_QUERY_PER_FRAME_GROUPS);
 }
 
 /* ---- virtual attributes (DESIGN A5)

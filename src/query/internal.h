@@ -128,6 +128,7 @@ bool vivo_query_counts_back(const struct vivo_query_node *n);
 const char *vivo_query_plane_of(const double cosines[6]);
 
 /* Can the path be compared at all (no sequence, no bytes)? Else fails. */
+enum vivo_query_class vivo_query_class_of(const char *vr);
 bool vivo_query_comparable(struct vivo_query_parser *p, const struct vivo_query_path *t,
                            size_t at);
 

@@ -243,7 +243,7 @@ static bool take_step(struct vivo_query_parser *p, struct vivo_query_step *step)
     return step->keyword && check_hidden(p, step, at) && take_index(p, step);
 }
 
-static enum vivo_query_class class_of(const char *vr)
+enum vivo_query_class vivo_query_class_of(const char *vr)
 {
     static const struct {
         char vr[3];
@@ -311,7 +311,7 @@ static bool take_virtual(struct vivo_query_parser *p, struct vivo_query_path *ou
     out->nsteps = 1;
     out->computed = row->which;
     memcpy(out->vr, row->vr, sizeof out->vr);
-    out->cls = class_of(out->vr);
+    out->cls = vivo_query_class_of(out->vr);
     if (p->rules && row->which == VIVO_VIRTUAL_ARCHIVE)
         out->known = p->rules->archive;
     if (out->known) {
@@ -364,7 +364,7 @@ bool vivo_query_take_path(struct vivo_query_parser *p, struct vivo_query_path *o
     memcpy(kept, steps, out->nsteps * sizeof *kept);
     out->steps = kept;
     memcpy(out->vr, step_vr(&kept[out->nsteps - 1]), 2);
-    out->cls = class_of(out->vr);
+    out->cls = vivo_query_class_of(out->vr);
     mark_computed(out);
     return true;
 }

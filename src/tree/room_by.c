@@ -182,8 +182,20 @@ static int unescape(const char **s)
     return lo < 0 ? -1 : hi * 16 + lo;
 }
 
+/* The name of a range with its escapes undone; -EINVAL: it is none. */
+static int range_of(const char *name, struct vivo_buf *out)
+{
+    int rc = 0;
+
+    for (const char *s = name; *s && !rc;) {
+        int c = unescape(&s);
+        rc = c <= 0 ? -EINVAL : vivo_buf_add(out, &(char){(char)c}, 1);
+    }
+    return rc ? rc : ranges_is_name((const char *)out->data) ? 0 : -EINVAL;
+}
+
 /* The expression `Keyword="value"` as a path component. */
-static int expression(const char *keyword, const char *name, bool is_range,
+static int expression(const char *keyword, const char *op, const char *name,
                       struct vivo_buf *out)
 {
     size_t len = strlen(name);
@@ -193,9 +205,7 @@ static int expression(const char *keyword, const char *name, bool is_range,
 
     if (!strcmp(name, MISSING))
         return vivo_buf_printf(out, "missing %s", keyword);
-    if (is_range)
-        return vivo_buf_printf(out, "%s=%s", keyword, name);
-    rc = vivo_buf_printf(out, "%s=\"", keyword);
+    rc = vivo_buf_printf(out, "%s%s\"", keyword, op);
     for (const char *s = name; s < end && !rc;) {
         int c = unescape(&s);
 
@@ -211,10 +221,61 @@ static int expression(const char *keyword, const char *name, bool is_range,
     return rc ? rc : vivo_buf_puts(out, begins ? "?*\"" : "\"");
 }
 
+/* Does the expression show anything? */
+static int shows(struct vivo_tree *t, const struct node *dir, const char *text,
+                 bool *any, struct vivo_op *op)
+{
+    VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
+    struct found f = {.fresh = false};
+    struct vivo_query_error qe;
+    struct vivo_query *q;
+    struct vivo_counts c;
+    int rc = parse(t, dir, text, &q, &qe);
+
+    if (rc)
+        return vivo_fail(&op->err, EIO, "a facet cannot be read again");
+    rc = found_query(t, &f, dir, q, op);
+    if (rc)
+        return rc;
+    rc = select_members(t, &f.spec, &sel, op);
+    if (!rc)
+        rc = vivo_catalog_count(node_catalog(t, dir), dir->level, dir->row, sel, &c,
+                                &op->err);
+    node_wipe(&f.spec);
+    *any = !rc && c.instances + c.refused > 0;
+    return rc;
+}
+
+/* A value that is none of its VR (a date of 2019.06.15) is in the listing if an object
+ * has it: it is found as text. What no object has is told to be wrong. */
+static int lookup_unfit(struct vivo_tree *t, const struct node *dir, const char *name,
+                        const char *typed, const struct vivo_query_error *why,
+                        struct found *f, struct vivo_op *op)
+{
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
+    struct vivo_query_error qe;
+    struct vivo_query *q = NULL;
+    bool any = false;
+    int rc;
+
+    vivo_buf_init(&text, 4096);
+    if (expression(dir->text, " like ", name, &text) ||
+        parse(t, dir, (const char *)text.data, &q, &qe))
+        return found_query_error(f, dir, typed, why, op);
+    rc = shows(t, dir, (const char *)text.data, &any, op);
+    if (rc || !any)
+        vivo_query_unref(q);
+    if (rc)
+        return rc;
+    return any ? found_query(t, f, dir, q, op)
+               : found_query_error(f, dir, typed, why, op);
+}
+
 static int lookup_value(struct vivo_tree *t, const struct node *dir, const char *name,
                         struct found *f, struct vivo_op *op)
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf range = {0};
     struct vivo_query_error qe;
     struct vivo_query *q = NULL;
     VIVO_AUTO(query_unref_p) struct vivo_query *has = NULL;
@@ -225,13 +286,17 @@ static int lookup_value(struct vivo_tree *t, const struct node *dir, const char 
     if (name[0] == '.' || facet_of(t, dir, dir->text, &has, &path, &qe))
         return not_there(f, 0, op);
     vivo_buf_init(&text, 4096);
+    vivo_buf_init(&range, 4096);
     kind = ranges_kind(path->vr);
-    if (expression(dir->text, name,
-                   (kind == RANGE_NUMBERS || kind == RANGE_AGES) &&
-                       ranges_is_name(name),
-                   &text))
+    if ((kind == RANGE_NUMBERS || kind == RANGE_AGES) && !range_of(name, &range))
+        rc = vivo_buf_printf(&text, "%s=%s", dir->text, (const char *)range.data);
+    else
+        rc = expression(dir->text, "=", name, &text);
+    if (rc)
         return not_there(f, 0, op);
     rc = parse(t, dir, (const char *)text.data, &q, &qe);
+    if (rc == -EINVAL && kind != RANGE_NONE)
+        return lookup_unfit(t, dir, name, (const char *)text.data, &qe, f, op);
     if (rc == -EINVAL)
         return found_query_error(f, dir, (const char *)text.data, &qe, op);
     if (rc)
@@ -241,54 +306,44 @@ static int lookup_value(struct vivo_tree *t, const struct node *dir, const char 
 
 /* ---- listing the values that exist ---- */
 
-struct seen { /* one per value that A5's comparison tells apart */
+struct seen { /* a name that is listed */
     char *key;
     struct seen *next;
 };
 
 struct values {
     struct lister *l;
-    bool number;
+    const char *vr;
     struct ranges *ranges; /* NULL = every value stands for itself */
     struct seen *seen[256];
     struct vivo_arena *arena;
 };
 
-static int key_of(const struct values *v, const char *value, struct vivo_buf *key)
+/* 1 = seen before; else it is from now on. */
+static int seen_before(struct values *v, const char *key)
 {
-    char *end = NULL;
-    double number;
-
-    if (v->number) {
-        number = strtod(value, &end);
-        if (end != value && !*end)
-            return vivo_buf_printf(key, "%.17g", number);
-    }
-    return vivo_text_fold(value, strlen(value), key);
-}
-
-/* 1 = seen before. Values come in order of bytes, so the first one is the spelling. */
-static int seen_before(struct values *v, const char *value)
-{
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf key = {0};
     struct seen *s;
-    struct seen **at;
+    struct seen **at = &v->seen[ino_hash(0, key) & 255];
 
-    vivo_buf_init(&key, 4 * VIVO_ATTRS_VALUE_MAX);
-    if (key_of(v, value, &key) || vivo_buf_add(&key, "", 1))
-        return -ENOMEM;
-    at = &v->seen[ino_hash(0, (const char *)key.data) & 255];
     for (s = *at; s; s = s->next) {
-        if (!strcmp(s->key, (const char *)key.data))
+        if (!strcmp(s->key, key))
             return 1;
     }
     s = vivo_arena_alloc(v->arena, sizeof *s);
     if (!s)
         return -ENOMEM;
-    s->key = vivo_arena_strndup(v->arena, (const char *)key.data, key.len - 1);
+    s->key = vivo_arena_strndup(v->arena, key, strlen(key));
     s->next = *at;
     *at = s;
     return s->key ? 0 : -ENOMEM;
+}
+
+/* Once: an imprecise date is called like the year that others are in. */
+static int list_name(struct values *v, const char *name)
+{
+    int rc = seen_before(v, name);
+
+    return rc ? VIVO_MIN(rc, 0) : list_fixed(v->l, name, &room_level);
 }
 
 /* A value that is too long for a name is listed, once, with all others that begin
@@ -296,11 +351,13 @@ static int seen_before(struct values *v, const char *value)
 static int emit_beginning(struct values *v, const char *value)
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf name = {0};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf key = {0};
     char begin[BEGINS_MAX + 4];
     size_t n = strnlen(value, BEGINS_MAX);
     int rc = 0;
 
     vivo_buf_init(&name, 4 * (size_t)BEGINS_MAX);
+    vivo_buf_init(&key, 4 * (size_t)BEGINS_MAX);
     do {
         while (n > 0 && ((unsigned char)value[n] & 0xC0) == 0x80)
             n--; /* whole characters */
@@ -309,9 +366,11 @@ static int emit_beginning(struct values *v, const char *value)
         rc = escape(begin, &name);
     } while (!rc && name.len > BEGINS_MAX && n-- > 0);
     if (!rc)
-        rc = seen_before(v, begin);
+        rc = vivo_text_fold(begin, strlen(begin), &key);
+    if (!rc) /* a name ends otherwise: none is mistaken for it */
+        rc = seen_before(v, (const char *)key.data);
     if (rc)
-        return rc < 0 ? rc : 0;
+        return VIVO_MIN(rc, 0);
     name.len -= strlen("%01");
     rc = vivo_buf_puts(&name, BEGINS);
     return rc ? rc : list_fixed(v->l, (const char *)name.data, &room_level);
@@ -326,28 +385,31 @@ static int emit_value(void *ctx, const char *value, uint64_t instances)
     (void)instances;
     if (!value || !*value)
         return list_fixed(v->l, MISSING, &room_level);
-    rc = seen_before(v, value);
-    if (rc)
-        return rc < 0 ? rc : 0;
-    if (v->ranges) {
-        rc = ranges_add(v->ranges, value);
-        if (rc)
-            return rc < 0 ? rc : 0;
-    }
     vivo_buf_init(&name, 4 * VIVO_ATTRS_VALUE_MAX);
+    if (v->ranges) {
+        rc = vivo_query_value_key(v->vr, value, strlen(value), &name);
+        if (rc > 0)
+            rc = ranges_add(v->ranges, value);
+        if (rc)
+            return VIVO_MIN(rc, 0);
+        vivo_buf_clear(&name);
+    }
     rc = escape(value, &name);
     if (rc)
         return rc;
     if (name.len > LISTED_MAX)
         return emit_beginning(v, value);
-    return list_fixed(v->l, (const char *)name.data, &room_level);
+    return list_name(v, (const char *)name.data);
 }
 
-static int emit_range(void *ctx, const char *name)
+static int emit_range(void *ctx, const char *range)
 {
-    struct values *v = ctx;
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf name = {0};
+    int rc;
 
-    return list_fixed(v->l, name, &room_level);
+    vivo_buf_init(&name, 4096);
+    rc = escape(range, &name); /* .5..2 */
+    return rc ? rc : list_name(ctx, (const char *)name.data);
 }
 
 /* Everything below must be known with this attribute before its values are. */
@@ -371,29 +433,10 @@ static int know(struct vivo_tree *t, const struct node *dir, struct vivo_op *op)
 /* Does q/<Keyword>=<word>, or `missing`, show anything? */
 static int has_word(struct lister *l, const char *word, bool *has, struct vivo_op *op)
 {
-    VIVO_AUTO(selection_unref_p) struct vivo_selection *sel = NULL;
-    VIVO_AUTO(query_unref_p) struct vivo_query *q = NULL;
-    const struct node *dir = l->dir;
-    struct vivo_query_error qe;
-    struct found f = {.fresh = false};
-    struct vivo_counts c;
     char text[160];
-    int rc;
 
-    snprintf(text, sizeof text, word ? "%s=%s" : "missing %s", dir->text, word);
-    rc = parse(l->tree, dir, text, &q, &qe);
-    if (rc)
-        return vivo_fail(&op->err, EIO, "a facet cannot be read again");
-    rc = found_query(l->tree, &f, dir, VIVO_STEAL(q), op);
-    if (rc)
-        return rc;
-    rc = select_members(l->tree, &f.spec, &sel, op);
-    if (!rc)
-        rc = vivo_catalog_count(node_catalog(l->tree, dir), dir->level, dir->row, sel,
-                                &c, &op->err);
-    node_wipe(&f.spec);
-    *has = !rc && c.instances + c.refused > 0;
-    return rc;
+    snprintf(text, sizeof text, word ? "%s=%s" : "missing %s", l->dir->text, word);
+    return shows(l->tree, l->dir, text, has, op);
 }
 
 static int list_words(struct lister *l, const struct words *w, struct vivo_op *op)
@@ -465,7 +508,7 @@ static int list_values(struct lister *l, struct vivo_op *op)
         return vivo_fail(&op->err, EIO, "a facet cannot be read again");
     if (words_of(path, &words))
         return list_words(l, &words, op);
-    v.number = ranges_kind(path->vr) == RANGE_NUMBERS;
+    v.vr = path->vr;
     v.arena = vivo_arena_new(64u << 20);
     if (v.arena && ranges_kind(path->vr) != RANGE_NONE &&
         ranges_new(ranges_kind(path->vr), &v.ranges)) {

@@ -4,6 +4,7 @@ same, each value in exactly one; exact values go on answering."""
 import os
 import unicodedata
 
+import pydicom
 import pytest
 
 import synthetic
@@ -133,3 +134,60 @@ def test_facets_nest_over_odd_values(odd):
     assert total == len(VALUES) + 2
     assert os.listdir(odd / f"{top}/GE, Inc./by/Modality") == ["MR"]
     assert odd.files(f"{top}/a%2Fb%25/by/Modality/MR") == []
+
+
+@pytest.fixture(scope="module")
+def unlike(tmp_path_factory):
+    """Six objects of one series: values that are none of their VR, equal ones spelt
+    otherwise, several in one, and in functional groups."""
+    path = str(tmp_path_factory.mktemp("unlike"))
+    group = pydicom.Dataset()
+    group.MRDiffusionSequence = [pydicom.Dataset()]
+    group.MRDiffusionSequence[0].DiffusionBValue = 1500.0
+    echo = pydicom.Dataset()
+    echo.MREchoSequence = [pydicom.Dataset()]
+    echo.MREchoSequence[0].EffectiveEchoTime = 70.0
+    for i in range(6):
+        ds = synthetic.instance("u", 0, 0, 0, i)
+        for keyword, vr, values in (
+                ("PatientAge", "AS", ["001Y", "012M", "365D", "1Y", "year", ""]),
+                ("SliceThickness", "DS", [".5", "0.5", "5e-1", "1,75", "-.25", "2"]),
+                ("AcquisitionDate", "DA", ["20190615"] * 3 + ["2019.06.15", "20191301", ""]),
+                ("ContentTime", "TM", ["1030", "10:30", "113000", "25", "", "1130"])):
+            raw = pydicom.dataelem.RawDataElement(
+                pydicom.tag.Tag(keyword), vr, len(values[i]), values[i].encode(), 0, False,
+                True)
+            ds[keyword] = raw
+        ds.FrameIncrementPointer = [0x00181063, 0x00540010 + i % 2]
+        ds.DiffusionBValue = 800.0
+        ds.EchoTime = 5
+        if i < 2:  # an enhanced object
+            del ds.DiffusionBValue, ds.EchoTime
+            ds.PerFrameFunctionalGroupsSequence = [group, pydicom.Dataset()]
+            ds.SharedFunctionalGroupsSequence = [echo] if i else []
+        pydicom.dcmwrite(os.path.join(path, f"{i}.dcm"), ds, write_like_original=False)
+    with Mount({"loc": path}) as m:
+        yield m
+
+
+@pytest.mark.parametrize("keyword,expected", [
+    ("PatientAge", {"001Y": 3, "365D": 1, "year": 1, "_missing": 1}),
+    ("SliceThickness", {"-.25": 1, "%2E5": 3, "1,75": 1, "2": 1}),
+    ("AcquisitionDate", {"20190615": 3, "2019.06.15": 1, "20191301": 1, "_missing": 1}),
+    ("ContentTime", {"1030": 2, "113000": 1, "1130": 2, "25": 1, "_missing": 1}),
+    ("FrameIncrementPointer", {"00181063": 6, "00540010": 3, "00540011": 3}),
+    ("DiffusionBValue", {"1500": 2, "800": 4}),
+    ("EchoTime", {"70": 1, "5.0": 4, "_missing": 1}),
+    ("PerFrameFunctionalGroupsSequence", {"_missing": 4}),
+    ("PixelData", {}),
+])
+def test_whatever_objects_have_is_in_a_facet(unlike, keyword, expected):
+    shown = os.listdir(unlike / f"loc/by/{keyword}")
+    assert len(shown) == len(set(shown))
+    found = {n: instances(unlike, f"loc/by/{keyword}/{n}") for n in shown}
+    assert found == expected
+
+
+def test_a_value_that_no_object_has_and_is_none_is_told_to_be_wrong(unlike):
+    assert os.listdir(unlike / "loc/by/AcquisitionDate/2019.06.16") == [".error"]
+    assert os.listdir(unlike / "loc/q/AcquisitionDate=2019.06.15") == [".error"]
