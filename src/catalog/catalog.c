@@ -166,6 +166,7 @@ static int commit(struct vivo_catalog *c, struct vivo_err *err)
         return rc;
     }
     w->in_txn = false;
+    atomic_fetch_add(&c->commits, 1);
     if (w->dirty)
         atomic_store(&c->generation, (uint64_t)generation);
     return 0;
@@ -309,6 +310,9 @@ int vivo_catalog_open(const struct vivo_catalog_config *cfg, struct vivo_catalog
     if (!c)
         return vivo_fail(err, ENOMEM, "catalog: out of memory");
     init_locks(c);
+    c->lately = vivo_lately_new();
+    if (!c->lately)
+        rc = vivo_fail(err, ENOMEM, "catalog: out of memory");
     vivo_buf_init(&c->w.scratch, 2 * VIVO_ATTRS_MAX);
     vivo_buf_init(&c->w.scratch2, 2 * VIVO_ATTRS_MAX);
     c->w.plain_names = cfg->plain_names;
@@ -352,6 +356,7 @@ void vivo_catalog_close(struct vivo_catalog *c)
     }
     for (size_t i = 0; i < VIVO_CATALOG_READERS; i++)
         vivo_catdb_close(&c->readers[i]);
+    vivo_lately_free(c->lately);
     vivo_catalog_forget(&c->w);
     vivo_catdb_close(&c->w.db);
     if (c->temporary)

@@ -42,16 +42,24 @@ int vivo_catalog_locator(struct vivo_catalog *c, enum vivo_level level, vivo_row
                          struct vivo_buf *locator, struct vivo_buf *version,
                          struct vivo_err *err)
 {
+    struct vivo_catalog_mark mark = {0};
     struct vivo_catdb *d;
     int rc;
 
     if (level == VIVO_LEVEL_NONE)
         return vivo_fail(err, ENOENT, "catalog: the archive itself has no locator");
+    if (level == VIVO_LEVEL_INSTANCE) {
+        mark = vivo_lately_mark(c);
+        if (vivo_lately_locator(c->lately, row, &mark, locator, version))
+            return 0;
+    }
     d = vivo_catalog_reader(c, err);
     if (!d)
         return -EIO;
     rc = vivo_catalog_locator_in(c, d, level, row, locator, version, err);
     vivo_catalog_reader_done(c, d);
+    if (rc == 0 && level == VIVO_LEVEL_INSTANCE && version)
+        vivo_lately_keep_locator(c->lately, row, &mark, locator, version);
     return rc;
 }
 

@@ -94,6 +94,8 @@ struct vivo_catalog {
     struct vivo_hmac lookup_key;
     atomic_uint_least64_t generation;
     atomic_int_least64_t generation_checked_ms;
+    atomic_uint_least64_t commits; /* of this process, whatever they changed */
+    struct vivo_lately *lately;
 
     pthread_mutex_t pool_mutex;
     pthread_cond_t pool_free;
@@ -138,6 +140,30 @@ int vivo_catalog_write_end(struct vivo_catalog *c, int rc, bool now,
 /* Starts the thread that commits forgotten batches, once; before the first put and not
  * when opening, which may be before a fork. */
 int vivo_catalog_start_ticker(struct vivo_catalog *c, struct vivo_err *err);
+
+/* ---- lately.c ------------------------------------------------------------------- */
+
+/* What was read holds as long as the mark that was taken before is the same. */
+struct vivo_catalog_mark {
+    uint64_t generation, commits;
+};
+struct vivo_catalog_mark vivo_lately_mark(struct vivo_catalog *c);
+struct vivo_lately *vivo_lately_new(void); /* thread-safe; NULL = ENOMEM */
+void vivo_lately_free(struct vivo_lately *l);
+/* Of an instance; false: it has to be read. */
+bool vivo_lately_entry(struct vivo_lately *l, vivo_row row,
+                       const struct vivo_catalog_mark *mark, struct vivo_entry *e,
+                       char name[VIVO_NAME_MAX + 1]);
+bool vivo_lately_locator(struct vivo_lately *l, vivo_row row,
+                         const struct vivo_catalog_mark *mark, struct vivo_buf *locator,
+                         struct vivo_buf *version); /* version may be NULL */
+void vivo_lately_keep(struct vivo_lately *l, const struct vivo_catalog_mark *mark,
+                      const struct vivo_entry *e, const char *name);
+/* Of an instance whose entry is kept. */
+void vivo_lately_keep_locator(struct vivo_lately *l, vivo_row row,
+                              const struct vivo_catalog_mark *mark,
+                              const struct vivo_buf *locator,
+                              const struct vivo_buf *version);
 
 /* ---- seal.c --------------------------------------------------------------------- */
 

@@ -249,11 +249,11 @@ int vivo_catalog_find(struct vivo_catalog *c, enum vivo_level level, vivo_row pa
     return rc < 0 ? rc : emit(&s, fn, ctx);
 }
 
-int vivo_catalog_get(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
-                     vivo_entry_fn *fn, void *ctx, struct vivo_err *err)
+/* 1 = s is filled. */
+static int read_one(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                    struct slot *s, struct vivo_err *err)
 {
     struct vivo_catdb *d = vivo_catalog_reader(c, err);
-    struct slot s = {.e = {.level = level, .mtime = VIVO_CATALOG_MTIME}, .name = ""};
     sqlite3_stmt *st;
     int rc;
 
@@ -268,14 +268,31 @@ int vivo_catalog_get(struct vivo_catalog *c, enum vivo_level level, vivo_row row
         vivo_catdb_int(st, 1, row);
     rc = st ? vivo_catdb_step(d, st, err) : -EIO;
     if (rc == 1 && level == VIVO_LEVEL_NONE) {
-        s.e.listed_ms = sqlite3_column_int64(st, 0);
-        s.e.listed = s.e.listed_ms != 0;
+        s->e.listed_ms = sqlite3_column_int64(st, 0);
+        s->e.listed = s->e.listed_ms != 0;
     }
     if (rc == 1 && level != VIVO_LEVEL_NONE)
-        read_entry(st, level, &s);
+        read_entry(st, level, s);
     if (st)
         sqlite3_reset(st);
     vivo_catalog_reader_done(c, d);
+    return rc;
+}
+
+int vivo_catalog_get(struct vivo_catalog *c, enum vivo_level level, vivo_row row,
+                     vivo_entry_fn *fn, void *ctx, struct vivo_err *err)
+{
+    struct slot s = {.e = {.level = level, .mtime = VIVO_CATALOG_MTIME}, .name = ""};
+    bool kept = level == VIVO_LEVEL_INSTANCE;
+    struct vivo_catalog_mark mark =
+        kept ? vivo_lately_mark(c) : (struct vivo_catalog_mark){0};
+    int rc;
+
+    if (kept && vivo_lately_entry(c->lately, row, &mark, &s.e, s.name))
+        return emit(&s, fn, ctx);
+    rc = read_one(c, level, row, &s, err);
+    if (rc == 1 && kept)
+        vivo_lately_keep(c->lately, &mark, &s.e, s.name);
     if (rc == 0)
         return vivo_fail(err, ENOENT, "catalog: row #%lld is gone", (long long)row);
     return rc < 0 ? rc : emit(&s, fn, ctx);

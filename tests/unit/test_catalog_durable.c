@@ -202,6 +202,109 @@ static void test_two_processes_share_one_catalog(void **state)
     dir_remove(&d);
 }
 
+static void assert_locator(struct vivo_catalog *c, vivo_row row, const char *locator,
+                           const char *version)
+{
+    struct vivo_buf l;
+    struct vivo_buf v;
+    struct vivo_err err = {0};
+
+    vivo_buf_init(&l, 8192);
+    vivo_buf_init(&v, 8192);
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(
+            vivo_catalog_locator(c, VIVO_LEVEL_INSTANCE, row, &l, &v, &err), 0);
+        assert_string_equal((char *)l.data, locator);
+        assert_string_equal((char *)v.data, version);
+    }
+    vivo_buf_free(&l);
+    vivo_buf_free(&v);
+}
+
+static bool is_kept(struct vivo_catalog *c, vivo_row row)
+{
+    struct vivo_catalog_mark mark = vivo_lately_mark(c);
+    struct vivo_entry e;
+    char name[VIVO_NAME_MAX + 1];
+
+    return vivo_lately_entry(c->lately, row, &mark, &e, name) && e.row == row &&
+           strcmp(name, get_row(c, VIVO_LEVEL_INSTANCE, row).name) == 0;
+}
+
+static void replace_number(struct vivo_catalog *c, vivo_row row, unsigned i)
+{
+    struct vivo_put put = {.level = VIVO_LEVEL_INSTANCE,
+                           .locator = "file/0",
+                           .version = "v2",
+                           .size = 50,
+                           .size_exact = true,
+                           .headers = true};
+    struct vivo_err err = {0};
+    struct vivo_buf attrs;
+    struct object o;
+    char text[4][40];
+
+    vivo_buf_init(&attrs, 10000);
+    number_object(&o, text, i);
+    object_attrs(&o, &attrs);
+    put.attrs = (struct vivo_attrs){attrs.data, attrs.len};
+    assert_int_equal(vivo_catalog_replace(c, row, &put, &err), 0);
+    vivo_buf_free(&attrs);
+}
+
+/* What is kept of rows never outlives a change, this catalog's or another one's. */
+static void test_rows_read_lately_are_read_again_when_they_change(void **state)
+{
+    struct vivo_catalog *c;
+    struct vivo_catalog *other;
+    struct vivo_listing *l;
+    struct vivo_err err = {0};
+    struct dir d;
+    vivo_row a, b;
+    char path[2001];
+
+    (void)state;
+    dir_make(&d);
+    c = catalog_at(d.db, true);
+    l = list_begin(c, VIVO_LEVEL_NONE, 0);
+    a = put_number(l, 0);
+    memset(path, 'x', sizeof path - 1);
+    path[sizeof path - 1] = 0;
+    b = put_file(l, path, "v1",
+                 &(struct object){.patient = "Q",
+                                  .study = "3",
+                                  .series = "3.1",
+                                  .uid = "3.1.1",
+                                  .modality = "MR"});
+    list_end(l, true);
+    assert_int_equal(get_row(c, VIVO_LEVEL_INSTANCE, a).e.size, 1000);
+    assert_true(is_kept(c, a));
+    assert_locator(c, a, "file/0", "v1");
+    get_row(c, VIVO_LEVEL_INSTANCE, b);
+    assert_locator(c, b, path, "v1"); /* too long to be kept */
+    assert_int_equal(vivo_catalog_set_size(c, a, 7, &err), 0);
+    assert_false(is_kept(c, a));
+    assert_int_equal(get_row(c, VIVO_LEVEL_INSTANCE, a).e.size, 7);
+    replace_number(c, a, 0);
+    assert_locator(c, a, "file/0", "v2");
+    assert_int_equal(get_row(c, VIVO_LEVEL_INSTANCE, a).e.version, 2);
+    assert_locator(c, a, "file/0", "v2");
+    other = catalog_at(d.db, true);
+    assert_int_equal(vivo_catalog_set_refusal(other, a, 1, &err), 0);
+    for (int i = 0; !get_row(c, VIVO_LEVEL_INSTANCE, a).e.refusal; i++) {
+        assert_true(i < 10000);
+        usleep(1000);
+    }
+    vivo_catalog_close(other);
+    l = list_begin(c, VIVO_LEVEL_NONE, 0);
+    list_end(l, true);
+    assert_int_equal(vivo_catalog_get(c, VIVO_LEVEL_INSTANCE, a, take_one,
+                                      &(struct one){.n = 0}, &err),
+                     -ENOENT);
+    vivo_catalog_close(c);
+    dir_remove(&d);
+}
+
 static void overwrite(const char *path, off_t at)
 {
     static const char junk[4096] = "this is no database";
@@ -469,6 +572,7 @@ int main(void)
         cmocka_unit_test(test_remount_knows_names_and_numbers),
         cmocka_unit_test(test_kill_leaves_it_unlisted_or_complete),
         cmocka_unit_test(test_two_processes_share_one_catalog),
+        cmocka_unit_test(test_rows_read_lately_are_read_again_when_they_change),
         cmocka_unit_test(test_damaged_or_older_is_moved_aside),
         cmocka_unit_test(test_originals_are_sealed),
         cmocka_unit_test(test_many_readers_beside_a_listing),
