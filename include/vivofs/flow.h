@@ -86,9 +86,17 @@ int vivo_flow_select_members(struct vivo_flow *f, enum vivo_level level, vivo_ro
  * ago is listed again in the background. Never waits. */
 bool vivo_flow_current(struct vivo_flow *f, int64_t since_ms);
 /* How the query would be answered now, line by line, and what it came to when it was
- * last asked. Asks nothing of the archive. */
+ * last asked. Asks nothing of the archive. sum: NULL, or what it adds to. */
+struct vivo_flow_cost {
+    uint64_t requests, bytes; /* at least, as estimated now */
+    uint64_t asked, brought;  /* when last asked, where it was */
+    bool known;               /* it was, somewhere */
+};
 int vivo_flow_explain(struct vivo_flow *f, enum vivo_level level, vivo_row row,
-                      struct vivo_query *q, struct vivo_buf *out, struct vivo_err *err);
+                      struct vivo_query *q, struct vivo_buf *out,
+                      struct vivo_flow_cost *sum, struct vivo_err *err);
+/* The last lines about several archives. -ENOSPC when they do not fit. */
+int vivo_flow_cost_text(const struct vivo_flow_cost *sum, struct vivo_buf *out);
 
 /* Bytes of an object that was opened lately; 0 = it was not. For sizes that the
  * catalog could not keep, its disk being full. */

@@ -191,6 +191,10 @@ const char *vivo_query_text(const struct vivo_query *q);
 int vivo_query_error_text(const char *name, const struct vivo_query_error *qe,
                           struct vivo_buf *out);
 
+/* Appends a line for each pair of conditions that no object can meet together, with
+ * what was probably meant. -ENOSPC when they do not fit. */
+int vivo_query_warn(const struct vivo_query *q, struct vivo_buf *out);
+
 /* ---- matching -------------------------------------------------------------------- */
 
 enum vivo_truth { VIVO_FALSE, VIVO_TRUE, VIVO_UNKNOWN };

@@ -242,13 +242,18 @@ static void add_counts(struct vivo_counts *to, const struct vivo_counts *c)
 }
 
 /* What it would take, and nothing asked of the archive. */
-static int explain(struct vivo_flow *f, struct vivo_query *q, struct vivo_err *err)
+static int explain(struct vivo_flow *f, struct vivo_query *q, bool head, bool several,
+                   struct vivo_flow_cost *sum, struct vivo_err *err)
 {
     VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {0};
     vivo_buf_init(&text, 256 * 1024);
-    int rc = vivo_buf_printf(&text, "query: %s\n", vivo_query_text(q));
+    int rc = head ? vivo_buf_printf(&text, "query: %s\n", vivo_query_text(q)) : 0;
+    if (!rc && head)
+        rc = vivo_query_warn(q, &text);
+    if (!rc && several)
+        rc = vivo_buf_printf(&text, "in %s:\n", vivo_flow_name(f));
     if (!rc)
-        rc = vivo_flow_explain(f, VIVO_LEVEL_NONE, 0, q, &text, err);
+        rc = vivo_flow_explain(f, VIVO_LEVEL_NONE, 0, q, &text, sum, err);
     if (!rc)
         fputs((char *)text.data, stdout);
     return rc;
@@ -345,19 +350,24 @@ static int explain_all(struct house *h, const struct asked *a)
 {
     size_t n;
     struct vivo_flow **flows = house_flows(h, &n);
+    struct vivo_flow_cost sum = {0};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf text = {.max = 4096};
     int failed = 0;
-    bool go_on = true;
+    bool go_on = true, head = true;
     for (size_t i = 0; i < n && go_on; i++) {
         struct vivo_query *q = NULL;
         struct vivo_err err = {0};
         bool hidden = false;
         int rc = parse_for(h, flows[i], a->words[0], &q, &hidden);
         go_on = !rc || hidden;
-        if (!rc && explain(flows[i], q, &err))
+        if (!rc && explain(flows[i], q, head, n > 1, &sum, &err))
             rc = cli_fail("%s: %s", vivo_flow_name(flows[i]), err.text);
+        head = head && !q;
         failed |= rc;
         vivo_query_unref(q);
     }
+    if (go_on && n > 1 && !vivo_flow_cost_text(&sum, &text))
+        fputs((char *)text.data, stdout);
     return failed;
 }
 

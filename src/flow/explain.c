@@ -16,6 +16,7 @@ struct telling {
     struct vivo_flow *f;
     const struct plan *plan; /* or NULL */
     struct vivo_buf *out;
+    struct vivo_flow_cost *sum;
     unsigned headers; /* conditions that no listing carries */
     bool described;   /* columns in a table may decide some */
 };
@@ -118,11 +119,13 @@ static int tell_searches(struct telling *t, const struct plan_search *const *tod
 }
 
 /* By what requests of queries brought until now; by a guess before the first. */
-static uint64_t likely_bytes(struct vivo_flow *f, uint64_t requests)
+static uint64_t likely_bytes(struct telling *t, uint64_t requests)
 {
-    pthread_mutex_lock(&f->mutex);
-    uint64_t each = f->asked ? f->brought / f->asked : REQUEST_BYTES;
-    pthread_mutex_unlock(&f->mutex);
+    pthread_mutex_lock(&t->f->mutex);
+    uint64_t each = t->f->asked ? t->f->brought / t->f->asked : REQUEST_BYTES;
+    pthread_mutex_unlock(&t->f->mutex);
+    t->sum->requests += requests;
+    t->sum->bytes += requests * each;
     return requests * each;
 }
 
@@ -156,7 +159,7 @@ static int tell_missing(struct telling *t, const struct vivo_selection *sel,
             " series whose headers are needed: %zu so far; estimated requests: "
             "at least %zu, bytes: about %" PRIu64 "\n",
             name, searches, headers, searches + asked,
-            likely_bytes(t->f, searches + asked));
+            likely_bytes(t, searches + asked));
     return vivo_buf_printf(
         t->out,
         "%s: the catalog narrows; to be listed by the archive: %zu%s; series whose "
@@ -164,7 +167,7 @@ static int tell_missing(struct telling *t, const struct vivo_selection *sel,
         "%" PRIu64 "\n",
         name, n - headers, together >= PREPARE_WORTH ? " (many in one request)" : "",
         headers, n > headers && t->headers ? " so far" : "", listings + asked,
-        likely_bytes(t->f, listings + asked));
+        likely_bytes(t, listings + asked));
 }
 
 /* Before anybody asks: headers that come one by one, and whether they would. */
@@ -191,6 +194,9 @@ static int tell_cost(struct telling *t, const struct vivo_query *q)
     pthread_mutex_unlock(&t->f->mutex);
     if (!c.known || c.digest != digest)
         return 0;
+    t->sum->known = true;
+    t->sum->asked += c.requests;
+    t->sum->brought += c.bytes;
     return vivo_buf_printf(t->out,
                            "%s: when last asked: %" PRIu64 " requests, %" PRIu64
                            " bytes, %" PRId64 " ms\n",
@@ -217,12 +223,14 @@ static int tell(struct telling *t, const struct vivo_query *q,
 }
 
 int vivo_flow_explain(struct vivo_flow *f, enum vivo_level level, vivo_row row,
-                      struct vivo_query *q, struct vivo_buf *out, struct vivo_err *err)
+                      struct vivo_query *q, struct vivo_buf *out,
+                      struct vivo_flow_cost *sum, struct vivo_err *err)
 {
     struct plan *plan = push_plan(f, level, q);
     struct push_scope known = {0};
     struct vivo_selection *sel = NULL;
-    struct telling t = {f, plan, out, 0, describe_helps(f, q)};
+    struct vivo_flow_cost own = {0};
+    struct telling t = {f, plan, out, sum ? sum : &own, 0, describe_helps(f, q)};
     int rc = push_scope_make(f, plan, 0, &known, err);
 
     if (!rc)
@@ -233,4 +241,18 @@ int vivo_flow_explain(struct vivo_flow *f, enum vivo_level level, vivo_row row,
     vivo_selection_unref(sel);
     plan_free(plan);
     return rc;
+}
+
+int vivo_flow_cost_text(const struct vivo_flow_cost *sum, struct vivo_buf *out)
+{
+    int rc = vivo_buf_printf(out, "all archives: estimated requests: %s%" PRIu64,
+                             sum->requests ? "at least " : "", sum->requests);
+    if (!rc && sum->requests)
+        rc = vivo_buf_printf(out, ", bytes: about %" PRIu64, sum->bytes);
+    if (!rc && sum->known)
+        rc = vivo_buf_printf(out,
+                             "\nall archives: when last asked: %" PRIu64
+                             " requests, %" PRIu64 " bytes",
+                             sum->asked, sum->brought);
+    return rc ? rc : vivo_buf_puts(out, "\n");
 }

@@ -97,8 +97,10 @@ static void finish_abandoning(struct vivo_flight *flight, bool abandoned)
     unref(flight);
 }
 
-void flight_land(struct vivo_flight *flight, const struct vivo_err *err)
+void flight_land(struct vivo_flight *flight, const struct vivo_err *why)
 {
+    struct vivo_err err = *why;
+    flow_name_error(flight->flow, &err);
     pthread_mutex_lock(&parking);
     unlist_locked(flight);
     struct vivo_op *waiters = flight->waiters;
@@ -110,7 +112,7 @@ void flight_land(struct vivo_flight *flight, const struct vivo_err *err)
         struct vivo_op *op = waiters;
         waiters = op->next; /* before landed(), which may free or park it again */
         op->next = NULL;
-        op->err = *err;
+        op->err = err;
         op->landed(op);
     }
     unref(flight);

@@ -26,6 +26,20 @@ struct checked_node { /* when the children of a node were last asked for anew */
 
 /* ---- health -------------------------------------------------------------------- */
 
+/* "NAME: …" or "NAME #12: …" */
+static bool is_named(const struct vivo_flow *f, const char *text)
+{
+    size_t n = strlen(f->name);
+    return !strncmp(text, f->name, n) &&
+           (!strncmp(text + n, ": ", 2) || !strncmp(text + n, " #", 2));
+}
+
+void flow_name_error(const struct vivo_flow *f, struct vivo_err *err)
+{
+    if (err->errnum && !is_named(f, err->text))
+        vivo_fail_in(err, "%s", f->name);
+}
+
 void flow_failed(struct vivo_flow *f, const struct vivo_err *err)
 {
     pthread_mutex_lock(&f->mutex);
@@ -36,7 +50,9 @@ void flow_failed(struct vivo_flow *f, const struct vivo_err *err)
     f->status.last_error_time = time(NULL);
     pthread_mutex_unlock(&f->mutex);
     if (!again)
-        vivo_log(VIVO_LOG_ERROR, "flow", "%s: %s", f->name, err->text);
+        vivo_log(VIVO_LOG_ERROR, "flow", "%s%s%s",
+                 is_named(f, err->text) ? "" : f->name,
+                 is_named(f, err->text) ? "" : ": ", err->text);
 }
 
 void flow_recovered(struct vivo_flow *f)

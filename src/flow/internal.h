@@ -256,6 +256,8 @@ int flow_locator(struct vivo_flow *f, enum vivo_level level, vivo_row row, bool 
                  struct vivo_buf *out, struct vivo_err *err);
 int flow_copy_entry(void *ctx, const struct vivo_entry *e);
 void flow_failed(struct vivo_flow *f, const struct vivo_err *err);
+/* Whoever reads it may have many archives: the text begins with this one's name. */
+void flow_name_error(const struct vivo_flow *f, struct vivo_err *err);
 void flow_recovered(struct vivo_flow *f);
 /* Of what was asked of the archive: rc, with its health noted. */
 int flow_told(struct vivo_flight *flight, int rc);

@@ -243,6 +243,8 @@ def test_explain_tells_who_answers_and_asks_nothing(pacs, tmp_path):
     assert pacs.asked() == set()
     off = run(pacs.source, query, tmp_path, pushdown=False, extra=["--explain"]).stdout
     assert "search" not in off and "to be listed" in off
+    apart = run(pacs.source, "Modality=CT and Modality=PT", tmp_path, extra=["--explain"])
+    assert "warning: Modality cannot have two values" in apart.stdout
 
 
 SECRETS = ("PatientID=", "StudyDate=", "StudyInstanceUID=", "SeriesInstanceUID=",
