@@ -157,11 +157,24 @@ static void drop_preview(struct made *m)
     free(m);
 }
 
+/* By value: what lies between the members of a struct is anything. */
+static void put_digest(struct preview *p)
+{
+    uint64_t told[TILES][2] = {{0}};
+    uint8_t digest[VIVO_DIGEST_LEN];
+
+    for (size_t i = 0; i < p->n; i++) {
+        told[i][0] = p->objects[i].archive;
+        told[i][1] = (uint64_t)p->objects[i].row;
+    }
+    vivo_sha256(told, sizeof told, digest);
+    vivo_hex(digest, sizeof digest, p->made.digest);
+}
+
 static int preview_new(struct vivo_tree *t, const struct node *dir,
                        struct preview **out, struct vivo_op *op)
 {
     struct preview *p = calloc(1, sizeof *p);
-    uint8_t digest[VIVO_DIGEST_LEN];
     int rc;
 
     if (!p)
@@ -173,8 +186,7 @@ static int preview_new(struct vivo_tree *t, const struct node *dir,
         made_unref(&p->made);
         return rc;
     }
-    vivo_sha256(p->objects, sizeof p->objects, digest);
-    vivo_hex(digest, sizeof digest, p->made.digest);
+    put_digest(p);
     *out = p;
     return 0;
 }

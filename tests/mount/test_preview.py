@@ -15,6 +15,7 @@ import canaries
 import synthetic
 from test_dicomweb import Server
 from vivomount import Mount
+from webserver import wait_for
 
 DATA = os.path.realpath(canaries.DATA)
 
@@ -224,6 +225,21 @@ def test_a_sheet_has_a_tile_for_each_series(mount):
     for other in ("loc", "loc/all"):
         with pytest.raises(FileNotFoundError):
             os.stat(mount / f"{other}/.preview.png")
+
+
+def test_a_preview_stays_what_it_is_while_others_change(tmp_path):
+    """It is told by its objects, and by nothing that lies in memory beside them."""
+    synthetic.make(str(tmp_path), size=16, instances=2)
+    with Mount({"loc": str(tmp_path)}) as m:
+        path = m / f"loc/{os.path.dirname(m.files('loc')[0])}/.preview.png"
+        had, size = len(m.files("loc")), len(open(path, "rb").read())
+        shown = []
+        for n in range(8):
+            ds = synthetic.instance("other", 7, 0, 0, n)
+            ds.save_as(str(tmp_path / f"other{n}.dcm"), write_like_original=False)
+            wait_for(lambda: len(m.files("loc")) == had + n + 1)
+            shown.append(os.stat(path).st_size)
+        assert shown == [size] * 8
 
 
 def test_it_is_listed_where_something_has_pixels(tmp_path):
