@@ -15,6 +15,9 @@ extern "C" {
  * subjectAltName, wild cards included; where there are none of hosts, the common name.
  */
 bool vivo_cert_names(const void *der, size_t len, const char *host);
+/* Where this system keeps the certificates that it trusts: OpenSSL's file and folder,
+ * or those of SSL_CERT_FILE and SSL_CERT_DIR. Either may not be there. */
+void vivo_cert_store(const char **file, const char **dir);
 
 #ifdef __cplusplus
 }

@@ -39,7 +39,8 @@ struct vivo_dimse_config {
     unsigned port;
     const char *calling, *called; /* AE titles, 1 to 16 characters */
     bool tls;
-    const char *cafile;   /* PEM; with tls the peer must show a certificate of these */
+    const char *cafile;   /* PEM; with tls the peer must show a certificate of these;
+                             NULL = of those that this machine trusts */
     const char *certname; /* with tls: whom it must be for; NULL = anybody */
     int64_t timeout_ms;   /* of silence; connecting: 10 s at most */
 };

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <stdlib.h>
 
 bool vivo_cert_names(const void *der, size_t len, const char *host)
 {
@@ -14,4 +15,12 @@ bool vivo_cert_names(const void *der, size_t len, const char *host)
                           X509_check_host(cert, host, 0, 0, NULL) == 1);
     X509_free(cert);
     return names;
+}
+
+void vivo_cert_store(const char **file, const char **dir)
+{
+    const char *other_file = secure_getenv(X509_get_default_cert_file_env());
+    const char *other_dir = secure_getenv(X509_get_default_cert_dir_env());
+    *file = other_file ? other_file : X509_get_default_cert_file();
+    *dir = other_dir ? other_dir : X509_get_default_cert_dir();
 }

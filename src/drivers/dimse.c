@@ -151,10 +151,11 @@ static int open_dimse(const struct vivo_archive_config *cfg, struct vivo_archive
     d->memory = vivo_dicomweb_memory_new();
     d->cafile = cfg->cafile ? strdup(cfg->cafile) : NULL;
     int rc = read_source(d, cfg->source, err);
-    if (rc == 0 && d->tls && !d->cafile)
+    /* Of all who have a certificate from somebody, any will not do. */
+    if (rc == 0 && d->any_name && !cfg->cafile)
         rc = vivo_fail(err, EINVAL,
-                       "dimses needs cafile=FILE: the certificates that the server may "
-                       "show");
+                       "?name=* needs cafile=FILE: the certificates that the server "
+                       "may show");
     if (rc == 0 && (!d->memory || (cfg->cafile && !d->cafile)))
         rc = vivo_fail(err, ENOMEM, "dimse: out of memory");
     if (rc) {

@@ -9,6 +9,9 @@
 
 #include "dimse_fault.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #define STUDIES 150
 #define OBJECT "1.2.1/1.2.1.1/1.2.1.1.1/1.2.840.10008.5.1.4.1.1.2"
 
@@ -129,6 +132,67 @@ static void test_object_that_does_not_come_whole_fails(void **state)
     check_fetch("OTHER", EIO, "another object");
     check_fetch("FAILED", EIO, "could not send");
     check_fetch("SILENT", ETIMEDOUT, "silent");
+}
+
+/* ---- C-MOVE -------------------------------------------------------------------- */
+
+static unsigned a_port(void)
+{
+    struct sockaddr_in6 at = {.sin6_family = AF_INET6};
+    socklen_t len = sizeof at;
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    close(fd);
+    return ntohs(at.sin6_port);
+}
+
+struct moving {
+    const char *title;
+    int rc;
+    size_t bytes;
+    struct vivo_op op;
+};
+
+/* By another port if somebody else was faster to have this one. */
+static void *fetch_moved(void *arg)
+{
+    struct moving *m = arg;
+    for (int i = 0; i < 5; i++) {
+        char title[60];
+        unsigned port = a_port();
+        struct receipt r;
+        snprintf(title, sizeof title, "%s.%u?move=%u", m->title, port, port);
+        struct vivo_archive *a = open_title(title);
+        vivo_op_init(&m->op, 0);
+        receipt_init(&r, false, &m->op);
+        m->rc = vivo_archive_fetch(a, OBJECT, &r.base, &m->op);
+        m->bytes = r.bytes.len;
+        receipt_free(&r);
+        vivo_archive_close(a);
+        if (m->rc == 0 || !strstr(m->op.err.text, "cannot be had"))
+            break;
+    }
+    return NULL;
+}
+
+/* Both at a time: DCMTK has one variable for all connections that are handed to it. */
+static void test_objects_are_moved_here_by_ipv6_and_ipv4(void **state)
+{
+    struct moving m[] = {{.title = "MOVE4"}, {.title = "MOVE6"}, {.title = "MOVE4"}};
+    pthread_t threads[VIVO_ARRAY_LEN(m)];
+    (void)state;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(m); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, fetch_moved, &m[i]), 0);
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(m); i++)
+        pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(m); i++) {
+        if (m[i].rc)
+            print_message("%s: %s\n", m[i].title, m[i].op.err.text);
+        assert_int_equal(m[i].rc, 0);
+        assert_true(m[i].bytes > 40000);
+    }
 }
 
 static void *cancel_soon(void *arg)
@@ -287,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_answers_that_are_short_fail),
         cmocka_unit_test(test_server_that_is_no_server_fails),
         cmocka_unit_test(test_object_that_does_not_come_whole_fails),
+        cmocka_unit_test(test_objects_are_moved_here_by_ipv6_and_ipv4),
         cmocka_unit_test(test_cancelled_wait_ends),
         cmocka_unit_test(test_names_are_read_in_the_character_set_of_their_row),
         cmocka_unit_test(test_rows_of_somebody_else_are_left_out),

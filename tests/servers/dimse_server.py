@@ -19,6 +19,7 @@ of the driver need them. How it behaves is in the AE title that it is called by:
     NOTITLE, NOTUS, BUSY, ABORTA, CLOSEA  answer the request for an association: unknown
              called title, unknown calling title, too many, an abort, a closed connection
     EXTRA    sends one that is not listed, and one twice
+    MOVE4.PORT, MOVE6.PORT  send by C-MOVE only, to that port of 127.0.0.1 or ::1
     SLOW     takes 150 ms for each object; series have 10
     PRCAP    knows the patient root only, has 80 patients and cuts answers at 60; so does
              PRODD, which has one whose PatientID begins with no ASCII character
@@ -277,7 +278,8 @@ class Peer(socketserver.BaseRequestHandler):
             else:
                 syntaxes.append(uid)
             at += 4 + n
-        good = EXPLICIT in syntaxes and self.title != "NOTHING" and not abstract.startswith(
+        gets = not (abstract == GET and self.title.startswith("MOVE"))
+        good = EXPLICIT in syntaxes and self.title != "NOTHING" and gets and not abstract.startswith(
             STUDY_ROOT if self.title.startswith("PR") else PATIENT_ROOT)
         if good:
             self.contexts[number] = abstract
@@ -326,6 +328,8 @@ class Peer(socketserver.BaseRequestHandler):
             self.serve_find(context, keys, message)
         elif self.command[0x0100] == 0x10:
             self.serve_get(context, keys, message)
+        elif self.command[0x0100] == 0x21:
+            self.serve_move(context, keys, message)
 
     def serve_find(self, context, keys, message):
         patients = self.title.startswith("PR")
@@ -367,6 +371,31 @@ class Peer(socketserver.BaseRequestHandler):
         failed = max(n - sent, 0)
         return self.send_message(context, {**base, 0x0900: 0xB000 if failed else 0,
                                            0x1021: sent, 0x1022: failed, 0x1023: 0})
+
+    def serve_move(self, context, keys, message):
+        """One object, over an association of our own to who asked."""
+        name, port = self.title.split(".")
+        host = "::1" if name == "MOVE6" else "127.0.0.1"
+        to = Peer.__new__(Peer)
+        to.request, to.title, to.server = (
+            socket.create_connection((host, int(port))), self.title, self.server)
+
+        def item(kind, *parts):
+            body = b"".join(p if isinstance(p, bytes) else p.encode() for p in parts)
+            return struct.pack(">BBH", kind, 0, len(body)) + body
+
+        to.send_pdu(1, b"\0\1\0\0" + b"VIVOFS".ljust(16) + b"MOVER".ljust(16) + bytes(32)
+                    + item(0x10, "1.2.840.10008.3.1.1.1")
+                    + item(0x20, b"\1\0\0\0", item(0x30, CT), item(0x40, EXPLICIT))
+                    + item(0x50, item(0x51, b"\0\0\x40\0"), item(0x52, "1.2.3")))
+        assert to.read_pdu()[0] == 2
+        to.contexts = {1: CT}
+        to.store(keys[SOP])
+        to.send_pdu(5, bytes(4))
+        to.read_pdu()
+        to.request.close()
+        self.send_message(context, {0x0002: GET[:-1] + "2", 0x0100: 0x8021, 0x0120: message,
+                                    0x0900: 0, 0x1021: 1, 0x1022: 0, 0x1023: 0})
 
     def store(self, uid):
         store = next(c for c, a in self.contexts.items() if a == CT)

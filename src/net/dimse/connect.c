@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #define STEP_MS 200
+#define BACKLOG 8
 
 struct target {
     const char *host;
@@ -218,4 +220,39 @@ int vivo_dimse_connect(const char *host, unsigned port, int64_t limit_ms,
     if (rc > 0)
         rc = fail(&t, rc == ETIMEDOUT ? ETIMEDOUT : EIO, reason(rc));
     return rc ? rc : fd;
+}
+
+/* ---- the door ---------------------------------------------------------------------
+ */
+
+static int listen_at(int family, const void *address, socklen_t len)
+{
+    int on = 1;
+    int off = 0;
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if ((family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) < 0) ||
+        bind(fd, address, len) < 0 || listen(fd, BACKLOG) < 0) {
+        int errnum = errno;
+        close(fd);
+        return -errnum;
+    }
+    return fd;
+}
+
+int vivo_dimse_listen(unsigned port)
+{
+    const struct sockaddr_in6 six = {.sin6_family = AF_INET6,
+                                     .sin6_addr = IN6ADDR_ANY_INIT,
+                                     .sin6_port = htons((uint16_t)port)};
+    const struct sockaddr_in four = {.sin_family = AF_INET,
+                                     .sin_addr.s_addr = htonl(INADDR_ANY),
+                                     .sin_port = htons((uint16_t)port)};
+    int fd = listen_at(AF_INET6, &six, sizeof six);
+    if (fd >= 0 || fd == -EADDRINUSE || fd == -EACCES)
+        return fd;
+    return listen_at(AF_INET, &four, sizeof four); /* a machine without IPv6 */
 }

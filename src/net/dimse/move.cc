@@ -3,12 +3,15 @@
  * to a port of this machine and stores there, while the first association waits. The
  * port is open only during the operation, and only who calls us by our AE title may
  * store. */
+#include "connect.h"
 #include "wire.h"
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 namespace net = vivo_dimse_net;
 
@@ -23,7 +26,8 @@ struct Move {
     const vivo_dimse_door *door = nullptr;
     vivo_dimse_taker *to = nullptr;
     vivo_dimse_result *out = nullptr;
-    T_ASC_Network *listener = nullptr;
+    T_ASC_Network *net = nullptr;
+    int listener = -1;
     net::Link link; /* of the second association */
     std::unique_ptr<net::PlainLayer> layer;
     bool done = false; /* the final response has come */
@@ -31,8 +35,10 @@ struct Move {
 
     ~Move()
     {
-        if (listener)
-            ASC_dropNetwork(&listener);
+        if (listener >= 0)
+            close(listener);
+        if (net)
+            ASC_dropNetwork(&net);
     }
 };
 
@@ -147,8 +153,15 @@ static int serve(Move &m, T_ASC_Association *assoc, int fd)
 static int receive_one(Move &m)
 {
     T_ASC_Association *assoc = nullptr;
-    OFCondition c = ASC_receiveAssociation(m.listener, &assoc, PDU_BYTES, nullptr,
-                                           nullptr, OFFalse, DUL_BLOCK, 0);
+    int fd = accept4(m.listener, nullptr, nullptr, SOCK_CLOEXEC);
+    if (fd < 0)
+        return 0; /* gone already */
+    net::hand_over(fd, m.link);
+    OFCondition c = ASC_receiveAssociation(m.net, &assoc, PDU_BYTES, nullptr, nullptr,
+                                           OFFalse, DUL_BLOCK, 0);
+    if (m.link.handed)
+        close(fd); /* it did not come as far as to take it */
+    net::taken(m.link);
     int rc = 0;
     if (c.good() && let_in(m, assoc))
         rc = serve(m, assoc, m.link.fd);
@@ -168,11 +181,15 @@ static int open_door(Move &m)
     m.layer = std::make_unique<net::PlainLayer>(m.link);
     m.link.patience = &m.d->patience;
     int limit = static_cast<int>(m.d->patience.silence_ms / 1000) + 1;
-    if (ASC_initializeNetwork(NET_ACCEPTOR, static_cast<int>(m.door->port), limit,
-                              &m.listener)
-            .good() &&
-        ASC_setTransportLayer(m.listener, m.layer.get(), 0).good())
-        return 0;
+    m.listener = vivo_dimse_listen(m.door->port);
+    if (m.listener >= 0) {
+        net::hand_over(m.listener, m.link); /* so that it opens none of its own */
+        OFCondition c = ASC_initializeNetwork(
+            NET_ACCEPTOR, static_cast<int>(m.door->port), limit, &m.net);
+        net::taken(m.link);
+        if (c.good() && ASC_setTransportLayer(m.net, m.layer.get(), 0).good())
+            return 0;
+    }
     snprintf(text, sizeof text, "C-MOVE: port %u of this machine cannot be had",
              m.door->port);
     return m.d->patience.fail(EIO, text);
@@ -184,8 +201,8 @@ static int run(Move &m)
     m.heard_ms = vivo_dimse_now_ms();
     while (rc == 0 && !m.done) {
         bool ready = false;
-        rc = step(m, -1, &ready);
-        if (rc == 0 && ASC_associationWaiting(m.listener, 0))
+        rc = step(m, m.listener, &ready);
+        if (rc == 0 && ready)
             rc = receive_one(m);
     }
     return rc;

@@ -3,6 +3,8 @@
 #include "connect.h"
 #include "wire.h"
 
+#include "vivofs/cert.h"
+
 #include <dcmtk/oflog/oflog.h>
 
 #include <algorithm>
@@ -12,6 +14,7 @@
 #include <mutex>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace net = vivo_dimse_net;
 
@@ -58,7 +61,7 @@ static int rejected(vivo_dimse *d, T_ASC_Parameters *params)
 static int not_associated(vivo_dimse *d, const vivo_dimse_config *cfg,
                           const OFCondition &why)
 {
-    char text[200];
+    char text[240];
     const char *reason = "what it answers is no DICOM";
     bool late = d->patience.failed == ETIMEDOUT || strstr(why.text(), "imeout");
     int errnum = late ? ETIMEDOUT : d->patience.failed ? d->patience.failed : EIO;
@@ -69,7 +72,9 @@ static int not_associated(vivo_dimse *d, const vivo_dimse_config *cfg,
     else if (d->link.wrong_name)
         reason = "its certificate is for another host (?name=NAME says which it is)";
     else if (strstr(why.text(), "ertificate verify failed"))
-        reason = "it shows a certificate that none of cafile's stands for";
+        reason = cfg->cafile ? "it shows a certificate that none of cafile's stands for"
+                             : "it shows a certificate that none of this machine's "
+                               "stands for (cafile=FILE names others)";
     else if (cfg->tls && !d->link.secured)
         reason = "the TLS handshake failed";
     else if (why == DUL_PEERABORTEDASSOCIATION)
@@ -83,14 +88,28 @@ static int not_associated(vivo_dimse *d, const vivo_dimse_config *cfg,
     return rc;
 }
 
+/* Those that this machine trusts, as for HTTPS. */
+static bool trust_system(net::SecureLayer &layer)
+{
+    const char *file;
+    const char *dir;
+    vivo_cert_store(&file, &dir);
+    bool some = access(file, R_OK) == 0 &&
+                layer.addTrustedCertificateFile(file, DCF_Filetype_PEM).good();
+    return (access(dir, R_OK | X_OK) == 0 &&
+            layer.addTrustedCertificateDir(dir, DCF_Filetype_PEM).good()) ||
+           some;
+}
+
 static int use_tls(vivo_dimse *d, const vivo_dimse_config *cfg)
 {
     auto layer = std::make_unique<net::SecureLayer>(
         d->link, NET_REQUESTOR, static_cast<const char *>(nullptr), OFTrue);
-    if (!cfg->cafile)
-        return d->patience.fail(EINVAL, "dimses needs cafile=FILE: the certificates "
-                                        "that the server may show");
-    if (layer->addTrustedCertificateFile(cfg->cafile, DCF_Filetype_PEM).bad())
+    if (!cfg->cafile && !trust_system(*layer))
+        return d->patience.fail(EINVAL, "this machine has no store of certificates: "
+                                        "cafile=FILE names those to trust");
+    if (cfg->cafile &&
+        layer->addTrustedCertificateFile(cfg->cafile, DCF_Filetype_PEM).bad())
         return d->patience.fail(EINVAL, "cafile: holds no certificates in PEM form");
     layer->setCertificateVerification(DCV_requireCertificate);
     if (layer->setTLSProfile(TSP_Profile_BCP195).bad() ||

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <mutex>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -74,8 +75,27 @@ Link::~Link()
         ::close(decoy);
 }
 
+static std::mutex handing;
+
+void hand_over(int fd, Link &link)
+{
+    handing.lock();
+    link.handed = true;
+    dcmExternalSocketHandle.set(fd);
+}
+
+void taken(Link &link)
+{
+    if (!link.handed)
+        return;
+    dcmExternalSocketHandle.set(-1);
+    link.handed = false;
+    handing.unlock();
+}
+
 void replace(int s, Link &link)
 {
+    taken(link);
     fcntl(s, F_SETFD, FD_CLOEXEC);
     if (link.real < 0)
         return;

@@ -44,6 +44,7 @@ struct Link {
     int decoy = -1;   /* where DCMTK is sent to connect */
     int fd = -1;      /* of the latest Wire */
     bool secured = false;
+    bool handed = false; /* DCMTK is being given a connection that we accepted */
     bool wrong_name = false;
     /* C-CANCEL, as it is said when we leave in the middle of an operation: by the Wire
      * where a wait ends, because DCMTK closes the connection as soon as it hears of it.
@@ -90,6 +91,11 @@ class Wire : public DcmTransportConnection
 
 /* Puts the connection of ours in the place of DCMTK's. */
 void replace(int s, Link &link);
+
+/* DCMTK accepts by IPv4 only. What we have accepted is given to it by a variable of the
+ * process: for the time until it has taken it, by one of us at a time. */
+void hand_over(int fd, Link &link);
+void taken(Link &link);
 
 /* Makes Wires. */
 template <class Base> class Layer : public Base
