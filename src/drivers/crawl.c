@@ -126,6 +126,40 @@ long vivo_crawl_decode_link(const char *s, size_t len, char *out)
     return decode(s, len, true, out);
 }
 
+/* RFC 3986 section 5.2.4, in place. */
+static void remove_dots(char *path)
+{
+    char *to = path;
+    for (const char *s = path; *s == '/';) {
+        size_t n = 1 + strcspn(s + 1, "/");
+        bool last = s[n] == '\0';
+        bool up = n == 3 && memcmp(s, "/..", 3) == 0;
+        if (up || (n == 2 && s[1] == '.')) {
+            while (up && to > path && *--to != '/')
+                ;
+            if (last)
+                *to++ = '/';
+        } else {
+            memmove(to, s, n);
+            to += n;
+        }
+        s += n;
+    }
+    *to = '\0';
+}
+
+bool vivo_crawl_resolve(const char *base, const char *link, char *out, size_t cap)
+{
+    const char *slash = strrchr(base, '/');
+    size_t keep = *link == '/' || !slash ? 0 : (size_t)(slash - base) + 1;
+    if (!*link)
+        keep = strlen(base);
+    if (snprintf(out, cap, "%.*s%s", (int)keep, base, link) >= (int)cap)
+        return false;
+    remove_dots(out);
+    return true;
+}
+
 /* ---- files ---------------------------------------------------------------------- */
 
 /* Pictures, tables and pages lie beside scans by the hundred thousand; none of their

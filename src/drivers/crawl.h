@@ -62,5 +62,8 @@ long vivo_crawl_decode(const char *s, size_t len, char *out);
 /* The same of a link: as in a browser, a percent sign without two digits behind it
  * stands for itself (WHATWG URL, section 1.3). */
 long vivo_crawl_decode_link(const char *s, size_t len, char *out);
+/* RFC 3986 section 5.2 for paths: where a link of a page leads. base: absolute; both
+ * encoded, without query and fragment. false: longer than cap. */
+bool vivo_crawl_resolve(const char *base, const char *link, char *out, size_t cap);
 
 #endif

@@ -130,6 +130,7 @@ static int take_entry(void *ctx, const char *name, size_t len, bool folder,
  * are relative to that. */
 struct standing {
     char origin[VIVO_CRAWL_URL_MAX], folder[VIVO_CRAWL_URL_MAX];
+    char path[VIVO_CRAWL_URL_MAX]; /* of the page, encoded */
 };
 
 static int find_standing(const char *url, struct standing *at, struct vivo_err *err)
@@ -137,6 +138,7 @@ static int find_standing(const char *url, struct standing *at, struct vivo_err *
     const char *host = strstr(url, "://");
     size_t end = host ? (size_t)(host - url) + 3 + strcspn(host + 3, "/?#") : 0;
     size_t len = strcspn(url + end, "?#");
+    snprintf(at->path, sizeof at->path, "%.*s", (int)len, url + end);
     while (len > 0 && url[end + len - 1] != '/')
         len--; /* a page in it */
     snprintf(at->origin, sizeof at->origin, "%.*s", (int)end, url);
@@ -184,6 +186,7 @@ static int read_index(struct http *h, const char *url,
         return rc;
     const struct vivo_http_index x = {.origin = at->origin,
                                       .folder = at->folder,
+                                      .path = at->path,
                                       .page = h->page,
                                       .entry = take_entry,
                                       .ctx = &r};

@@ -35,6 +35,9 @@ struct page {
     struct text title, shown, after;
     char name[HREF_MAX]; /* of the link that is open or was last; len 0 = none */
     size_t name_len;
+    char base[HREF_MAX]; /* the path that links are relative to; "" = the folder's */
+    bool based;          /* the first <base href> of the page was seen */
+    bool sends_away;     /* a page that leads to another one by itself */
     bool folder, parent;
     size_t links, named; /* children, and those whose text is their name */
 };
@@ -130,14 +133,37 @@ static void take_child(struct page *p, const char *rel)
     p->name[p->name_len] = '\0';
 }
 
+/* HTML section 4.2.3: the first one of a page counts, wherever it stands. One that
+ * leads to another host is not followed. */
+static void take_base(struct page *p, const char *href)
+{
+    char path[HREF_MAX];
+    href += strspn(href, " \t\r\n");
+    size_t n = strcspn(href, "?#");
+    if (p->based || n >= sizeof path)
+        return;
+    p->based = true;
+    memcpy(path, href, n);
+    path[n] = '\0';
+    const char *ours = without_origin(p, path);
+    if (!ours || !vivo_crawl_resolve(p->x->path, ours, p->base, sizeof p->base))
+        p->base[0] = '\0';
+}
+
 static void take_link(struct page *p, const char *href)
 {
     char path[HREF_MAX];
+    char full[HREF_MAX];
     const char *ours;
     href += strspn(href, " \t\r\n");
     if (strpbrk(href, "?#") || strlen(href) >= sizeof path)
         return;
     ours = without_origin(p, href);
+    if (ours && p->base[0]) {
+        if (!vivo_crawl_resolve(p->base, ours, full, sizeof full))
+            return;
+        ours = full;
+    }
     if (!ours || ours[0] != '/') {
         if (ours)
             take_child(p, ours);
@@ -201,9 +227,31 @@ static bool is_element(const xmlChar *name, const char *want)
     return strcasecmp((const char *)name, want) == 0;
 }
 
+static const char *attribute(const xmlChar **attrs, const char *name)
+{
+    for (; attrs && attrs[0]; attrs += 2)
+        if (is_element(attrs[0], name) && attrs[1])
+            return (const char *)attrs[1];
+    return NULL;
+}
+
+/* Of pages, not of what they link to. */
+static void take_head(struct page *p, const xmlChar *name, const xmlChar **attrs)
+{
+    const char *href = attribute(attrs, "href");
+    const char *kind = attribute(attrs, "http-equiv");
+    const char *content = attribute(attrs, "content");
+    if (is_element(name, "base") && href)
+        take_base(p, href);
+    else if (is_element(name, "meta") && kind && strcasecmp(kind, "refresh") == 0 &&
+             content && strcasestr(content, "url"))
+        p->sends_away = true;
+}
+
 static void on_start(void *ctx, const xmlChar *name, const xmlChar **attrs)
 {
     struct page *p = ctx;
+    take_head(p, name, attrs);
     if (is_element(name, "title") || is_element(name, "h1")) {
         end_entry(p);
         p->place = TITLE;
@@ -212,9 +260,8 @@ static void on_start(void *ctx, const xmlChar *name, const xmlChar **attrs)
         end_entry(p);
     } else if (is_element(name, "a")) {
         end_entry(p);
-        for (; attrs && attrs[0]; attrs += 2)
-            if (is_element(attrs[0], "href") && attrs[1])
-                take_link(p, (const char *)attrs[1]);
+        if (attribute(attrs, "href"))
+            take_link(p, attribute(attrs, "href"));
         p->place = LINK;
     }
 }
@@ -251,6 +298,8 @@ static bool is_index(struct page *p)
     for (size_t i = 0; i < VIVO_ARRAY_LEN(words); i++)
         if (strcasestr(p->title.s, words[i]))
             return true;
+    if (p->sends_away)
+        return false;
     return p->parent || (p->links > 0 && p->named * 2 >= p->links);
 }
 
@@ -275,7 +324,8 @@ static int feed(htmlParserCtxtPtr parser, struct page *p, const char *text, size
     return p->rc;
 }
 
-/* Two passes: the first one finds out whether it is an index at all. */
+/* Two passes: the first one finds out whether it is an index at all, and what its links
+ * are relative to. */
 static int read_html(const struct vivo_http_index *x, const char *text, size_t len,
                      struct page *p, struct vivo_err *err)
 {
@@ -283,7 +333,8 @@ static int read_html(const struct vivo_http_index *x, const char *text, size_t l
                          .endElement = on_end,
                          .characters = on_text,
                          .cdataBlock = on_text};
-    *p = (struct page){.x = x, .err = err};
+    p->x = x;
+    p->err = err;
     htmlParserCtxtPtr parser =
         htmlCreatePushParserCtxt(&sax, p, "", 0, NULL, XML_CHAR_ENCODING_UTF8);
     if (!parser)
@@ -311,7 +362,7 @@ static int read_page(const struct vivo_http_index *x, const char *text, size_t l
                      bool certain, struct vivo_err *err)
 {
     struct vivo_http_index look = *x;
-    VIVO_AUTO(vivo_free_p) struct page *p = malloc(sizeof *p);
+    VIVO_AUTO(vivo_free_p) struct page *p = calloc(1, sizeof *p);
     if (!p)
         return vivo_fail(err, ENOMEM, "index page: out of memory");
     look.entry = count_only;

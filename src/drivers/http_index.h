@@ -14,6 +14,7 @@
 struct vivo_http_index {
     const char *origin; /* "https://host" as typed, for links that repeat it */
     const char *folder; /* decoded absolute path of the folder, ends in '/' */
+    const char *path;   /* of the page itself, encoded, without query */
     const char *page;   /* "index.html" where folders are told by such files; or "" */
     /* One entry; name is decoded, stamp "" where the page tells no time. */
     int (*entry)(void *ctx, const char *name, size_t len, bool folder,

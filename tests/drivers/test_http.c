@@ -8,6 +8,9 @@
 #include <cmocka.h>
 
 #include "archive_run.h"
+#include "drivers/crawl.h"
+
+#include <curl/curl.h>
 
 #include <pthread.h>
 
@@ -177,6 +180,105 @@ static void test_links_that_lead_elsewhere_are_not_followed(void **state)
         assert_int_equal(count_asked("etc"), 0);
         gathering_free(&g);
     }
+}
+
+/* With <base href> the links of a page are relative to that, if it is of our host. */
+static void test_base_of_a_page_is_honoured(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *base, *front; /* of links to two files of the folder */
+        size_t objects;
+    } cases[] = {
+        {"/", "data/", 2},
+        {"/data/", "", 2},
+        {"./", "", 2},
+        {"../", "data/", 2},
+        {"/elsewhere/x.html", "../data/", 2},
+        {"//127.0.0.1:9/", "", 2},
+        {"http://127.0.0.1:9/", "", 2},
+        {"/elsewhere/", "", 0},
+        {"/", "", 0},
+        {"/elsewhere/", "/data/", 2},
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(cases); i++) {
+        struct gathering g;
+        struct vivo_op op;
+        char knobs[600];
+        snprintf(knobs, sizeof knobs,
+                 "match=data/$&page=<html><title>Index+of+x</title>"
+                 "<base+href='%s'><base+href='/second/'><a+href='%splain'>a</a>"
+                 "<a+href='%slooks.dcm'>b</a></html>",
+                 cases[i].base, cases[i].front, cases[i].front);
+        int rc = list_with(knobs, &g, &op);
+        if (rc != 0 || g.n_objects + g.others != cases[i].objects)
+            fail_msg("%s, %s: %d, %zu objects, %zu others: %s", cases[i].base,
+                     cases[i].front, rc, g.n_objects, g.others, op.err.text);
+        gathering_free(&g);
+    }
+}
+
+static void check_resolved(const char *base, const char *link)
+{
+    char full[300];
+    char ours[200];
+    char *theirs = NULL;
+    CURLU *u = curl_url();
+    snprintf(full, sizeof full, "http://h%s", base);
+    assert_int_equal(curl_url_set(u, CURLUPART_URL, full, CURLU_PATH_AS_IS), 0);
+    assert_int_equal(curl_url_set(u, CURLUPART_URL, link, 0), 0);
+    assert_int_equal(curl_url_get(u, CURLUPART_PATH, &theirs, 0), 0);
+    assert_true(vivo_crawl_resolve(base, link, ours, sizeof ours));
+    if (strcmp(ours, theirs) != 0)
+        fail_msg("%s from %s: %s, libcurl says %s", link, base, ours, theirs);
+    curl_free(theirs);
+    curl_url_cleanup(u);
+}
+
+static void test_links_lead_where_libcurl_says(void **state)
+{
+    static const char *const parts[] = {"a",  "b.dcm", "..", ".",   "%2e",
+                                        "..", "/",     "/",  "...", "%20"};
+    /* RFC 3986 section 5.4, those of paths. */
+    static const char *const examples[] = {
+        "g",    "./g",    "g/",         "/g",    ".",      "./",
+        "..",   "../",    "../g",       "../..", "../../", "../../g",
+        "/./g", "/../g",  "../../../g", "g.",    ".g",     "g..",
+        "..g",  "./../g", "./g/.",      "g/./h", "g/../h", "../../../../g"};
+    char small[20];
+    uint32_t seed = 1;
+    (void)state;
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(examples); i++)
+        check_resolved("/b/c/d", examples[i]);
+    for (unsigned n = 0; n < 2000; n++) {
+        char link[100] = "";
+        for (unsigned k = 0; k < 1 + n % 7; k++) {
+            seed = seed * 1664525u + 1013904223u;
+            const char *part = parts[(seed >> 16) % VIVO_ARRAY_LEN(parts)];
+            size_t at = strlen(link);
+            snprintf(link + at, sizeof link - at, "%s", part);
+        }
+        if (strstr(link, "//")) /* a host; or "..//", in which libcurl loses a slash */
+            continue;
+        check_resolved("/one/two/three.html", link);
+        check_resolved("/one/two/", link);
+    }
+    assert_false(vivo_crawl_resolve("/0123456789/", "0123456789", small, sizeof small));
+}
+
+/* Neither followed nor an index: a page for people that leads to another. */
+static void test_page_that_sends_away_is_no_index(void **state)
+{
+    struct gathering g;
+    struct vivo_op op;
+    (void)state;
+    int rc = list_with("page=<html><meta+http-equiv=Refresh+content='0;+URL=secret/'>"
+                       "<a+href='secret/'>secret/</a></html>",
+                       &g, &op);
+    assert_int_equal(rc, -EBADMSG);
+    assert_non_null(strstr(op.err.text, "no index"));
+    assert_int_equal(count_asked("secret"), 0);
+    gathering_free(&g);
 }
 
 static void test_dead_link_and_locked_folder_count_as_others(void **state)
@@ -398,6 +500,9 @@ int main(void)
         cmocka_unit_test(test_listing_is_complete_whatever_writes_the_index),
         cmocka_unit_test(test_listing_fails_rather_than_being_short),
         cmocka_unit_test(test_links_that_lead_elsewhere_are_not_followed),
+        cmocka_unit_test(test_base_of_a_page_is_honoured),
+        cmocka_unit_test(test_links_lead_where_libcurl_says),
+        cmocka_unit_test(test_page_that_sends_away_is_no_index),
         cmocka_unit_test(test_dead_link_and_locked_folder_count_as_others),
         cmocka_unit_test(test_endless_pages_and_folders_end),
         cmocka_unit_test(test_listing_costs_a_request_a_folder_and_a_file),

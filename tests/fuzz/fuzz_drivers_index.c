@@ -34,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct vivo_ftp_entry e;
     const struct vivo_http_index x = {.origin = "http://h",
                                       .folder = "/a b/",
+                                      .path = "/a%20b/",
                                       .page = size % 2 ? "index.html" : "",
                                       .entry = entry};
     /* A copy of its own size, so that reading beyond it is seen. */
