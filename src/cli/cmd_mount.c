@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -56,6 +57,8 @@ static int parse_args(struct request *r, int argc, char **argv)
             r->verbose = true;
         } else if (strcmp(a, "-s") == 0 || strcmp(a, "-n") == 0) {
             /* mount(8)'s "sloppy" and "no mtab": nothing to do */
+        } else if (strcmp(a, "-t") == 0 && i + 1 < argc) {
+            i++; /* mount(8)'s type: ours, or we would not have been called */
         } else if (strncmp(a, "-o", 2) == 0) {
             const char *text = a[2] ? a + 2 : ++i < argc ? argv[i] : NULL;
             if (!text)
@@ -375,15 +378,48 @@ static int run_program(char *const argv[])
     return WEXITSTATUS(status);
 }
 
+/* Absolute and without links, as fusermount3 wants it. A mount point that has died may
+ * not be asked itself, only the folder that it is in. */
+static char *absolute(const char *path)
+{
+    char *real = realpath(path, NULL);
+    if (real || errno != ENOTCONN)
+        return real;
+    VIVO_AUTO(vivo_free_p) char *copy = strdup(path);
+    if (!copy)
+        return NULL;
+    for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
+        copy[n - 1] = '\0';
+    char *slash = strrchr(copy, '/');
+    const char *name = slash ? slash + 1 : copy;
+    const char *folder = slash == copy ? "/" : slash ? copy : ".";
+    if (slash)
+        *slash = '\0';
+    VIVO_AUTO(vivo_free_p) char *in = realpath(folder, NULL);
+    if (!in || asprintf(&real, "%s/%s", in[1] ? in : "", name) < 0)
+        return NULL;
+    return real;
+}
+
+static int is_that(void *ctx, const char *mountpoint)
+{
+    return strcmp(ctx, mountpoint) == 0;
+}
+
 int cmd_umount(int argc, char **argv)
 {
-    if (argc != 2)
+    if (argc != 2 || argv[1][0] == '-')
         return cli_usage("umount: one mount point is needed");
+    VIVO_AUTO(vivo_free_p) char *at = absolute(argv[1]);
+    if (!at)
+        return cli_fail("%s: %s", argv[1], strerror(errno));
+    if (!cli_each_mount(is_that, at))
+        return cli_fail("%s: no vivofs is mounted there", argv[1]);
     char fusermount[] = "fusermount3";
     char flag[] = "-u";
-    char *const call[] = {fusermount, flag, argv[1], NULL};
+    char *const call[] = {fusermount, flag, at, NULL};
     int rc = run_program(call);
     if (rc == 127)
         return cli_fail("fusermount3 is missing: install the package fuse3");
-    return rc ? cli_fail("%s could not be unmounted", argv[1]) : 0;
+    return rc ? 1 : 0; /* it has said why */
 }

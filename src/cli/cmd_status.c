@@ -90,7 +90,7 @@ static int show_named(void *ctx, const char *mountpoint)
 int cmd_status(int argc, char **argv)
 {
     size_t n = 0;
-    if (argc > 2)
+    if (argc > 2 || (argc == 2 && argv[1][0] == '-'))
         return cli_usage("status: one mount point, or none");
     if (argc == 2)
         return show(argv[1]);

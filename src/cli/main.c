@@ -7,6 +7,7 @@
 #include "vivofs/log.h"
 #include "vivofs/text.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,8 +15,9 @@
 
 static int cmd_version(int argc, char **argv)
 {
-    (void)argc;
     (void)argv;
+    if (argc > 1)
+        return cli_usage("version: takes no argument");
     puts("vivofs " VIVOFS_VERSION " (PS3.15 Annex E, edition 2026d)");
     return 0;
 }
@@ -155,6 +157,15 @@ static bool wants_help(int argc, char **argv)
     return false;
 }
 
+/* What could not be written was not done: a full disk behind `>`. */
+static int told(int rc)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return rc;
+    return cli_fail("standard output: cannot be written%s",
+                    errno == ENOSPC ? ": no space left" : "");
+}
+
 int main(int argc, char **argv)
 {
     open_standard_descriptors();
@@ -173,8 +184,8 @@ int main(int argc, char **argv)
         help(stderr);
         return 2;
     }
-    if (strcmp(argv[1], "--version") == 0)
-        return cmd_version(argc, argv);
+    if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0))
+        return told(cmd_version(argc - 1, argv + 1));
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         help(stdout);
@@ -185,5 +196,5 @@ int main(int argc, char **argv)
         help_command(c, stdout);
         return 0;
     }
-    return c ? c->run(argc - 1, argv + 1) : unknown_command(argv[1]);
+    return c ? told(c->run(argc - 1, argv + 1)) : unknown_command(argv[1]);
 }

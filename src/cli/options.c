@@ -25,12 +25,30 @@ static const struct row rows[] = {
 };
 
 /* What libfuse and mount(8) understand; the second kind is for fstab lines only. */
-static const char *const fuse_words[] = {"allow_root", "auto_unmount", "nodev",
-                                         "nosuid",     "noexec",       "noatime",
-                                         "debug",      "max_read"};
+static const char *const fuse_words[] = {"allow_root",
+                                         "auto_unmount",
+                                         "nodev",
+                                         "nosuid",
+                                         "noexec",
+                                         "noatime",
+                                         "sync",
+                                         "async",
+                                         "dirsync",
+                                         "debug",
+                                         "default_permissions",
+                                         "fsname",
+                                         "max_read",
+                                         "max_threads",
+                                         "max_idle_threads",
+                                         "clone_fd",
+                                         "context",
+                                         "fscontext",
+                                         "defcontext",
+                                         "rootcontext"};
 static const char *const ignored_words[] = {
-    "ro",      "defaults", "auto", "noauto", "user", "nouser", "users",  "nofail",
-    "_netdev", "dev",      "suid", "exec",   "rw",   "fsname", "subtype"};
+    "ro",       "rw",     "defaults",   "auto",     "noauto",     "user", "nouser",
+    "users",    "nofail", "_netdev",    "dev",      "suid",       "exec", "subtype",
+    "nonempty", "atime",  "nodiratime", "relatime", "strictatime"};
 
 static bool one_of(const char *const *words, size_t n, const char *s)
 {
@@ -279,8 +297,9 @@ void options_help(FILE *to)
             fprintf(to, " [%s]", r->fallback);
         fputc('\n', to);
     }
-    fputs("  and what mount(8) and FUSE know: auto_unmount, nodev, nosuid, noexec …\n",
-          to);
+    fputs(
+        "  and what mount(8) and FUSE know: auto_unmount, max_read, noexec, fsname …\n",
+        to);
 }
 
 static int print_row(const struct options *o, const struct row *r, struct vivo_buf *out)

@@ -45,7 +45,8 @@ struct vivo_session {
     char *mountpoint;         /* absolute, no links */
     bool network, xattr, mounted;
     atomic_bool tuned;
-    unsigned threads;
+    unsigned threads, idle_threads, max_read; /* of -o; idle, max_read: 0 = not said */
+    bool clone_fd;
     uid_t uid;
     gid_t gid;       /* of the files: the mounting user's, or that of the readers */
     bool restricted; /* nobody but those who are admitted, see readers.c */

@@ -2,11 +2,28 @@
 /* src/fuse/mountpoint.c -- why a mount cannot be, said before libfuse says less. */
 #include "fuse/internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+/* A field of mountinfo: space, tab, newline and backslash are \ooo (proc(5)). */
+static bool is_field(const char *field, const char *path)
+{
+    for (; *path; path++, field++) {
+        if (field[0] == '\\' && field[1] && field[2] && field[3]) {
+            int c = (field[1] - '0') << 6 | (field[2] - '0') << 3 | (field[3] - '0');
+            if ((char)c != *path)
+                return false;
+            field += 3;
+        } else if (*field != *path) {
+            return false;
+        }
+    }
+    return !*field;
+}
 
 /* Is a vivofs mounted exactly here? /proc/self/mountinfo, fields 5 and after " - ". */
 static bool is_vivofs(const char *path)
@@ -18,13 +35,31 @@ static bool is_vivofs(const char *path)
     bool found = false;
 
     while (f && real && fgets(line, sizeof line, f)) {
-        if (sscanf(line, "%*s %*s %*s %*s %2047s", at) == 1 && !strcmp(at, real) &&
+        if (sscanf(line, "%*s %*s %*s %*s %2047s", at) == 1 && is_field(at, real) &&
             strstr(line, " - fuse.vivofs "))
             found = true;
     }
     if (f)
         fclose(f);
     return found;
+}
+
+/* stat may be answered by the kernel long after the process has died. */
+static bool answers(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno != ENOTCONN;
+    close(fd);
+    return true;
+}
+
+static int dead(const char *path, struct vivo_err *err)
+{
+    return vivo_fail(
+        err, EBUSY, "%s: a former mount ended badly here; run `vivofs umount %s` first",
+        path, path);
 }
 
 static int check_directory(const char *path, struct vivo_err *err)
@@ -34,6 +69,8 @@ static int check_directory(const char *path, struct vivo_err *err)
     if (stat(path, &st) == 0) {
         if (!S_ISDIR(st.st_mode))
             return vivo_fail(err, ENOTDIR, "%s: is not a directory", path);
+        if (is_vivofs(path) && !answers(path))
+            return dead(path, err);
         if (is_vivofs(path))
             return vivo_fail(err, EBUSY, "%s: a vivofs is mounted here already", path);
         return 0;
@@ -41,9 +78,7 @@ static int check_directory(const char *path, struct vivo_err *err)
     if (errno == ENOENT)
         return vivo_fail(err, ENOENT, "%s: no such mount point", path);
     if (errno == ENOTCONN)
-        return vivo_fail(err, EBUSY,
-                         "%s: a mount that has died is in the way; run fusermount3 -u",
-                         path);
+        return dead(path, err);
     return vivo_fail(err, errno == EACCES ? EACCES : EIO, "%s: %s", path,
                      strerror(errno));
 }

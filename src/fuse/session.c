@@ -4,6 +4,7 @@
 
 #include "vivofs/log.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,8 @@ static void init(void *userdata, struct fuse_conn_info *conn)
     /* A reader stuck in a buffered read could not be interrupted otherwise. */
     if (s->network)
         conn->want &= ~(unsigned)FUSE_CAP_ASYNC_READ;
+    if (s->max_read) /* what the kernel was told at mounting has to be said again */
+        conn->max_read = s->max_read;
     conn->max_background = MAX_BACKGROUND;
     conn->congestion_threshold = CONGESTION;
     conn->time_gran = 1000000000;
@@ -77,9 +80,37 @@ static int add_arg(struct fuse_args *args, const char *opt, struct vivo_err *err
     return 0;
 }
 
-static int make_args(const struct vivo_session_config *cfg, struct fuse_args *args,
-                     struct vivo_err *err)
+static bool number_of(const char *option, const char *name, unsigned long *out)
 {
+    size_t n = strlen(name);
+    char *end;
+
+    if (strncmp(option, name, n) != 0 || option[n] != '=')
+        return false;
+    *out = strtoul(option + n + 1, &end, 10);
+    return end > option + n + 1 && !*end && *out <= INT_MAX;
+}
+
+/* What libfuse's loop is told, not its session: true when it was that. */
+static bool take_loop_option(struct vivo_session *s, const char *option)
+{
+    unsigned long n;
+
+    if (number_of(option, "max_threads", &n))
+        s->threads = (unsigned)VIVO_MAX(VIVO_MIN(n, 4096ul), 1ul);
+    else if (number_of(option, "max_idle_threads", &n))
+        s->idle_threads = (unsigned)VIVO_MAX(n, 1ul);
+    else if (!strcmp(option, "clone_fd"))
+        s->clone_fd = true;
+    else
+        return false;
+    return true;
+}
+
+static int make_args(struct vivo_session *s, const struct vivo_session_config *cfg,
+                     struct fuse_args *args, struct vivo_err *err)
+{
+    unsigned long n;
     char fsname[256];
     int rc;
 
@@ -94,8 +125,13 @@ static int make_args(const struct vivo_session_config *cfg, struct fuse_args *ar
         rc = add_arg(args, "subtype=vivofs,noatime", err);
     if (!rc && cfg->restricted)
         rc = add_arg(args, "default_permissions", err);
-    for (size_t i = 0; cfg->options && cfg->options[i] && !rc; i++)
+    for (size_t i = 0; cfg->options && cfg->options[i] && !rc; i++) {
+        if (take_loop_option(s, cfg->options[i]))
+            continue;
+        if (number_of(cfg->options[i], "max_read", &n))
+            s->max_read = (unsigned)n;
         rc = add_arg(args, cfg->options[i], err);
+    }
     return rc;
 }
 
@@ -104,7 +140,7 @@ static int make_fuse(struct vivo_session *s, const struct vivo_session_config *c
 {
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
     struct fuse_lowlevel_ops ops = {.init = init};
-    int rc = make_args(cfg, &args, err);
+    int rc = make_args(s, cfg, &args, err);
 
     ops_dir_fill(&ops);
     ops_file_fill(&ops);
@@ -228,9 +264,10 @@ static int serve(struct vivo_session *s, struct vivo_err *err)
 
     if (!loop)
         return vivo_fail(err, ENOMEM, "no memory for a session");
-    fuse_loop_cfg_set_clone_fd(loop, 0);
+    fuse_loop_cfg_set_clone_fd(loop, s->clone_fd);
     fuse_loop_cfg_set_max_threads(loop, s->threads);
-    fuse_loop_cfg_set_idle_threads(loop, s->threads);
+    fuse_loop_cfg_set_idle_threads(loop,
+                                   s->idle_threads ? s->idle_threads : s->threads);
     rc = fuse_session_loop_mt(s->se, loop);
     fuse_loop_cfg_destroy(loop);
     /* Positive is the number of a signal. */

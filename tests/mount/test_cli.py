@@ -328,10 +328,8 @@ def test_status_of_one_and_of_all(cli, folder, where):
 
 
 def test_umount_of_what_is_no_mount(cli, where, tmp_path):
-    for path in (where, tmp_path / "nowhere"):
-        run = cli("umount", path)
-        assert run.returncode == 1
-        assert str(path) in run.stderr.splitlines()[-1]
+    for path in (where, tmp_path / "nowhere", "/"):
+        one_line(cli("umount", path), str(path))
     assert cli("umount").returncode == 2
 
 
@@ -341,10 +339,45 @@ def test_umount_of_a_mount_in_use_says_so(cli, folder, where):
     try:
         run = cli("umount", where)
         assert run.returncode == 1 and mounted(where)
-        assert "busy" in run.stderr.lower()
+        assert "busy" in run.stderr.lower() and len(run.stderr.splitlines()) == 1
     finally:
         os.close(fd)
     assert cli("umount", where).returncode == 0
+
+
+def test_umount_follows_links_and_takes_odd_names(cli, folder, where, tmp_path):
+    odd = tmp_path / "a b\\ é"
+    odd.mkdir()
+    os.symlink(odd, tmp_path / "link")
+    assert cli("mount", "-o", "deid=none", folder, f"{tmp_path}/link/").returncode == 0
+    one_line(cli("mount", "-o", "deid=none", folder, odd), "mounted here already")
+    assert cli("umount", f"{tmp_path}/link/").returncode == 0
+    assert os.listdir(odd) == []
+
+
+def test_options_of_libfuse_are_taken(cli, folder, where):
+    words = ("max_read=65536,fsname=ward 7,default_permissions,nodiratime,sync,clone_fd,"
+             "max_threads=8,max_idle_threads=4,deid=none")
+    assert cli("mount", "-o", words, "-t", "fuse.vivofs", "loc=" + folder, where
+               ).returncode == 0
+    with open("/proc/self/mountinfo") as f:
+        line = next(l for l in f if l.split()[4] == where)
+    assert "fuse.vivofs ward\\0407 " in line and "max_read=65536" in line
+    size = 0
+    for folder_, _, names in os.walk(where + "/loc"):
+        size += sum(len(open(os.path.join(folder_, n), "rb").read()) for n in names)
+    assert size > 0
+    assert cli("umount", where).returncode == 0
+
+
+def test_what_cannot_be_written_is_told(cli, folder):
+    for words in (["archives"], ["query", "-o", "deid=none", "Modality=CT", folder],
+                  ["--version"]):
+        with open("/dev/full", "w") as full:
+            run = subprocess.run([BINARY, *words], stdout=full, stderr=subprocess.PIPE,
+                                 text=True, env=environment(cli.home))
+        assert run.returncode == 1, words
+        assert run.stderr.startswith("vivofs: standard output") and run.stderr.count("\n") == 1
 
 
 def test_version(cli):
