@@ -112,7 +112,7 @@ static void test_listing_is_complete_or_fails(void **state)
         struct gathering g;
         struct vivo_op op;
         set_only(cases[i].knobs);
-        struct vivo_archive *a = open_source(source, NULL);
+        struct vivo_archive *a = open_for(cases[i].knobs, source, NULL);
         int rc = list_all(a, &g, &op);
         if (rc != cases[i].rc || (rc && !strstr(op.err.text, cases[i].words)) ||
             (rc == 0 &&

@@ -279,7 +279,7 @@ static int fetch_first(const char *knobs, struct vivo_op *op)
     struct gathering g;
     struct receipt r;
     control("/__reset");
-    struct vivo_archive *a = open_source(source, NULL);
+    struct vivo_archive *a = open_for(knobs, source, NULL);
     assert_int_equal(list_all(a, &g, op), 0);
     set(knobs);
     receipt_init(&r, false, op);

@@ -10,17 +10,23 @@
 
 #include <stdlib.h>
 
+#define PATIENCE_MS 30000
+
 struct child server;
 struct vivo_net *net;
+static struct vivo_net *hasty;
 char source[300];
 
 int archive_run_start(const struct archive_run *r)
 {
     const char *const argv[] = {r->program, "--make", r->shape, NULL};
-    const struct vivo_net_config cfg = {
-        .timeout_ms = r->silence_ms, .retries = 1, .backoff_ms = 10};
+    struct vivo_net_config cfg = {
+        .timeout_ms = PATIENCE_MS, .retries = 1, .backoff_ms = 10};
     struct vivo_err err = {0};
     if (vivo_dcm_global_init(&err) < 0 || vivo_net_new(&cfg, &net, &err) < 0)
+        return -1;
+    cfg.timeout_ms = r->silence_ms;
+    if (vivo_net_new(&cfg, &hasty, &err) < 0)
         return -1;
     if (child_start(&server, argv) < 0)
         return -1;
@@ -32,6 +38,7 @@ int archive_run_start(const struct archive_run *r)
 int stop_all(void **state)
 {
     (void)state;
+    vivo_net_free(hasty);
     vivo_net_free(net);
     child_stop(&server);
     return 0;
@@ -113,8 +120,17 @@ int expect_file(void *ctx, const char *locator, const char *uid, struct vivo_buf
 
 struct vivo_archive *open_source(const char *url, const char *bearer)
 {
-    const struct vivo_archive_config cfg = {
-        .source = url, .net = net, .bearer = bearer, .timeout_ms = 5000, .jobs = 4};
+    return open_for("", url, bearer);
+}
+
+struct vivo_archive *open_for(const char *knobs, const char *url, const char *bearer)
+{
+    const struct vivo_archive_config cfg = {.source = url,
+                                            .net =
+                                                strstr(knobs, "stall=") ? hasty : net,
+                                            .bearer = bearer,
+                                            .timeout_ms = 5000,
+                                            .jobs = 4};
     struct vivo_archive *a = NULL;
     struct vivo_err err = {0};
     if (vivo_archive_open(&cfg, &a, &err))
@@ -124,7 +140,7 @@ struct vivo_archive *open_source(const char *url, const char *bearer)
 
 int list_with(const char *knobs, struct gathering *g, struct vivo_op *op)
 {
-    struct vivo_archive *a = open_source(source, NULL);
+    struct vivo_archive *a = open_for(knobs, source, NULL);
     set_only(knobs);
     int rc = list_all(a, g, op);
     vivo_archive_close(a);
@@ -133,7 +149,7 @@ int list_with(const char *knobs, struct gathering *g, struct vivo_op *op)
 
 int fetch_with(const char *knobs, struct vivo_op *op)
 {
-    struct vivo_archive *a = open_source(source, NULL);
+    struct vivo_archive *a = open_for(knobs, source, NULL);
     struct gathering g;
     struct receipt r;
     struct vivo_buf want;

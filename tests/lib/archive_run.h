@@ -23,7 +23,7 @@ struct archive_run {
     const char *program;        /* path of the server */
     const char *shape;          /* patients, studies, series, instances of each */
     const char *prefix, *after; /* make a source of its URL; or NULL */
-    int64_t silence_ms;         /* of it that are borne */
+    int64_t silence_ms;         /* that are borne of it when it stalls on purpose */
 };
 
 /* For setup and teardown of a group. */
@@ -48,6 +48,9 @@ int expect_file(void *ctx, const char *locator, const char *uid, struct vivo_buf
 /* ---- archives ---- */
 
 struct vivo_archive *open_source(const char *url, const char *bearer);
+/* The same for what is asked with these knobs. A server that stalls is not waited for;
+ * any other may take its time, on a busy machine and under sanitizers. */
+struct vivo_archive *open_for(const char *knobs, const char *url, const char *bearer);
 /* list_all() of the source with nothing but these knobs. */
 int list_with(const char *knobs, struct gathering *g, struct vivo_op *op);
 /* Fetches the first object of the source, which was listed before the knobs were set;

@@ -99,7 +99,7 @@ static int bundle_with(const char *knobs, bool cancel, struct cargo *c,
                        struct vivo_op *op)
 {
     struct gathering g;
-    struct vivo_archive *a = open_source(source, NULL);
+    struct vivo_archive *a = open_for(cancel ? "" : knobs, source, NULL);
     control("/__reset");
     assert_int_equal(list_all(a, &g, op), 0);
     assert_int_equal(g.n_objects, 2 * BUNDLE_OBJECTS);

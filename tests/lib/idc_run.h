@@ -26,7 +26,7 @@ static int start_with(const char *prefix, const char *after)
                                                    .shape = SHAPE,
                                                    .prefix = prefix,
                                                    .after = after,
-                                                   .silence_ms = 1500});
+                                                   .silence_ms = 1000});
 }
 
 #endif
