@@ -21,10 +21,19 @@ from webserver import WebServer, wait_for
 OBJECTS = "/instances/"
 
 
-@pytest.fixture
-def server():
+@pytest.fixture(scope="module")
+def running():
     with WebServer("--make", "2,1,2,3", "--size", "64") as s:
         yield s
+
+
+@pytest.fixture
+def server(running):
+    """Without knobs and with an empty log; a test may have stopped it."""
+    if running.proc.poll() is not None:
+        running.start()
+    running.reset()
+    return running
 
 
 def sha(path):
