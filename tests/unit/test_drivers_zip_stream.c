@@ -201,8 +201,9 @@ static void test_members_are_found_wherever_the_stream_is_split(void **state)
         put_text(&want, "<dir/></><dir/one>", 18);
         put_text(&want, tricky, TRICKY_LEN);
         put_text(&want, "</><two>2</>", 12);
+        /* Everywhere once, and in many places twice. */
         for (size_t a = 0; a <= m.zip.len; a++) {
-            for (size_t b = a; b <= m.zip.len; b += 1 + (a % 3) * 7) {
+            for (size_t b = a; b <= m.zip.len; b += 3 + (a % 5) * 7) {
                 struct vivo_buf out;
                 struct vivo_err err;
                 if (parse(&m.zip, m.zip.len, a, b, &out, &err) != 0)
