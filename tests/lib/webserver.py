@@ -4,6 +4,7 @@ started again on its port; and waiting for events, never for a time."""
 import json
 import os
 import subprocess
+import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -26,6 +27,8 @@ def wait_for(condition, seconds=20, what="it"):
 class WebServer:
     def __init__(self, *arguments):
         self.arguments = arguments
+        # A server that is killed leaves its folder behind.
+        self.folder = tempfile.TemporaryDirectory(prefix="vivo-web-")
         self.port = 0
         self.proc = None
         self.start()
@@ -35,11 +38,13 @@ class WebServer:
 
     def __exit__(self, *_):
         self.stop()
+        self.folder.cleanup()
 
     def start(self):
         self.proc = subprocess.Popen(
             ["/usr/bin/python3", PROGRAM, "--port", str(self.port), *self.arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "TMPDIR": self.folder.name})
         self.url = self.proc.stdout.readline().strip()
         self.source = "dicomweb+" + self.url
         self.base = self.url.rsplit("/", 1)[0]
