@@ -235,6 +235,8 @@ struct vivo_dcm_piece {
 /* All sequences must be closed. Borrowed from the writer; *n pieces. */
 const struct vivo_dcm_piece *vivo_dcm_writer_pieces(struct vivo_dcm_writer *w,
                                                     size_t *n);
+/* Bytes of all that was written. */
+uint64_t vivo_dcm_writer_size(const struct vivo_dcm_writer *w);
 
 #ifdef __cplusplus
 }

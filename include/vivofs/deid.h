@@ -128,6 +128,13 @@ int vivo_deid_object(const struct vivo_deid *d, int fd, const struct vivo_identi
                      uint64_t size, struct vivo_view **out, struct vivo_buf *attrs,
                      struct vivo_deid_report *report, struct vivo_err *err);
 
+/* What a reader would see: the same attributes, and the size in the report, while
+ * nothing is made that could be read. fd stays the caller's. Errors as above. */
+int vivo_deid_describe(const struct vivo_deid *d, int fd,
+                       const struct vivo_identity *id, uint64_t size,
+                       struct vivo_buf *attrs, struct vivo_deid_report *report,
+                       struct vivo_err *err);
+
 /* The same over the first `here` bytes of an object of `size` that is still coming into
  * fd: a view whose ranges lie beyond, too; it is for who waits until they are there.
  * -EAGAIN: the pass needs *need bytes. -EOPNOTSUPP: it needs all of them, because

@@ -376,3 +376,8 @@ const struct vivo_dcm_piece *vivo_dcm_writer_pieces(struct vivo_dcm_writer *w,
     *n = w->resolved.len / sizeof(struct vivo_dcm_piece);
     return (const void *)w->resolved.data;
 }
+
+uint64_t vivo_dcm_writer_size(const struct vivo_dcm_writer *w)
+{
+    return w->total;
+}

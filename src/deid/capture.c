@@ -163,9 +163,7 @@ static void decide(const struct vivo_header *h, const struct vivo_dcm_elem *e,
     }
 }
 
-/* Removed, but looked at: whose the PatientID is, and where in the pixels an overlay
- * lies (Overlay Bit Position). */
-static bool is_asked_for(uint32_t tag)
+bool vivo_header_asks(uint32_t tag)
 {
     return tag == TAG_ISSUER || (tag & 0xFF00FFFFu) == 0x60000102u;
 }
@@ -176,7 +174,7 @@ static int add_element(struct vivo_header *h, const struct vivo_dcm_elem *e,
     struct vivo_decision dec;
     struct vivo_node node;
     decide(h, e, &dec);
-    if (dec.act == VIVO_ACT_X && !is_asked_for(e->tag) && !h->collects)
+    if (dec.act == VIVO_ACT_X && !vivo_header_asks(e->tag) && !h->collects)
         return 0;
     bool nests = is_vr(dec.vr, "SQ") || dec.act == VIVO_ACT_PRIVATE;
     if (nests && is_vr(e->vr, "UN") && add_un_sequence(h, e))

@@ -241,6 +241,9 @@ void vivo_header_init(struct vivo_header *h, const struct vivo_deid *d);
 void vivo_header_free(struct vivo_header *h);
 int vivo_header_event(void *header, enum vivo_dcm_event event,
                       const struct vivo_dcm_elem *e, struct vivo_err *err);
+/* Removed, but looked at: whose the PatientID is, and where in the pixels an overlay
+ * lies (Overlay Bit Position). */
+bool vivo_header_asks(uint32_t tag);
 /* After the capture, when no tag changes any more: looks whether they ascend. */
 void vivo_header_order(struct vivo_header *h);
 /* The last top-level element with that tag that has a value, trimmed; "" = none.
@@ -288,6 +291,8 @@ int vivo_script_identifier(const struct vivo_deid *d, const char *charset,
 int vivo_rewrite_pseudonym(const struct vivo_key *key, const char *charset,
                            const char *issuer, const char *id, char out[22],
                            struct vivo_err *err);
+/* The SOP Instance UID as shown, "" without one: the data set's, else the meta's. */
+void vivo_rewrite_instance(const struct vivo_rewrite *r, char out[VIVO_UID_MAX + 1]);
 /* The method attributes (method.c). node: the source's (0012,0064), or NULL. */
 #define VIVO_METHOD_COUNT 8
 extern const uint32_t vivo_method_tags[VIVO_METHOD_COUNT]; /* ascending */

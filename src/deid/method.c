@@ -262,3 +262,23 @@ int vivo_rewrite_patient(struct vivo_rewrite *r, uint32_t first, uint32_t end,
         return 0;
     return vivo_rewrite_pseudonym(r->d->key, charset, issuer, id, out, err);
 }
+
+void vivo_rewrite_instance(const struct vivo_rewrite *r, char out[VIVO_UID_MAX + 1])
+{
+    char uid[128];
+    out[0] = '\0';
+    if (!vivo_header_text(r->h, VIVO_TAG_SOPInstanceUID, uid, sizeof uid))
+        memcpy(uid, r->h->meta_instance, sizeof r->h->meta_instance);
+    size_t n = strcspn(uid, "\\"); /* several values: the first */
+    uid[n] = '\0';
+    if (!n)
+        return;
+    bool valid = vivo_deid_valid("UI", (const uint8_t *)uid, n);
+    struct vivo_decision dec;
+    vivo_deid_decide(r->d, VIVO_TAG_SOPInstanceUID, &dec);
+    bool keep = dec.act == VIVO_ACT_K && valid;
+    if (keep || vivo_uid_is_known(uid, n))
+        memcpy(out, uid, n + 1);
+    else
+        vivo_pseudo_uid(r->d->key, uid, n, out);
+}

@@ -3,6 +3,7 @@
  *
  * Walk and capture, refuse or rewrite, then put the writer's pieces together. Every
  * way out but the last gives nothing: de-identification fails closed. */
+#include "alike.h"
 #include "audit.h"
 #include "ctp.h"
 #include "options.h"
@@ -10,11 +11,11 @@
 
 #include "vivofs/file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
-#define LEAD_MAX (16u << 10)    /* bytes from the start that are read at once */
 #define HEADER_MAX (512u << 20) /* bytes the writer may hold */
 
 /* The source, or the view of the result. Nearly all headers lie within the first
@@ -27,7 +28,7 @@ struct lead_reader {
     size_t len;                       /* bytes in `lead`; 0 = not read yet */
     uint64_t here;                    /* bytes of the source that have come */
     uint64_t beyond;                  /* a read wanted so many; 0 = none did */
-    uint8_t lead[LEAD_MAX];
+    uint8_t lead[VIVO_DEID_LEAD];
 };
 
 static int read_past_lead(struct lead_reader *r, void *buf, size_t len, uint64_t off,
@@ -49,7 +50,7 @@ static int read_past_lead(struct lead_reader *r, void *buf, size_t len, uint64_t
 
 static int read_lead(struct lead_reader *r, struct vivo_err *err)
 {
-    size_t n = (size_t)VIVO_MIN(r->base.size, (uint64_t)LEAD_MAX);
+    size_t n = (size_t)VIVO_MIN(r->base.size, (uint64_t)VIVO_DEID_LEAD);
     int rc = n && !r->len ? read_past_lead(r, r->lead, n, 0, err) : 0;
     if (!rc)
         r->len = n;
@@ -60,7 +61,7 @@ static int read_through_lead(struct vivo_reader *self, void *buf, size_t len,
                              uint64_t off, struct vivo_err *err)
 {
     struct lead_reader *r = (struct lead_reader *)self; /* first member */
-    if (off >= LEAD_MAX || len > LEAD_MAX - off)
+    if (off >= VIVO_DEID_LEAD || len > VIVO_DEID_LEAD - off)
         return read_past_lead(r, buf, len, off, err);
     int rc = read_lead(r, err);
     if (rc)
@@ -94,10 +95,27 @@ static int probe(struct lead_reader *r, bool *foreign, struct vivo_err *err)
     return *foreign ? vivo_fail(err, EBADMSG, "not a DICOM object") : 0;
 }
 
-static int walk(struct vivo_header *h, struct lead_reader *r, struct vivo_err *err)
+/* Whom the walk speaks to. */
+struct listener {
+    struct vivo_header *h;
+    struct vivo_model *model; /* NULL = none is made */
+};
+
+static int hear(void *ctx, enum vivo_dcm_event event, const struct vivo_dcm_elem *e,
+                struct vivo_err *err)
 {
-    int rc =
-        vivo_dcm_walk_reader(&r->base, NULL, 0, h->inflated, vivo_header_event, h, err);
+    struct listener *l = ctx;
+    vivo_alike_event(l->model, event, e);
+    return vivo_header_event(l->h, event, e, err);
+}
+
+static int walk(struct vivo_header *h, struct lead_reader *r, struct vivo_model *model,
+                struct vivo_err *err)
+{
+    struct listener l = {h, model};
+    int rc = vivo_dcm_walk_reader(&r->base, NULL, 0, h->inflated,
+                                  model ? hear : vivo_header_event,
+                                  model ? (void *)&l : h, err);
     return rc > 0 ? 0 : rc;
 }
 
@@ -108,18 +126,20 @@ struct job {
     bool now;                 /* decode pixels now, not when they are read */
     bool early;               /* not all of the source is here: decode nothing */
     struct vivo_audit *audit; /* NULL = nobody asks */
+    struct vivo_model *model; /* to be made of it; NULL = none */
     struct vivo_view *view;
     bool copied;   /* the view has another descriptor than the source's */
     bool deferred; /* the view is a sketch: pixels are to be decoded */
 };
 
 /* Fills h. A deflated source is walked again with a place to inflate to. */
-static int capture(struct vivo_header *h, const struct vivo_deid *d,
-                   struct lead_reader *r, bool all, struct vivo_err *err)
+static int capture(struct vivo_header *h, const struct vivo_deid *d, struct job *job,
+                   struct vivo_err *err)
 {
+    const bool all = job->audit;
     vivo_header_init(h, d);
     h->collects = h->collects || all;
-    int rc = walk(h, r, err);
+    int rc = walk(h, &job->reader, job->model, err);
     if (rc || !h->want_inflate)
         return rc;
     int inflated = vivo_file_nameless(NULL, err);
@@ -129,7 +149,7 @@ static int capture(struct vivo_header *h, const struct vivo_deid *d,
     vivo_header_init(h, d);
     h->collects = h->collects || all;
     h->inflated = inflated;
-    return walk(h, r, err);
+    return walk(h, &job->reader, NULL, err);
 }
 
 /* PatientID's pseudonym, or one of the study, or of the object (never one constant
@@ -155,26 +175,6 @@ static int choose_identifier(struct vivo_rewrite *r, struct vivo_err *err)
     if (!rc && !r->patient_id[0])
         memcpy(r->patient_id, r->patient, sizeof r->patient);
     return rc;
-}
-
-static void shown_instance(const struct vivo_rewrite *r, char out[VIVO_UID_MAX + 1])
-{
-    char uid[128];
-    out[0] = '\0';
-    if (!vivo_header_text(r->h, VIVO_TAG_SOPInstanceUID, uid, sizeof uid))
-        memcpy(uid, r->h->meta_instance, sizeof r->h->meta_instance);
-    size_t n = strcspn(uid, "\\"); /* several values: the first */
-    uid[n] = '\0';
-    if (!n)
-        return;
-    bool valid = vivo_deid_valid("UI", (const uint8_t *)uid, n);
-    struct vivo_decision dec;
-    vivo_deid_decide(r->d, VIVO_TAG_SOPInstanceUID, &dec);
-    bool keep = dec.act == VIVO_ACT_K && valid;
-    if (keep || vivo_uid_is_known(uid, n))
-        memcpy(out, uid, n + 1);
-    else
-        vivo_pseudo_uid(r->d->key, uid, n, out);
 }
 
 /* The class as it will stand in the data set: one that is no class is replaced. */
@@ -211,7 +211,8 @@ static int output_syntax(const struct vivo_header *h, bool decoded,
     return *syntax ? 0 : vivo_fail(err, EIO, "no such transfer syntax");
 }
 
-static int write_header(struct vivo_rewrite *r, struct vivo_err *err)
+static int write_header(struct vivo_rewrite *r, struct vivo_model *model,
+                        struct vivo_err *err)
 {
     const struct vivo_syntax *syntax = NULL;
     const char *uid = NULL;
@@ -229,8 +230,10 @@ static int write_header(struct vivo_rewrite *r, struct vivo_err *err)
     if (!vivo_header_text(r->h, VIVO_TAG_SOPClassUID, r->sop_class,
                           sizeof r->sop_class))
         memcpy(r->sop_class, r->h->meta_class, sizeof r->sop_class);
-    shown_instance(r, instance);
+    vivo_rewrite_instance(r, instance);
     shown_class(r, sop_class);
+    if (model)
+        vivo_alike_clean(model, r, syntax);
     rc = vivo_dcm_write_meta(r->w, sop_class, instance, uid, err);
     return rc ? rc : vivo_rewrite_set(r, err);
 }
@@ -285,7 +288,7 @@ static int clean(const struct vivo_deid *d, struct job *job,
     struct vivo_rewrite r = {
         .d = d, .h = &h, .method = true, .plan = &plan, .audit = job->audit};
     vivo_buf_init(&r.scratch, HEADER_MAX);
-    int rc = capture(&h, d, &job->reader, job->audit, err);
+    int rc = capture(&h, d, job, err);
     if (!rc) {
         vivo_header_order(&h);
         rc = vivo_pixels_plan(&h, &plan, err);
@@ -298,7 +301,7 @@ static int clean(const struct vivo_deid *d, struct job *job,
     if (!rc)
         rc = vivo_header_settle(&h, err);
     if (!rc)
-        rc = write_header(&r, err);
+        rc = write_header(&r, job->model, err);
     if (rc == -EPERM && report->refusal == VIVO_REFUSAL_NONE)
         report->refusal = VIVO_REFUSAL_SCRIPT;
     if (!rc)
@@ -353,6 +356,7 @@ static void give_up(struct job *job)
     if (job->view && !job->copied)
         vivo_view_disown(job->view);
     vivo_view_unref(job->view);
+    job->view = NULL;
 }
 
 /* The bytes of its reader are not cleared: they are read first. */
@@ -363,6 +367,7 @@ static void init_job(struct job *job, int fd, const struct vivo_identity *id,
     job->now = false;
     job->early = false;
     job->audit = NULL;
+    job->model = NULL;
     job->view = NULL;
     job->copied = false;
     job->deferred = false;
@@ -439,6 +444,78 @@ int vivo_deid_object(const struct vivo_deid *d, int fd, const struct vivo_identi
         report = &ignored;
     memset(report, 0, sizeof *report);
     return run_job(d, fd, id, size, false, out, attrs, report, err);
+}
+
+/* ---- what would be shown -------------------------------------------------------- */
+
+/* The lead was read after the identity was taken. */
+static int check_identity(const struct job *job, struct vivo_err *err)
+{
+    struct vivo_identity now;
+    if (!job->id)
+        return 0;
+    int rc = vivo_identity_of(job->reader.fd, &now, err);
+    if (!rc && !vivo_identity_equal(&now, job->id))
+        rc = vivo_fail(err, EIO, "source: changed while it was read");
+    return rc;
+}
+
+/* By cleaning it, as for somebody who reads it. */
+static int describe_whole(const struct vivo_deid *d, struct job *job,
+                          struct vivo_buf *attrs, struct vivo_deid_report *report,
+                          struct vivo_err *err)
+{
+    const size_t before = attrs->len;
+    int rc = run(d, job, attrs, report, err);
+    if (!rc)
+        report->size = vivo_view_size(job->view);
+    if (!rc && job->model)
+        vivo_alike_shown(
+            job->model, job->reader.lead, job->reader.len, job->reader.base.size,
+            (struct vivo_attrs){attrs->data + before, attrs->len - before}, report, d);
+    give_up(job);
+    return rc;
+}
+
+#ifndef NDEBUG
+/* Builds with assertions make everything both ways. */
+static bool is_so(const struct vivo_deid *d, struct job *job, const uint8_t *attrs,
+                  size_t len, const struct vivo_deid_report *report)
+{
+    struct vivo_deid_report whole = {0};
+    struct vivo_err err = {0};
+    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf b = {0};
+    vivo_buf_init(&b, VIVO_ATTRS_MAX);
+    if (describe_whole(d, job, &b, &whole, &err) == -EIO)
+        return true; /* it changes just now */
+    return b.len == len && !memcmp(b.data, attrs, len) && whole.size == report->size &&
+           whole.refusal == report->refusal && whole.at_risk == report->at_risk &&
+           whole.foreign == report->foreign;
+}
+#endif
+
+int vivo_deid_describe(const struct vivo_deid *d, int fd,
+                       const struct vivo_identity *id, uint64_t size,
+                       struct vivo_buf *attrs, struct vivo_deid_report *report,
+                       struct vivo_err *err)
+{
+    struct job job;
+    const size_t before = attrs->len;
+    memset(report, 0, sizeof *report);
+    init_job(&job, fd, id, size);
+    int rc = read_lead(&job.reader, err);
+    if (rc)
+        return rc;
+    if (vivo_alike_describe(d, job.reader.lead, job.reader.len, size, attrs, report)) {
+        rc = check_identity(&job, err);
+        assert(rc || is_so(d, &job, attrs->data + before, attrs->len - before, report));
+    } else {
+        job.model = vivo_alike_begin(d);
+        rc = describe_whole(d, &job, attrs, report, err);
+    }
+    if (rc)
+        attrs->len = before;
+    return rc;
 }
 
 int vivo_deid_early(const struct vivo_deid *d, int fd, uint64_t size, uint64_t here,

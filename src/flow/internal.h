@@ -168,7 +168,7 @@ struct object_put {
     struct vivo_put put;
     struct vivo_buf attrs;
     char uid[2 * VIVO_DIGEST_LEN + 1];
-    struct vivo_view *view; /* NULL when refused */
+    struct vivo_view *view; /* NULL when refused, or only described */
     uint64_t size;          /* of the file */
     bool foreign;           /* -EBADMSG, because it is another kind of file */
     bool filtered;          /* -EBADMSG, because it does not pass the filter */
@@ -176,6 +176,9 @@ struct object_put {
 /* Takes fd over. -EBADMSG: no DICOM object. Refused objects are 0 with put.refusal. */
 int object_read(struct vivo_flow *f, int fd, const char *locator, const char *version,
                 struct object_put *out, struct vivo_err *err);
+/* The same without a view. */
+int object_describe(struct vivo_flow *f, int fd, const char *locator,
+                    const char *version, struct object_put *out, struct vivo_err *err);
 void object_put_free(struct object_put *o);
 /* Asks a local driver for a descriptor: of an object, or of the extra of that name. */
 int object_descriptor(struct vivo_flow *f, const char *locator, struct vivo_op *op);

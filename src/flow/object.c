@@ -157,16 +157,20 @@ static int filter(struct vivo_flow *f, int fd, uint64_t size, struct object_put 
     return passes;
 }
 
+/* *fd: becomes the view's, where there is to be one. */
 static int read_header(struct vivo_flow *f, int *fd, const struct vivo_identity *id,
-                       struct object_put *out, struct vivo_err *err)
+                       bool view, struct object_put *out, struct vivo_err *err)
 {
     struct vivo_deid_report report = {0};
     struct vivo_err why = {0};
     int rc = filter(f, *fd, id->size, out, err);
     if (rc)
         return rc;
-    rc = vivo_deid_object(f->deid, *fd, id, id->size, &out->view, &out->attrs, &report,
-                          &why);
+    if (view)
+        rc = vivo_deid_object(f->deid, *fd, id, id->size, &out->view, &out->attrs,
+                              &report, &why);
+    else
+        rc = vivo_deid_describe(f->deid, *fd, id, id->size, &out->attrs, &report, &why);
     if (rc == -EPERM)
         return read_refused(f, *fd, id->size, &report, out, err);
     if (rc) {
@@ -174,14 +178,16 @@ static int read_header(struct vivo_flow *f, int *fd, const struct vivo_identity 
         out->foreign = report.foreign;
         return rc;
     }
-    *fd = -1; /* the view owns it now */
-    out->put.size = vivo_view_size(out->view);
+    if (view)
+        *fd = -1; /* the view owns it now */
+    out->put.size = report.size;
     out->put.at_risk = report.at_risk;
     return 0;
 }
 
-int object_read(struct vivo_flow *f, int fd, const char *locator, const char *version,
-                struct object_put *out, struct vivo_err *err)
+static int read_object(struct vivo_flow *f, int fd, const char *locator,
+                       const char *version, bool view, struct object_put *out,
+                       struct vivo_err *err)
 {
     VIVO_AUTO(vivo_close_p) int owned = fd;
     struct vivo_identity id;
@@ -191,7 +197,7 @@ int object_read(struct vivo_flow *f, int fd, const char *locator, const char *ve
     int rc = vivo_identity_of(fd, &id, err);
     out->size = rc ? 0 : id.size;
     if (!rc)
-        rc = read_header(f, &owned, &id, out, err);
+        rc = read_header(f, &owned, &id, view, out, err);
     if (!rc && is_directory_object(&out->attrs))
         rc = vivo_fail(err, EBADMSG, "a DICOMDIR is no instance");
     if (!rc && !has_sop_uid(&out->attrs))
@@ -207,6 +213,18 @@ int object_read(struct vivo_flow *f, int fd, const char *locator, const char *ve
     out->put.headers = true;
     out->put.attrs = (struct vivo_attrs){out->attrs.data, out->attrs.len};
     return 0;
+}
+
+int object_read(struct vivo_flow *f, int fd, const char *locator, const char *version,
+                struct object_put *out, struct vivo_err *err)
+{
+    return read_object(f, fd, locator, version, true, out, err);
+}
+
+int object_describe(struct vivo_flow *f, int fd, const char *locator,
+                    const char *version, struct object_put *out, struct vivo_err *err)
+{
+    return read_object(f, fd, locator, version, false, out, err);
 }
 
 void object_put_free(struct object_put *o)

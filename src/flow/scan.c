@@ -153,15 +153,12 @@ static void read_one(struct scan *s, struct outcome *out)
         return;
     }
     const char *version = q->version[0] ? q->version : NULL;
-    if (object_read(s->flow, fd, q->locator, version, &out->o, &err)) {
+    if (object_describe(s->flow, fd, q->locator, version, &out->o, &err)) {
         out->extra = out->o.foreign && q->where && vivo_deid_is_none(s->flow->deid);
         if (!out->o.foreign && !out->o.filtered)
             left_out(s, &err, false);
         return;
     }
-    /* Only the record is wanted here; the descriptor goes with the view. */
-    vivo_view_unref(out->o.view);
-    out->o.view = NULL;
     out->o.put.collection = q->collection[0] ? q->collection : NULL;
     out->o.put.patient = q->patient[0] ? q->patient : NULL;
     out->o.put.where = vivo_deid_is_none(s->flow->deid) ? q->where : NULL;
