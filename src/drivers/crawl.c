@@ -37,7 +37,7 @@ struct vivo_crawl_folder {
     const char *above; /* what the folders above hold, a word of `self` for each */
     size_t above_len;
     char self[1 + DIGEST_LEN + 1];
-    struct vivo_buf entries; /* 'd' or 'f', name, NUL, stamp, NUL */
+    struct vivo_buf entries; /* 'd' or 'f', name, NUL, size:stamp, NUL */
     size_t count, files, stamped;
 };
 
@@ -253,7 +253,7 @@ static int file_failed(struct crawl_run *run, const char *path, const char *vers
 }
 
 static int do_file(struct vivo_crew *crew, struct crawl_run *run, const char *path,
-                   const char *stamp, struct vivo_op *op)
+                   const char *stamp, uint64_t size, struct vivo_op *op)
 {
     struct vivo_crawl *c = run->crawl;
     char made[VERSION_MAX];
@@ -267,7 +267,9 @@ static int do_file(struct vivo_crew *crew, struct crawl_run *run, const char *pa
     if (vivo_crawl_is_surely_other(path)) {
         if (!version && run->in->known(run->in, path, ""))
             return 0;
-        return put_extra(run, path, version, size_in(c, stamp), true, &op->err);
+        bool about = size == VIVO_SIZE_UNKNOWN;
+        return put_extra(run, path, version, about ? size_in(c, stamp) : size, about,
+                         &op->err);
     }
     VIVO_AUTO(vivo_free_p) char *url = malloc(VIVO_CRAWL_URL_MAX);
     if (!url)
@@ -277,6 +279,8 @@ static int do_file(struct vivo_crew *crew, struct crawl_run *run, const char *pa
         return rc;
     rc = vivo_header_range(c->archive, &rq, &header, op);
     atomic_fetch_add(&run->readable, rc == 0);
+    if (header.size == 0 && size != VIVO_SIZE_UNKNOWN)
+        header.size = size;
     if (rc == 0 && !version)
         version = version_of(&header.reply, made);
     if (rc)
@@ -290,10 +294,12 @@ static int do_file(struct vivo_crew *crew, struct crawl_run *run, const char *pa
 /* ---- folders -------------------------------------------------------------------- */
 
 int vivo_crawl_entry(struct vivo_crawl_folder *into, const char *name, size_t len,
-                     bool folder, const char *stamp, struct vivo_err *err)
+                     bool folder, const char *stamp, uint64_t size,
+                     struct vivo_err *err)
 {
     struct vivo_buf *b = &into->entries;
     char safe[VIVO_CRAWL_STAMP_MAX + 1];
+    char bytes[24] = "";
     if (!is_name(name, len)) {
         atomic_fetch_add(&into->run->odd, 1);
         return 0;
@@ -303,13 +309,17 @@ int vivo_crawl_entry(struct vivo_crawl_folder *into, const char *name, size_t le
         return 0;
     }
     snprintf(safe, sizeof safe, "%s", folder ? "" : stamp);
+    if (!folder && size != VIVO_SIZE_UNKNOWN)
+        snprintf(bytes, sizeof bytes, "%" PRIu64, size);
     int rc = vivo_buf_add(b, folder ? "d" : "f", 1);
     if (rc == 0)
         rc = vivo_buf_add(b, name, len);
     if (rc == 0)
         rc = vivo_buf_add(b, "", 1);
     if (rc == 0)
-        rc = vivo_buf_add(b, safe, strlen(safe) + 1);
+        rc = vivo_buf_printf(b, "%s:%s", bytes, safe);
+    if (rc == 0)
+        rc = vivo_buf_add(b, "", 1);
     into->count += rc == 0;
     into->files += !folder;
     into->stamped += safe[0] != '\0';
@@ -336,7 +346,7 @@ static int add_task(struct vivo_crew *crew, struct vivo_crawl_folder *f,
                     const char *entry, struct vivo_buf *task, struct vivo_err *err)
 {
     const char *name = entry + 1;
-    const char *stamp = name + strlen(name) + 1;
+    const char *stamp = name + strlen(name) + 1; /* behind its size */
     vivo_buf_clear(task);
     int rc = entry[0] == 'd'
                  ? vivo_buf_printf(task, "d%.*s%s\n%s%s/", (int)f->above_len, f->above,
@@ -436,7 +446,7 @@ static int do_folder(struct vivo_crew *crew, struct crawl_run *run, const char *
     return rc;
 }
 
-/* "dABOVE\nPATH/" or "fSTAMP\nPATH" */
+/* "dABOVE\nPATH/" or "fSIZE:STAMP\nPATH" */
 static int do_task(struct vivo_crew *crew, void *ctx, const char *task,
                    struct vivo_op *op)
 {
@@ -444,8 +454,10 @@ static int do_task(struct vivo_crew *crew, void *ctx, const char *task,
     const char *path = strchr(task, '\n') + 1;
     if (task[0] == 'd')
         return do_folder(crew, ctx, path, task + 1, (size_t)(path - task - 2), op);
-    snprintf(stamp, sizeof stamp, "%.*s", (int)(path - task - 2), task + 1);
-    return do_file(crew, ctx, path, stamp, op);
+    const char *colon = strchr(task, ':');
+    uint64_t size = colon > task + 1 ? strtoull(task + 1, NULL, 10) : VIVO_SIZE_UNKNOWN;
+    snprintf(stamp, sizeof stamp, "%.*s", (int)(path - colon - 2), colon + 1);
+    return do_file(crew, ctx, path, stamp, size, op);
 }
 
 static void log_left_out(struct crawl_run *run)

@@ -38,9 +38,11 @@ struct vivo_crawl {
 };
 
 /* One entry. name: decoded, any bytes; what cannot be a name is left out and counted.
- * stamp: what the listing says about the file's time and size, "" = nothing. */
+ * stamp: what the listing says about the file's time and size, "" = nothing. size: its
+ * bytes where it tells them all, else VIVO_SIZE_UNKNOWN. */
 int vivo_crawl_entry(struct vivo_crawl_folder *into, const char *name, size_t len,
-                     bool folder, const char *stamp, struct vivo_err *err);
+                     bool folder, const char *stamp, uint64_t size,
+                     struct vivo_err *err);
 
 int vivo_crawl_run(struct vivo_crawl *c, struct vivo_intake *in, struct vivo_op *op);
 

@@ -85,8 +85,10 @@ static int take_lines(struct vivo_buf *body, bool mlsd, struct vivo_crawl_folder
             continue;
         if (!good)
             return vivo_fail(err, EBADMSG, "a line of a listing is not understood");
+        uint64_t size = e.sized ? e.size : VIVO_SIZE_UNKNOWN;
         int rc =
-            into ? vivo_crawl_entry(into, e.name, e.len, e.folder, e.stamp, err) : 0;
+            into ? vivo_crawl_entry(into, e.name, e.len, e.folder, e.stamp, size, err)
+                 : 0;
         if (rc)
             return rc;
     }

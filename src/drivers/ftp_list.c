@@ -29,6 +29,22 @@ static void add_to_stamp(struct vivo_ftp_entry *e, const char *s, size_t len)
              (int)(len < 40 ? len : 40), s);
 }
 
+static void take_size(struct vivo_ftp_entry *e, const char *s, size_t len)
+{
+    uint64_t n = 0;
+    size_t i = 0;
+    for (; i < len && i < 18 && isdigit((unsigned char)s[i]); i++)
+        n = 10 * n + (uint64_t)(s[i] - '0');
+    e->sized = i > 0 && (i == len || s[i] == ' ');
+    e->size = n;
+}
+
+static void take_size_fact(struct vivo_ftp_entry *e, const char *s, size_t len)
+{
+    add_to_stamp(e, s, len);
+    take_size(e, s, len);
+}
+
 static bool take_type(struct vivo_ftp_entry *e, const char *s, size_t len)
 {
     e->folder = len == 3 && strncasecmp(s, "dir", 3) == 0;
@@ -51,7 +67,7 @@ bool vivo_ftp_mlsd(const char *line, size_t len, struct vivo_ftp_entry *out)
         else if (is_fact(s, n, "modify"))
             add_to_stamp(out, s + 7, n - 7);
         else if (is_fact(s, n, "size"))
-            add_to_stamp(out, s + 5, n - 5);
+            take_size_fact(out, s + 5, n - 5);
         s = end + 1;
     }
     out->name = space + 1;
@@ -120,6 +136,7 @@ static bool read_unix(const char *line, size_t len, struct vivo_ftp_entry *out)
     out->name = space + 1;
     out->len = (size_t)(end - out->name);
     out->folder = line[0] == 'd';
+    take_size(out, size, (size_t)(end - size));
     out->skip = (line[0] != 'd' && line[0] != '-') || is_dots(out->name, out->len);
     snprintf(out->stamp, sizeof out->stamp, "%.*s",
              (int)(space - size < 90 ? space - size : 90), size);
@@ -137,6 +154,7 @@ static bool read_dos(const char *line, size_t len, struct vivo_ftp_entry *out)
     out->folder = strncasecmp(kind, "<DIR>", 5) == 0;
     if (!out->folder && !is_number(kind, end))
         return false;
+    take_size(out, kind, (size_t)(end - kind));
     out->name = name;
     out->len = (size_t)(end - name);
     out->skip = is_dots(out->name, out->len);

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define VIVO_FTP_STAMP_MAX 96
 
@@ -15,6 +16,8 @@ struct vivo_ftp_entry {
     bool folder;
     bool skip; /* "." and "..", links, devices, "total 8" */
     char stamp[VIVO_FTP_STAMP_MAX];
+    bool sized;
+    uint64_t size; /* bytes, if sized */
 };
 
 /* False: not a line of such a listing. The line is without its end. */

@@ -123,7 +123,7 @@ static int take_entry(void *ctx, const char *name, size_t len, bool folder,
     const struct reading *r = ctx;
     if (!r->into)
         return 0;
-    return vivo_crawl_entry(r->into, name, len, folder, stamp, err);
+    return vivo_crawl_entry(r->into, name, len, folder, stamp, VIVO_SIZE_UNKNOWN, err);
 }
 
 /* The folder that an index page stands in, wherever the server has led us: its links

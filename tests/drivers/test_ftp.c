@@ -208,6 +208,7 @@ static void test_mlsd_lines_are_read(void **state)
          "123 20200102030405"},
         {"Modify=20200102030405.123;TYPE=Dir;UNIX.mode=0755;  x", " x", true, ""},
         {"type=file;size=5; only size", "only size", false, ""},
+        {"type=file;size=5x; no size", "no size", false, ""},
         {"type=cdir; .", "", false, ""},
         {"type=pdir;modify=20200101000000; ..", "", false, ""},
         {"type=OS.unix=symlink;size=3; link", "", false, ""},
@@ -250,6 +251,34 @@ static void test_list_lines_are_read(void **state)
     check_lines(lines, VIVO_ARRAY_LEN(lines), vivo_ftp_list);
 }
 
+static void test_sizes_of_lines_are_exact_or_none(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool mlsd, sized;
+        uint64_t size;
+    } lines[] = {
+        {"type=file;modify=20200102030405;size=123; a", true, true, 123},
+        {"type=file;SIZE=99999999999999; a", true, true, 99999999999999},
+        {"type=file;size=1K; a", true, false, 0},
+        {"type=file;size=; a", true, false, 0},
+        {"type=file;size=12345678901234567890; a", true, false, 0},
+        {"type=file; a", true, false, 0},
+        {"-rw-r--r-- 1 ftp ftp 123 Jan 12  2020 x", false, true, 123},
+        {"-rw-r--r-- 1 ftp 0 Jan 12 2020 x", false, true, 0},
+        {"01-02-20  03:04PM                 77 a.dcm", false, true, 77},
+    };
+    for (size_t i = 0; i < VIVO_ARRAY_LEN(lines); i++) {
+        struct vivo_ftp_entry e;
+        size_t len = strlen(lines[i].text);
+        assert_true(lines[i].mlsd ? vivo_ftp_mlsd(lines[i].text, len, &e)
+                                  : vivo_ftp_list(lines[i].text, len, &e));
+        if (e.sized != lines[i].sized || (e.sized && e.size != lines[i].size))
+            fail_msg("%s: %d %llu", lines[i].text, e.sized, (unsigned long long)e.size);
+    }
+}
+
 static void test_urls_that_make_no_sense_are_einval(void **state)
 {
     (void)state;
@@ -284,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_an_answer_to_no_command_is_asked_again),
         cmocka_unit_test(test_mlsd_lines_are_read),
         cmocka_unit_test(test_list_lines_are_read),
+        cmocka_unit_test(test_sizes_of_lines_are_exact_or_none),
         cmocka_unit_test(test_urls_that_make_no_sense_are_einval),
     };
     return cmocka_run_group_tests(tests, start_dictionary, NULL);

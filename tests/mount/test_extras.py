@@ -30,6 +30,11 @@ def tree(top):
             for where, _, names in os.walk(top) for n in names}
 
 
+def find(top):
+    return [os.path.relpath(os.path.join(where, n), top)
+            for where, _, names in os.walk(top) for n in names]
+
+
 def sums(files):
     return sorted(hashlib.sha256(data).hexdigest() for data in files.values())
 
@@ -348,7 +353,12 @@ def test_files_of_servers_are_those_of_their_folders(kind, source):
     with Mount({"loc": source}) as m:
         want = extras(m)
     with ArchiveServer(kind, source) as s, Mount({"loc": s.source}) as m:
+        if kind == "ftp":       # whose listings tell sizes: before anything is opened
+            sizes = {p: os.stat(m / ("loc/" + p)).st_size for p in find(m / "loc")}
+            assert len(sizes) > 10 and m.archive("loc")["fetches"] == 0
         shown = tree(m / "loc")
+        if kind == "ftp":
+            assert sizes == {p: len(data) for p, data in shown.items()}
         missing = {p for p in want if p not in shown}
         # Neither server lists what begins with a dot.
         assert all("hidden_" in p for p in missing)
