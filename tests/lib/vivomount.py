@@ -57,6 +57,7 @@ class Mount:
             self.wait_ready()
         except BaseException:
             self.close()
+            self.forget_home()  # what the log said is in the exception
             raise
 
     def wait_ready(self):
@@ -84,6 +85,9 @@ class Mount:
             assert self.proc.returncode == 0, self.log()
         elif os.path.exists(self.logfile):
             print(self.log())
+        self.forget_home()
+
+    def forget_home(self):
         if self.own_home:
             shutil.rmtree(self.home, ignore_errors=True)
 

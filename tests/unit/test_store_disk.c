@@ -189,6 +189,7 @@ static void test_view_outlives_eviction(void **state)
 
     assert_int_equal(put_object(s, 0, SMALL), 0);
     assert_int_equal(vivo_store_get(s, &key, &v, NULL), 0);
+    usleep(2000); /* as above */
     for (unsigned i = 1; i < 10; i++)
         assert_int_equal(put_object(s, i, SMALL), 0);
     assert_int_equal(get_object(s, 0, SMALL), -ENOENT);
@@ -213,6 +214,7 @@ static void test_pinned_entry_is_not_evicted(void **state)
         assert_int_equal(put_object(s, i, SMALL), 0);
     assert_int_equal(get_object(s, 0, SMALL), 0);
     assert_int_equal(vivo_store_pin(s, &zero, false), 0);
+    usleep(2000); /* as above */
     for (unsigned i = 11; i < 20; i++)
         assert_int_equal(put_object(s, i, SMALL), 0);
     assert_int_equal(get_object(s, 0, SMALL), -ENOENT);
