@@ -102,6 +102,9 @@ struct vivo_bundle {
     int (*whole)(struct vivo_bundle *self, const char *locator, struct vivo_err *err);
     /* Bytes came from the archive; who waits waits on. */
     void (*alive)(struct vivo_bundle *self, uint64_t bytes);
+    /* Is that an object of the series? For archives that give things together that are
+     * not a series. NULL = there is nothing else. */
+    bool (*wants)(struct vivo_bundle *self, const char *locator);
 };
 
 enum vivo_driver_cap {
@@ -163,7 +166,9 @@ struct vivo_driver {
 
     /* Optional: all objects below a series in one request, each the same as by fetch(),
      * in any order. What is passed on before a failure counts. Asked when somebody
-     * reads the series in order; a failure means that fetch() is asked instead. */
+     * reads the series in order; a failure means that fetch() is asked instead. Of a
+     * series that has no record of its own the locator is that of one of its instances.
+     */
     int (*bundle)(struct vivo_archive *self, const char *series_locator,
                   struct vivo_bundle *to, struct vivo_op *op);
 

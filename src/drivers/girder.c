@@ -132,15 +132,22 @@ static uint64_t size_of(const json_t *row)
     return (uint64_t)json_integer_value(v);
 }
 
+void vivo_girder_locator(const json_t *row, const char *id,
+                         char out[VIVO_SHELF_LOCATOR_MAX], uint64_t *size)
+{
+    *size = size_of(row);
+    if (*size == UINT64_MAX)
+        snprintf(out, VIVO_SHELF_LOCATOR_MAX, "%s/-", id);
+    else
+        snprintf(out, VIVO_SHELF_LOCATOR_MAX, "%s/%" PRIu64, id, *size);
+}
+
 static int take_file(void *ctx, const json_t *row, const char *id, struct vivo_err *err)
 {
     char locator[VIVO_SHELF_LOCATOR_MAX], version[VIVO_SHELF_VERSION_MAX];
-    uint64_t size = size_of(row);
+    uint64_t size;
+    vivo_girder_locator(row, id, locator, &size);
     make_version(row, size, version);
-    if (size == UINT64_MAX)
-        snprintf(locator, sizeof locator, "%s/-", id);
-    else
-        snprintf(locator, sizeof locator, "%s/%" PRIu64, id, size);
     const char *name = vivo_girder_text(row, "name", VIVO_SHELF_NAME_MAX);
     return vivo_shelf_file(ctx, locator, name, version, size, err);
 }
@@ -239,9 +246,8 @@ static int list(struct vivo_archive *self, enum vivo_level level, const char *pa
     return vivo_shelf_run(&g->shelf, parent[0], parent + 2, in, op);
 }
 
-/* -ENOENT: it is not one of a file. *size: 0 = not told. */
-static int read_locator(const char *locator, char path[128], uint64_t *size,
-                        struct vivo_err *err)
+int vivo_girder_read_locator(const char *locator, char id[GIRDER_ID_LEN + 1],
+                             uint64_t *size, struct vivo_err *err)
 {
     const char *told = locator + VIVO_MIN(strlen(locator), GIRDER_ID_LEN + 1u);
     size_t digits = strspn(told, "0123456789");
@@ -252,8 +258,18 @@ static int read_locator(const char *locator, char path[128], uint64_t *size,
     if (!right)
         return vivo_fail(err, ENOENT, "not a locator of a file");
     *size = strtoull(told, NULL, 10);
-    snprintf(path, 128, "/file/%.*s/download", GIRDER_ID_LEN, locator);
+    snprintf(id, GIRDER_ID_LEN + 1, "%.*s", GIRDER_ID_LEN, locator);
     return 0;
+}
+
+static int read_locator(const char *locator, char path[128], uint64_t *size,
+                        struct vivo_err *err)
+{
+    char id[GIRDER_ID_LEN + 1];
+    int rc = vivo_girder_read_locator(locator, id, size, err);
+    if (rc == 0)
+        snprintf(path, 128, "/file/%s/download", id);
+    return rc;
 }
 
 struct asking {
@@ -359,4 +375,5 @@ const struct vivo_driver vivo_driver_girder = {
     .probe = probe,
     .list = list,
     .fetch = fetch,
+    .bundle = vivo_girder_bundle,
 };

@@ -55,6 +55,15 @@ int vivo_girder_probe(struct girder *g, struct vivo_op *op);
 int vivo_girder_object(struct girder *g, const char *what, const char *path,
                        json_t **out, struct vivo_op *op);
 
+/* The locator of a file and, in *size, how long it is: UINT64_MAX = not told. */
+void vivo_girder_locator(const json_t *row, const char *id,
+                         char out[VIVO_SHELF_LOCATOR_MAX], uint64_t *size);
+/* -ENOENT: it is not one of a file. *size: 0 = not told. */
+int vivo_girder_read_locator(const char *locator, char id[GIRDER_ID_LEN + 1],
+                             uint64_t *size, struct vivo_err *err);
+int vivo_girder_bundle(struct vivo_archive *self, const char *series,
+                       struct vivo_bundle *to, struct vivo_op *op);
+
 /* A text of a row; "" = none, no text, or longer than fits. */
 const char *vivo_girder_text(const json_t *row, const char *name, size_t max);
 

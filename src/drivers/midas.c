@@ -8,7 +8,6 @@
  * Source:   MIDAS Server's Web API, as in its source of 2019-04 (3.4.2); midas.md. */
 #include "midas.h"
 
-#include "multipart.h"
 #include "source_url.h"
 
 #include <errno.h>
@@ -118,20 +117,30 @@ static void make_version(const json_t *row, uint64_t size,
             *s = ' ';
 }
 
-static int take_bitstream(const json_t *row, struct vivo_shelf_node *into,
-                          struct vivo_err *err)
+int vivo_midas_locator(const json_t *row, char out[VIVO_SHELF_LOCATOR_MAX],
+                       uint64_t *size, struct vivo_err *err)
 {
     char id[MIDAS_ID_MAX + 1];
-    char locator[VIVO_SHELF_LOCATOR_MAX], version[VIVO_SHELF_VERSION_MAX];
-    uint64_t size = is_link(row) ? UINT64_MAX : vivo_midas_number(row, "sizebytes");
+    *size = is_link(row) ? UINT64_MAX : vivo_midas_number(row, "sizebytes");
     vivo_midas_id(row, "bitstream_id", id);
     if (!*id)
         return vivo_fail(err, EBADMSG, "a bitstream without an id");
-    make_version(row, size, version);
-    if (size == UINT64_MAX)
-        snprintf(locator, sizeof locator, "%s/-", id);
+    if (*size == UINT64_MAX)
+        snprintf(out, VIVO_SHELF_LOCATOR_MAX, "%s/-", id);
     else
-        snprintf(locator, sizeof locator, "%s/%" PRIu64, id, size);
+        snprintf(out, VIVO_SHELF_LOCATOR_MAX, "%s/%" PRIu64, id, *size);
+    return 0;
+}
+
+static int take_bitstream(void *ctx, const json_t *row, struct vivo_err *err)
+{
+    struct vivo_shelf_node *into = ctx;
+    char locator[VIVO_SHELF_LOCATOR_MAX], version[VIVO_SHELF_VERSION_MAX];
+    uint64_t size;
+    int rc = vivo_midas_locator(row, locator, &size, err);
+    if (rc)
+        return rc;
+    make_version(row, size, version);
     return vivo_shelf_file(into, locator,
                            vivo_midas_text(row, "name", VIVO_SHELF_NAME_MAX), version,
                            size, err);
@@ -155,7 +164,7 @@ static json_t *last_revision(json_t *list)
     return last;
 }
 
-static int take_files(json_t *item, struct vivo_shelf_node *into, struct vivo_err *err)
+int vivo_midas_files(json_t *item, midas_file_fn *fn, void *ctx, struct vivo_err *err)
 {
     json_t *revisions, *files, *row;
     size_t i;
@@ -167,7 +176,7 @@ static int take_files(json_t *item, struct vivo_shelf_node *into, struct vivo_er
     json_array_foreach(files, i, row)
     {
         if (rc == 0)
-            rc = take_bitstream(row, into, err);
+            rc = fn(ctx, row, err);
     }
     return rc;
 }
@@ -195,7 +204,7 @@ static int read_node(struct vivo_shelf *self, char kind, const char *id,
     if (!json_is_object(data))
         rc = vivo_fail(&op->err, EBADMSG, "something else than an object came");
     else if (item)
-        rc = take_files(data, into, &op->err);
+        rc = vivo_midas_files(data, take_bitstream, into, &op->err);
     else
         rc = take_folders(data, into, &op->err);
     if (rc == 0 && kind == 'f')
@@ -257,18 +266,6 @@ struct asking {
     uint64_t size; /* as listed; 0 = not told */
 };
 
-/* A page for people in the place of a file: it is another length. */
-static int not_a_page(const struct asking *a, const struct vivo_net_reply *r, int rc,
-                      struct vivo_op *op)
-{
-    bool page = r->status == 200 && vivo_media_type_is(r->content_type, "text/html") &&
-                (r->content_length < 0 || (uint64_t)r->content_length != a->size);
-    if (!page || (rc && rc != -EBADMSG && rc != -EIO))
-        return rc;
-    vivo_err_clear(&op->err);
-    return vivo_fail(&op->err, EACCES, "the server answers a page for people");
-}
-
 static int ask_header(void *ctx, const struct vivo_net_request *rq,
                       struct vivo_net_reply *reply, struct vivo_op *op)
 {
@@ -276,7 +273,7 @@ static int ask_header(void *ctx, const struct vivo_net_request *rq,
     vivo_ranged_header_free(a->header);
     int rc = vivo_header_range(&a->m->base, rq, a->header, op);
     *reply = a->header->reply;
-    return not_a_page(a, reply, rc, op);
+    return vivo_midas_not_a_page(a->size, reply, rc, op);
 }
 
 static int ask_file(void *ctx, const struct vivo_net_request *rq,
@@ -284,12 +281,11 @@ static int ask_file(void *ctx, const struct vivo_net_request *rq,
 {
     struct asking *a = ctx;
     int rc = vivo_shelf_fetch(&a->m->base, rq, a->size, a->to, reply, op);
-    return not_a_page(a, reply, rc, op);
+    return vivo_midas_not_a_page(a->size, reply, rc, op);
 }
 
-/* -ENOENT: it is not one of a file. */
-static int read_locator(const char *locator, char id[MIDAS_ID_MAX + 1], uint64_t *size,
-                        struct vivo_err *err)
+int vivo_midas_read_locator(const char *locator, char id[MIDAS_ID_MAX + 1],
+                            uint64_t *size, struct vivo_err *err)
 {
     size_t n = strspn(locator, "0123456789");
     const char *told = locator + n + (locator[n] == '/');
@@ -310,7 +306,7 @@ static int header(struct vivo_shelf *self, const char *locator,
     struct asking a = {.m = midas_of(self->archive), .header = out};
     char id[MIDAS_ID_MAX + 1];
     *out = (struct vivo_ranged_header){0};
-    int rc = read_locator(locator, id, &a.size, &op->err);
+    int rc = vivo_midas_read_locator(locator, id, &a.size, &op->err);
     return rc ? rc : vivo_midas_download(a.m, id, ask_header, &a, op);
 }
 
@@ -319,7 +315,7 @@ static int fetch(struct vivo_archive *self, const char *locator,
 {
     struct asking a = {.m = midas_of(self), .to = to};
     char id[MIDAS_ID_MAX + 1];
-    int rc = read_locator(locator, id, &a.size, &op->err);
+    int rc = vivo_midas_read_locator(locator, id, &a.size, &op->err);
     return rc ? rc : vivo_midas_download(a.m, id, ask_file, &a, op);
 }
 
@@ -389,4 +385,5 @@ const struct vivo_driver vivo_driver_midas = {
     .probe = probe,
     .list = list,
     .fetch = fetch,
+    .bundle = vivo_midas_bundle,
 };

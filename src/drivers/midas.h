@@ -41,6 +41,25 @@ typedef int midas_ask_fn(void *ctx, const struct vivo_net_request *rq,
 int vivo_midas_download(struct midas *m, const char *id, midas_ask_fn *ask, void *ctx,
                         struct vivo_op *op);
 
+/* A page for people in the place of what was asked for is -EACCES. size: of a file,
+ * whose length a page has not; 0 = of anything else. */
+int vivo_midas_not_a_page(uint64_t size, const struct vivo_net_reply *r, int rc,
+                          struct vivo_op *op);
+/* The same of an item's last revision, as a zip if it has several files. */
+int vivo_midas_zip(struct midas *m, const char *item, midas_ask_fn *ask, void *ctx,
+                   struct vivo_op *op);
+int vivo_midas_bundle(struct vivo_archive *self, const char *series,
+                      struct vivo_bundle *to, struct vivo_op *op);
+/* Each file of the item's last revision; -EBADMSG: the answer tells none. */
+typedef int midas_file_fn(void *ctx, const json_t *row, struct vivo_err *err);
+int vivo_midas_files(json_t *item, midas_file_fn *fn, void *ctx, struct vivo_err *err);
+/* The locator of a file, and how long it is: UINT64_MAX = not told. */
+int vivo_midas_locator(const json_t *row, char out[VIVO_SHELF_LOCATOR_MAX],
+                       uint64_t *size, struct vivo_err *err);
+/* -ENOENT: it is not one of a file. *size: 0 = not told. */
+int vivo_midas_read_locator(const char *locator, char id[MIDAS_ID_MAX + 1],
+                            uint64_t *size, struct vivo_err *err);
+
 /* The form of a login out of EMAIL:APIKEY. */
 int vivo_midas_read_login(struct midas *m, const char *bearer, struct vivo_err *err);
 

@@ -242,8 +242,20 @@ static bool is_refused(const struct vivo_net_reply *r)
            (r->status == 200 && vivo_media_type_is(r->content_type, "text/html"));
 }
 
-int vivo_midas_download(struct midas *m, const char *id, midas_ask_fn *ask, void *ctx,
-                        struct vivo_op *op)
+int vivo_midas_not_a_page(uint64_t size, const struct vivo_net_reply *r, int rc,
+                          struct vivo_op *op)
+{
+    bool page = r->status == 200 && vivo_media_type_is(r->content_type, "text/html") &&
+                (r->content_length < 0 || (uint64_t)r->content_length != size);
+    if (!page || (rc && rc != -EBADMSG && rc != -EIO))
+        return rc;
+    vivo_err_clear(&op->err);
+    return vivo_fail(&op->err, EACCES, "the server answers a page for people");
+}
+
+/* kind: "bitstream" or "items" */
+static int download(struct midas *m, const char *kind, const char *id,
+                    midas_ask_fn *ask, void *ctx, struct vivo_op *op)
 {
     static const char *const headers[] = {"Accept-Encoding: identity", NULL};
     char token[VIVO_TOKEN_MAX + 1], url[MIDAS_URL_MAX + VIVO_TOKEN_MAX];
@@ -251,7 +263,7 @@ int vivo_midas_download(struct midas *m, const char *id, midas_ask_fn *ask, void
         int rc = vivo_token_take(&m->token, begin, m, token, op);
         if (rc)
             return rc;
-        snprintf(url, sizeof url, "%s/download/?bitstream=%s%s%s", m->url, id,
+        snprintf(url, sizeof url, "%s/download/?%s=%s%s%s", m->url, kind, id,
                  *token ? "&authToken=" : "", token);
         const struct vivo_net_request rq = {
             .url = url, .what = "a file", .headers = headers, .no_netrc = true};
@@ -266,4 +278,16 @@ int vivo_midas_download(struct midas *m, const char *id, midas_ask_fn *ask, void
             return rc == -EACCES ? vivo_fail_in(&op->err, MIDAS_LOGIN) : rc;
         vivo_err_clear(&op->err);
     }
+}
+
+int vivo_midas_download(struct midas *m, const char *id, midas_ask_fn *ask, void *ctx,
+                        struct vivo_op *op)
+{
+    return download(m, "bitstream", id, ask, ctx, op);
+}
+
+int vivo_midas_zip(struct midas *m, const char *item, midas_ask_fn *ask, void *ctx,
+                   struct vivo_op *op)
+{
+    return download(m, "items", item, ask, ctx, op);
 }

@@ -292,6 +292,11 @@ static int take_whole(struct vivo_bundle *self, const char *locator,
     return 0;
 }
 
+static bool wants(struct vivo_bundle *self, const char *locator)
+{
+    return member_of((struct loading *)self, locator) != NULL; /* first member */
+}
+
 static void stay_alive(struct vivo_bundle *self, uint64_t bytes)
 {
     struct loading *l = (struct loading *)self; /* first member */
@@ -309,7 +314,7 @@ static int load(struct loading *l)
     vivo_buf_init(&locator, FLOW_LOCATOR_MAX);
     int rc = find_members(l, &op->err);
     if (!rc)
-        rc = flow_locator(f, VIVO_LEVEL_SERIES, l->flight->key.row, false, &locator,
+        rc = flow_locator(f, VIVO_LEVEL_SERIES, l->flight->key.row, true, &locator,
                           &op->err);
     atomic_store(&l->flight->seen, l->n);
     if (!rc)
@@ -325,7 +330,8 @@ static int run_bundle(struct vivo_flight *flight)
     struct loading l = {
         .to = {.sink = {write_raw, forget_raw},
                .whole = take_whole,
-               .alive = stay_alive},
+               .alive = stay_alive,
+               .wants = wants},
         .flight = flight,
         .fd = -1,
     };

@@ -60,7 +60,7 @@ static void stay_alive(struct vivo_bundle *self, uint64_t bytes)
 static int bundle(const char *title, struct parcel *p, struct vivo_op *op)
 {
     struct vivo_archive *a = open_title(title);
-    p->base = (struct vivo_bundle){{take_bytes, NULL}, take_whole, stay_alive};
+    p->base = (struct vivo_bundle){{take_bytes, NULL}, take_whole, stay_alive, NULL};
     p->op = op;
     vivo_op_init(op, 0);
     int rc = vivo_archive_bundle(a, SERIES, &p->base, op);

@@ -43,6 +43,7 @@ static void test_conforms_whatever_the_server_is_like(void **state)
             .missing = "girder+http://127.0.0.1:9/api/v1",
             .missing_errno = EIO,
             .objects = OBJECTS,
+            .alone = strstr(knobs[i], "links=1") ? OBJECTS : 0,
             .expect = expect_object,
             .content_requests = strstr(knobs[i], "ranges=0") ? NULL : count_retrieved,
             .unknown = NOBODY "/100",

@@ -80,19 +80,20 @@ static void cargo_alive(struct vivo_bundle *self, uint64_t bytes)
 
 static void cargo_init(struct cargo *c, const struct gathering *all)
 {
-    *c = (struct cargo){.base = {{cargo_bytes, cargo_forget}, cargo_whole, cargo_alive},
-                        .all = all};
+    *c = (struct cargo){
+        .base = {{cargo_bytes, cargo_forget}, cargo_whole, cargo_alive, NULL},
+        .all = all};
     vivo_buf_init(&c->bytes, OBJECT_MAX);
 }
 
-/* The locator of the first series. */
+/* The locator of the first series or, where series have none, of an object. */
 static const char *first_series(const struct gathering *g)
 {
     for (size_t i = 0; i < g->n_containers; i++)
         if (g->containers[i].level == VIVO_LEVEL_SERIES)
             return g->containers[i].locator;
-    fail_msg("no series is listed");
-    return NULL;
+    assert_true(g->n_objects > 0 && g->objects[0].locator);
+    return g->objects[0].locator;
 }
 
 static int bundle_with(const char *knobs, bool cancel, struct cargo *c,

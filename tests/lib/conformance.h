@@ -22,7 +22,7 @@ struct vivo_conformance {
     int missing_errno;
 
     size_t objects; /* how many the source holds; at least 2 */
-    size_t alone;   /* how many of them no bundle brings */
+    size_t alone;   /* how many of them no bundle brings; all: none is asked */
     /* The bytes that the object has at its source: 0, or -ENOENT for "there is no such
      * object", which fails the check. uid: SOP Instance UID of the listing, "" when it
      * carries none. Called by several threads. */

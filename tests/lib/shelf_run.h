@@ -6,7 +6,9 @@
 
 #include "archive_run.h"
 
+#ifndef SHAPE
 #define SHAPE "2,2,2,3" /* patients, studies, series, instances of each */
+#endif
 
 static const char *server_program, *server_prefix; /* set by main() */
 static const char *login; /* of who asks when a test does not say; or NULL */
@@ -31,7 +33,7 @@ static struct vivo_archive *open_as(const char *bearer)
     return open_with("", bearer);
 }
 
-static int open_error(const char *url, const char *bearer)
+VIVO_UNUSED static int open_error(const char *url, const char *bearer)
 {
     const struct vivo_archive_config cfg = {
         .source = url, .net = net, .bearer = bearer, .timeout_ms = 5000};
@@ -89,7 +91,8 @@ struct holding {
 };
 
 /* Each of the knobs leaves the listing whole. */
-static void check_listings(const char *const *knobs, size_t n, struct holding all)
+VIVO_UNUSED static void check_listings(const char *const *knobs, size_t n,
+                                       struct holding all)
 {
     for (size_t i = 0; i < n; i++) {
         struct gathering g;
@@ -105,7 +108,7 @@ static void check_listings(const char *const *knobs, size_t n, struct holding al
 }
 
 /* A login that is wrong is told, and not shown. */
-static void check_wrong_login(const char *bearer, const char *secret)
+VIVO_UNUSED static void check_wrong_login(const char *bearer, const char *secret)
 {
     struct gathering g;
     struct vivo_op op;
@@ -115,7 +118,7 @@ static void check_wrong_login(const char *bearer, const char *secret)
     gathering_free(&g);
 }
 
-static void check_failures(const struct failing *cases, size_t n)
+VIVO_UNUSED static void check_failures(const struct failing *cases, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct gathering g;
@@ -129,7 +132,7 @@ static void check_failures(const struct failing *cases, size_t n)
 }
 
 /* Both archives have their sessions and lists before anything goes wrong. */
-static void check_fetches(const struct failing *cases, size_t n)
+VIVO_UNUSED static void check_fetches(const struct failing *cases, size_t n)
 {
     struct gathering g, same;
     struct vivo_op op;

@@ -21,16 +21,20 @@ import json
 import os
 import random
 import sys
+import zipfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 import dicomweb_server as base  # noqa: E402
+import zips  # noqa: E402
 
 API = "/api/v1"
 base.DEFAULTS.update({
     "user": "user:secret",
     "key": "K" * 40,        # the API key
+    "zip_root": "",         # what the folder of a zip is called, if not as its item
+    "mixed": 0,             # so many bytes more in items of several files
     "otp": 0,               # the account has a second factor
     "private": "",          # collections that guests do not see
     "life": 86400,          # seconds that a token lasts
@@ -63,6 +67,8 @@ class Server(base.Server):
         self.logins = 0
         self.pages = 0
         self.collections, self.folders, self.items, self.files = {}, {}, {}, {}
+        self.tables = {"collection": self.collections, "folder": self.folders,
+                       "item": self.items, "file": self.files}
         self.fill()
 
     def row(self, where, kind, name, **more):
@@ -232,14 +238,20 @@ class Handler(base.Handler):
             above = self.one(s.folders, get("folderId"), "folder")
             return above and self.rows([r for r in s.items.values()
                                         if r["folderId"] == above["_id"]], get)
-        if len(words) == 2 and words[0] in ("collection", "folder"):
-            table = s.collections if words[0] == "collection" else s.folders
-            row = self.one(table, words[1], words[0])
-            return row and self.json(row)
+        if len(words) == 2 and words[0] in s.tables:
+            row = self.one(s.tables[words[0]], words[1], words[0])
+            return row and self.json(self.file_row(row))
         if len(words) == 3 and words[0] == "item" and words[2] == "files":
             item = self.one(s.items, words[1], "item")
-            return item and self.rows([self.file_row(r) for r in s.files.values()
-                                       if r["itemId"] == item["_id"]], get)
+            rows = [self.file_row(r) for r in s.files.values()
+                    if item and r["itemId"] == item["_id"]]
+            if self.k["mixed"] and len(rows) > 1:
+                rows.append({"_id": ident("mixed", words[1]), "name": "more.zip",
+                             "size": self.k["mixed"]})
+            return item and self.rows(rows, get)
+        if len(words) == 3 and words[0] == "item" and words[2] == "download":
+            item = self.one(s.items, words[1], "item")
+            return item and self.zip(item)
         if len(words) == 3 and words[0] == "file" and words[2] == "download":
             file = self.one(s.files, words[1], "file")
             return file and self.download(file)
@@ -247,10 +259,10 @@ class Handler(base.Handler):
 
     def file_row(self, file):
         row = {k: v for k, v in file.items() if k != "data"}
-        if self.k["links"]:
+        if self.k["links"] and "data" in file:
             row.update(linkUrl="http://elsewhere.invalid/x")
             del row["size"]
-        if self.k["sha512"]:
+        if self.k["sha512"] and "data" in file:
             row["sha512"] = hashlib.sha512(file["data"]).hexdigest()
         return row
 
@@ -297,6 +309,13 @@ class Handler(base.Handler):
             self.wfile.write(line)
 
     # ---- files
+
+    def zip(self, item):
+        """Nothing is compressed, and a file without a name of its own is one all the same."""
+        root = self.k["zip_root"] or item["name"]
+        files = [f for f in self.server.files.values() if f["itemId"] == item["_id"]]
+        return zips.answer(self, [(root + "/" + f["name"], f["data"]) for f in files],
+                           zipfile.ZIP_STORED)
 
     def download(self, file):
         if self.k["presigned"]:

@@ -24,6 +24,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 import dicomweb_server as base  # noqa: E402
+import zips  # noqa: E402
 
 PATH = "/midas"
 base.DEFAULTS.update({
@@ -205,6 +206,12 @@ class Handler(base.Handler):
                 return self.tell("", -151)
             return self.tell({"folders": self.rows(
                 [f for f in s.folders.values() if f.get("top") == key])})
+        if method == "midas.bitstream.get":
+            f = s.files.get(key)
+            if not f or not self.may_see(s.top_of(f), token):
+                return self.tell("", -151)
+            return self.tell({"id": key, "name": f["name"], "size": str(len(f["data"])),
+                              "item_id": f["item"]})
         table = {"midas.folder.children": s.folders, "midas.item.get": s.items}.get(method)
         if table is None:
             return self.tell("", -100)
@@ -255,8 +262,19 @@ class Handler(base.Handler):
 
     # ---- files
 
+    def zip(self, key):
+        s = self.server
+        files = [f for f in s.files.values() if f["item"] == key]
+        if not files or not self.may_see(s.top_of(s.items[key]), self.get("authToken")):
+            return self.answer(403, "text/html", PAGE)
+        last = max(f["revision"] for f in files)
+        files = [f for f in files if f["revision"] == last]
+        return zips.answer(self, [(f["name"], f["data"]) for f in files])
+
     def download(self):
         s = self.server
+        if self.get("items"):
+            return self.zip(self.get("items"))
         file = s.files.get(self.get("bitstream"))
         if not file:
             return self.answer(404, "text/html", PAGE)

@@ -15,18 +15,17 @@ second, and so on round. Source: the XNAT server's source of 2024-06.
 """
 import base64
 import hashlib
-import io
 import json
 import os
 import random
 import sys
 import urllib.parse
-import zipfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 import dicomweb_server as base  # noqa: E402
+import zips  # noqa: E402
 
 CONTEXT = "/ir"
 base.DEFAULTS.update({
@@ -50,10 +49,6 @@ base.DEFAULTS.update({
     "size_add": 0,          # added to Size: the catalogue is behind
     "uri": "label",         # | number: of resources; | encoded: names in URIs
     "names": "plain",       # | odd: spaces, plus signs, folders
-    "no_zip": 0,            # this status instead of a zip
-    "zip_short": 0,         # so many objects are missing in a zip that looks whole
-    "zip_cut": 0,           # ... or so many bytes of its last one
-    "zip_stall": 0,         # nothing more after so many, until it is turned off
     "zip_folder": "files",  # what the folder of files is called in it
     "formats": 1,           # file_format is told
     "shared": "",           # a project in which all sessions are, too
@@ -445,24 +440,12 @@ class Handler(base.Handler):
     def zip(self, e, told):
         s = self.server
         scan = told.removesuffix(ODD)
-        out = base.Unseekable()
-        with s.lock:
-            s.retrieved += 1
-        if self.k["no_zip"]:
-            return self.answer(self.k["no_zip"], "text/html", b"<html>no</html>")
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
-            keys = s.members[e, scan][self.k["zip_short"]:]
-            for n, key in enumerate(keys, 1):
-                with open(s.archive.files[key], "rb") as f:
-                    data = f.read()
-                if n == len(keys) and self.k["zip_cut"]:
-                    data = data[:-self.k["zip_cut"]]
-                z.writestr(f"{e}/scans/{told}-t/resources/DICOM/{self.k['zip_folder']}/" +
-                           self.path_in_resource(key), data)
-                if n == self.k["zip_stall"]:
-                    self.k["stall"] = len(out.getvalue())
-        self.k = dict(self.k, chunked=1)
-        return self.answer(200, "application/zip", out.getvalue(), self.fresh)
+        folder = f"{e}/scans/{told}-t/resources/DICOM/{self.k['zip_folder']}/"
+        members = []
+        for key in s.members[e, scan]:
+            with open(s.archive.files[key], "rb") as f:
+                members.append((folder + self.path_in_resource(key), f.read()))
+        return zips.answer(self, members, headers=self.fresh)
 
     # ---- requests
 
