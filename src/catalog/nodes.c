@@ -39,130 +39,9 @@ static const char *const insert_sql[] = BY_LEVEL(INSERT);
 static const char *const rename_sql[] = BY_LEVEL(RENAME);
 static const char *const record_sql[] = BY_LEVEL(RECORD);
 static const char *const old_attrs_sql[] = BY_LEVEL(OLD_ATTRS);
-
 int64_t vivo_catalog_next_id(struct vivo_writer *w)
 {
     return w->next_id++;
-}
-
-/* ---- names
- * --------------------------------------------------------------------------- */
-
-void vivo_catalog_name_u(const char *name, char out[7])
-{
-    const char *p = strrchr(name, '_');
-    size_t n;
-
-    out[0] = 0;
-    p = p ? p + 1 : name;
-    n = strspn(p, "abcdefghijklmnopqrstuvwxyz234567");
-    if (n < 6 || (p[n] != 0 && p[n] != '.' && p[n] != '+'))
-        return;
-    memcpy(out, p, 6);
-    out[6] = 0;
-}
-
-/* What the names of a level are made of: the attributes, but for what a label or a key
- * of the archive stands for. `with` keeps the bytes. */
-static struct vivo_attrs named_by(enum vivo_level level, const struct vivo_put *put,
-                                  struct vivo_buf *with)
-{
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf id = {0};
-    const char *text = level == put->level ? put->key : NULL;
-    int tag = level == VIVO_LEVEL_STUDY ? VIVO_TAG_StudyInstanceUID
-                                        : VIVO_TAG_SeriesInstanceUID;
-
-    if (level == VIVO_LEVEL_PATIENT) {
-        text = put->patient;
-        tag = VIVO_TAG_PatientID;
-    }
-    if (!text)
-        return put->attrs;
-    vivo_buf_init(&id, VIVO_ATTRS_MAX);
-    vivo_buf_init(with, VIVO_ATTRS_MAX);
-    /* A patient's label stands alone, without an issuer. */
-    if (vivo_attrs_put(&id, (uint32_t)tag, level == VIVO_LEVEL_PATIENT ? "LO" : "UI",
-                       text, strlen(text)) < 0 ||
-        vivo_attrs_merge(level == VIVO_LEVEL_PATIENT ? (struct vivo_attrs){NULL, 0}
-                                                     : put->attrs,
-                         (struct vivo_attrs){id.data, id.len}, with) < 0)
-        vivo_buf_clear(with);
-    return (struct vivo_attrs){with->data, with->len};
-}
-
-/* What the layout's names are made of besides attributes. */
-static const char *label_of(enum vivo_level level, const struct vivo_put *put)
-{
-    if (level == VIVO_LEVEL_COLLECTION)
-        return put->collection;
-    return level == put->level ? put->label : NULL;
-}
-
-static void make_name(const struct vivo_writer *w, enum vivo_level level,
-                      const struct vivo_put *put, const char *key,
-                      char out[VIVO_NAME_MAX + 1])
-{
-    VIVO_AUTO(vivo_buf_free_p) struct vivo_buf with = {0};
-    struct vivo_attrs a = named_by(level, put, &with);
-    bool plain = w->plain_names;
-
-    if (vivo_catalog_frozen_name(put, level, out))
-        return;
-    if (key[0] &&
-        vivo_name_layout(w->names, level, a, plain, label_of(level, put), out))
-        return;
-    if (level == VIVO_LEVEL_COLLECTION && key[0])
-        vivo_name_collection(put->collection, out);
-    else if (level == VIVO_LEVEL_COLLECTION)
-        snprintf(out, VIVO_NAME_MAX + 1, "all");
-    else if (level == VIVO_LEVEL_PATIENT)
-        vivo_name_patient(a, out);
-    else if (level == VIVO_LEVEL_STUDY && key[0])
-        (plain ? vivo_name_study_plain : vivo_name_study)(a, out);
-    else if (level == VIVO_LEVEL_SERIES && key[0])
-        (plain ? vivo_name_series_plain : vivo_name_series)(a, out);
-    else
-        snprintf(out, VIVO_NAME_MAX + 1, "%s",
-                 level == VIVO_LEVEL_STUDY ? "no-study" : "no-series");
-}
-
-/* When two siblings would share a name, the later one's u is made longer. */
-static void lengthen(const char *name, const char *key, size_t chars,
-                     char out[VIVO_NAME_MAX + 1])
-{
-    char u6[7], u[33];
-    size_t len = strlen(name);
-
-    vivo_short_name(key, strlen(key), u6, 6);
-    vivo_short_name(key, strlen(key), u, chars);
-    if (len > 7 && name[len - 7] == '_' && strcmp(name + len - 6, u6) == 0)
-        len -= 7;
-    len = VIVO_MIN(len, (size_t)VIVO_NAME_MAX - chars - 1);
-    snprintf(out, VIVO_NAME_MAX + 1, "%.*s_%s", (int)len, name, u);
-}
-
-/* Runs a statement that binds a name at ?at and its u behind it, with a longer and
- * longer u until the name is free. */
-static int with_free_name(struct vivo_writer *w, sqlite3_stmt *st, int at,
-                          const char *name, const char *key, struct vivo_err *err)
-{
-    static const size_t chars[] = {0, 12, 24};
-    char tried[VIVO_NAME_MAX + 1], u[7];
-
-    for (size_t i = 0; i < VIVO_ARRAY_LEN(chars); i++) {
-        int rc;
-        if (chars[i] == 0)
-            snprintf(tried, sizeof tried, "%s", name);
-        else
-            lengthen(name, key, chars[i], tried);
-        vivo_catalog_name_u(tried, u);
-        vivo_catdb_text(st, at, tried);
-        vivo_catdb_text(st, at + 1, u);
-        rc = vivo_catdb_run(&w->db, st, err);
-        if (rc < 0 || sqlite3_changes(w->db.db) > 0)
-            return rc;
-    }
-    return vivo_fail(err, EIO, "catalog: no free name");
 }
 
 /* ---- rows
@@ -219,7 +98,7 @@ static int insert(struct vivo_writer *w, enum vivo_level via, enum vivo_level le
 
     if (!st)
         return -EIO;
-    make_name(w, level, put, key, name);
+    vivo_catalog_make_name(w, level, put, key, name);
     if (put->level == VIVO_LEVEL_INSTANCE)
         vivo_attrs_text(put->attrs, VIVO_TAG_SOPInstanceUID, uid, sizeof uid);
     vivo_catdb_int(st, 1, id);
@@ -230,7 +109,8 @@ static int insert(struct vivo_writer *w, enum vivo_level via, enum vivo_level le
                                              : VIVO_CATALOG_MTIME);
     vivo_catdb_text(st, 7, uid);
     vivo_catdb_int(st, 8, via);
-    rc = with_free_name(w, st, 3, name, key, err);
+    rc = vivo_catalog_with_free_name(w, &(struct vivo_sibling){level, id, parent, key},
+                                     st, 3, name, err);
     w->dirty = true;
     if (rc == 0 && (put->lists || put->path))
         rc = keep_name(w, level, id, err);
@@ -502,13 +382,14 @@ static int rename_node(struct vivo_writer *w, enum vivo_level level, vivo_row id
     if (!st)
         return -EIO;
     vivo_catalog_key_attr(a, key_tag, key);
-    make_name(w, level, &put, key, name);
+    vivo_catalog_make_name(w, level, &put, key, name);
     vivo_catdb_int(st, 1, id);
     vivo_catdb_int(st, 4,
                    level == VIVO_LEVEL_STUDY ? vivo_name_mtime(a) : VIVO_CATALOG_MTIME);
     vivo_catdb_text(st, 5, uid);
     w->dirty = true;
-    return with_free_name(w, st, 2, name, key, err);
+    return vivo_catalog_with_free_name(w, &(struct vivo_sibling){level, id, 0, key}, st,
+                                       2, name, err);
 }
 
 int vivo_catalog_rename_for(struct vivo_catalog *c, struct vivo_sstate *ss,

@@ -167,3 +167,19 @@ def test_unknown_layout_is_refused_with_those_there_are(trial, tmp_path):
                           env=environment(str(tmp_path)))
     assert done.returncode == 1
     assert "'nbia' is none of own, uid, tcia, idc, xnat" in done.stderr
+
+
+@pytest.mark.parametrize("names", ["tcia", "xnat"])
+def test_names_do_not_hang_on_the_order_of_files(tmp_path, names):
+    """Eight series that share all that the layout shows, under other file names."""
+    for folder, order in (("a", range(8)), ("b", reversed(range(8)))):
+        for place, i in enumerate(order):
+            ds = synthetic.instance("order", 0, 0, 0, 0)
+            ds.SeriesInstanceUID = f"1.2.3.{i}.12345"
+            ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.4.{i}"
+            save(ds, tmp_path / folder / f"{place}.dcm")
+    trees = []
+    for folder in ("a", "b"):
+        with Mount({"x": str(tmp_path / folder)}, "names=" + names) as m:
+            trees.append({p: d.SeriesInstanceUID for p, d in of(m, m.files("x")).items()})
+    assert len(trees[0]) == 8 and trees[0] == trees[1]
