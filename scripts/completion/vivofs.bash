@@ -97,36 +97,84 @@ _vivofs_mounts() {
     awk '$3 ~ /^fuse\.vivofs/ {print $2}' /proc/self/mounts
 }
 
-# Values of a keyword in what is mounted, as far as catalogs answer by themselves: `.explain`
-# asks nobody, and tells whether listing the facet would.
+# Values of a keyword in what is mounted, a line each, as far as catalogs answer by
+# themselves: `.explain` asks nobody, and tells whether listing the facet would. Whatever
+# hangs, two seconds (VIVOFS_COMPLETION_SECONDS) are the end of it. What `*`, `?` and the like mean is left to typing.
 _vivofs_values() {
-    local at archive
-    while read -r at; do
-        for archive in "$at"/*/; do
-            timeout 1 grep -qs "answers all of it" "${archive}q/has $1/.explain" &&
-                timeout 1 ls -- "${archive}by/$1" 2>/dev/null
-        done
-    done < <(_vivofs_mounts) |
-        grep -v -e "[][ '\"(),=!<>~&|%]" -e _missing | sort -u
+    timeout "${VIVOFS_COMPLETION_SECONDS:-2}" bash -c 'shopt -s nullglob
+        for at in "${@:2}"; do for archive in "$at"/*/; do
+            grep -qs "answers all of it" "${archive}q/has $1/.explain" &&
+                ls -- "${archive}by/$1" 2>/dev/null
+        done; done' - "$1" $(_vivofs_mounts) |
+        grep -v -e "[]['\"*?\\\\]" -e '^_missing$' -e '%\*$' | sort -u
 }
 
-# Keywords without case, behind whatever of the expression is there.
-_vivofs_expression() {
-    local word=$1 last=${1##*[\'\"\ (,&|!]} k
-    local head=${word%"$last"}
-    if [[ $last =~ ^([A-Za-z]+)(=|!=)([^=]*)$ ]]; then
-        head+=${BASH_REMATCH[1]}${BASH_REMATCH[2]}
-        for k in $(_vivofs_values "${BASH_REMATCH[1]}"); do
-            [[ ${k,,} == "${BASH_REMATCH[3],,}"* ]] && COMPREPLY+=("$head$k")
-        done
-        _vivofs_cut "$word"
-        return
+# What of a value must stand in quotes of the expression: those that the shell's are not.
+_vivofs_value() {
+    local mark=\"
+    [[ $_vivofs_quote == \" ]] && mark=\'
+    if [[ $1 == *[\ \(\),=\!\<\>~\&\|]* ]]; then
+        printf '%s' "$mark$1$mark"
+    else
+        printf '%s' "$1"
     fi
-    for k in $_vivofs_keywords $_vivofs_words; do
-        [[ ${k,,} == "${last,,}"* && -n $last ]] && COMPREPLY+=("$head$k")
+}
+
+# The line as the shell will read it: words before, the one under way without its quotes,
+# the quote that is open, and how much of that word readline leaves as it is.
+_vivofs_parse() {
+    local line=$1 i c
+    _vivofs_before=() _vivofs_word= _vivofs_quote= _vivofs_from=0
+    for ((i = 0; i < ${#line}; i++)); do
+        c=${line:i:1}
+        if [[ -n $_vivofs_quote && $c == "$_vivofs_quote" ]]; then
+            _vivofs_quote= _vivofs_from=${#_vivofs_word}
+        elif [[ $c == \\ && $_vivofs_quote != \' ]]; then
+            ((++i))
+            _vivofs_word+=${line:i:1}
+        elif [[ -n $_vivofs_quote ]]; then
+            _vivofs_word+=$c
+        elif [[ $c == [\'\"] ]]; then
+            _vivofs_quote=$c _vivofs_from=${#_vivofs_word}
+        elif [[ $c == [[:space:]] ]]; then
+            [[ -n $_vivofs_word ]] && _vivofs_before+=("$_vivofs_word")
+            _vivofs_word= _vivofs_from=0
+        else
+            _vivofs_word+=$c
+            [[ $COMP_WORDBREAKS == *"$c"* ]] && _vivofs_from=${#_vivofs_word}
+        fi
     done
-    compopt -o nospace 2>/dev/null
-    _vivofs_cut "$word"
+}
+
+_vivofs_ops=("=" "!=" "<" "<=" ">" ">=" "~" " in (" " between ")
+
+# Keywords without case, behind whatever of the expression is there; then operators, then
+# values; after a condition what joins it to the next.
+_vivofs_expression() {
+    local text=$_vivofs_word k i
+    local value='^(.*[ (,&|!])?([A-Za-z]+)(=|!=)("[^"]*|'"'[^']*|[^]\"' (),=&|!]*)"'$'
+    if [[ $text =~ $value ]]; then
+        local head=${BASH_REMATCH[1]}${BASH_REMATCH[2]}${BASH_REMATCH[3]}
+        local key=${BASH_REMATCH[2]} typed=${BASH_REMATCH[4]#[\'\"]}
+        while IFS= read -r k; do
+            [[ ${k,,} == "${typed,,}"* ]] && COMPREPLY+=("$head$(_vivofs_value "$k")")
+        done < <(_vivofs_values "$key")
+    elif [[ $text == *[!\ ]\  && ! $text =~ (^|\ )(and|or|not|in|between|has|missing)\ $ ]]; then
+        COMPREPLY=("${text}and" "${text}or")
+    else
+        local last=${text##*[ (,&|!]}
+        local head=${text%"$last"}
+        for k in $_vivofs_keywords $_vivofs_words; do
+            [[ ${k,,} == "${last,,}"* && -n $last ]] && COMPREPLY+=("$head$k")
+        done
+        # One keyword is followed by what can be asked of it, so that no quote is closed.
+        if ((${#COMPREPLY[@]} == 1)) && [[ ${COMPREPLY[0]#"$head"} == [A-Z]* ]]; then
+            k=${COMPREPLY[0]}
+            COMPREPLY=("${_vivofs_ops[@]/#/$k}")
+        fi
+        compopt -o nospace 2>/dev/null
+    fi
+    for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]=${COMPREPLY[i]:_vivofs_from}; done
 }
 
 # Is the expression of `query` still to come?
@@ -181,8 +229,9 @@ _vivofs() {
     status:* | umount:*) COMPREPLY=($(compgen -W "$(_vivofs_mounts)" -- "$word")) ;;
     deid:-*) COMPREPLY=($(compgen -W "--profile --key --burned-in --pixels --filter --audit --media -j --list" -- "$word")) ;;
     query:*)
-        if _vivofs_asks "${words[@]}" || [[ $word == [\'\"]* || ${words[*]} == *[\'\"]* ]]; then
-            _vivofs_expression "$word"
+        _vivofs_parse "$line"
+        if _vivofs_asks "${_vivofs_before[@]}"; then
+            _vivofs_expression
         else
             _vivofs_source "$word"
         fi
