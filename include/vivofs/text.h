@@ -6,6 +6,10 @@
 #include "vivofs/buf.h"
 
 #include <stdbool.h>
+#include <stdint.h>
+
+/* A character as UTF-8 (RFC 3629): its bytes; 0 = there is no such character. */
+size_t vivo_text_utf8(uint32_t c, char out[4]);
 
 /* Appends the text in NFC (UAX 15); every byte that is not UTF-8 becomes U+FFFD. */
 int vivo_text_nfc(const char *s, size_t len, struct vivo_buf *out);

@@ -28,11 +28,18 @@ static size_t next_char(const char *s, size_t len, utf8proc_int32_t *out)
     return 1;
 }
 
+size_t vivo_text_utf8(uint32_t c, char out[4])
+{
+    utf8proc_ssize_t n = c > 0x10FFFF ? 0
+                                      : utf8proc_encode_char((utf8proc_int32_t)c,
+                                                             (utf8proc_uint8_t *)out);
+    return (size_t)n;
+}
+
 static int put_char(struct vivo_buf *out, utf8proc_int32_t c)
 {
-    utf8proc_uint8_t bytes[4];
-    utf8proc_ssize_t n = utf8proc_encode_char(c, bytes);
-    return vivo_buf_add(out, bytes, (size_t)n);
+    char bytes[4];
+    return vivo_buf_add(out, bytes, vivo_text_utf8((uint32_t)c, bytes));
 }
 
 static int repair(const char *s, size_t len, struct vivo_buf *out)

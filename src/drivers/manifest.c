@@ -65,6 +65,11 @@ static int open_manifest(const struct vivo_archive_config *cfg,
         m->kind = vivo_manifest_kind(m->path);
     if (rc == 0 && m->kind == MANIFEST_NONE)
         rc = vivo_fail(err, EINVAL, "the file is no manifest that vivofs knows");
+    if (rc == 0 && m->kind == MANIFEST_BOOK)
+        rc =
+            vivo_fail(err, EINVAL,
+                      "the file is a workbook (XLSX, XLS, ODS): save the sheet as CSV, "
+                      "and mount that");
     if (rc == 0 && m->kind == MANIFEST_S5CMD && !m->endpoint)
         rc = find_endpoint(m, err);
     if (rc < 0)
@@ -141,6 +146,7 @@ static int list_text(struct manifest *m, struct manifest_text *t,
     case MANIFEST_TCIA:
     case MANIFEST_UIDS:
         return vivo_manifest_list_uids(m, t, in, op);
+    case MANIFEST_BOOK:
     case MANIFEST_NONE:
         break;
     }

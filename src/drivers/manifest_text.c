@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #define SNIFF_LINES 200
+#define BOOK_BYTES 8192u /* in which a workbook says that it is one */
 
 int vivo_manifest_text_open(const char *path, struct manifest_text *t,
                             struct vivo_err *err)
@@ -19,7 +20,10 @@ int vivo_manifest_text_open(const char *path, struct manifest_text *t,
     if (!t->file)
         return vivo_fail(err, errno == EACCES ? EACCES : EIO, "the manifest: %s",
                          strerror(errno));
-    return 0;
+    int rc = vivo_manifest_decode(&t->file, err);
+    if (rc)
+        vivo_manifest_text_close(t);
+    return rc;
 }
 
 void vivo_manifest_text_close(struct manifest_text *t)
@@ -341,6 +345,25 @@ static enum manifest_kind lines_kind(struct manifest_text *t)
     return MANIFEST_NONE;
 }
 
+/* XLSX and ODS are zips, which would be opened as such; XLS is a compound file. */
+static bool is_workbook(const char *path, FILE *file)
+{
+    static const char *const ends[] = {".xlsx", ".xlsm", ".xls", ".ods"};
+    static const char part[] = "xl/workbook.xml";
+    char head[BOOK_BYTES];
+    size_t n = fread(head, 1, sizeof head, file);
+    const char *dot = strrchr(path, '.');
+    bool zip = n > 4 && memcmp(head, "PK\3\4", 4) == 0;
+    bool compound = n > 4 && memcmp(head, "\xD0\xCF\x11\xE0", 4) == 0;
+    bool named = false;
+
+    for (size_t i = 0; dot && i < VIVO_ARRAY_LEN(ends); i++)
+        named |= !strcasecmp(dot, ends[i]);
+    rewind(file);
+    return (named && (zip || compound)) ||
+           (zip && memmem(head, n, part, sizeof part - 1));
+}
+
 enum manifest_kind vivo_manifest_kind(const char *path)
 {
     enum manifest_kind kind;
@@ -350,7 +373,8 @@ enum manifest_kind vivo_manifest_kind(const char *path)
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) ||
         vivo_manifest_text_open(path, &t, NULL) < 0)
         return MANIFEST_NONE;
-    kind = lines_kind(&t);
+    bool book = is_workbook(path, t.file);
+    kind = book ? MANIFEST_BOOK : lines_kind(&t);
     if (kind == MANIFEST_NONE)
         kind = table_kind(&t);
     vivo_manifest_text_close(&t);

@@ -20,6 +20,7 @@ enum manifest_kind {
     MANIFEST_S5CMD, /* s5cmd run, or a script of copies */
     MANIFEST_URLS,  /* URLs, also aria2's input form */
     MANIFEST_LINKS, /* CSV, TSV: a row a URL */
+    MANIFEST_BOOK,  /* a spreadsheet's own format, which is refused with a word on it */
 };
 
 #define MANIFEST_COLUMNS_MAX 256
@@ -37,6 +38,10 @@ struct manifest_text {
     char *fields[MANIFEST_COLUMNS_MAX]; /* of the record last read */
     size_t nfields;
 };
+
+/* manifest_utf16.c: text in UTF-16 behind its mark becomes UTF-8; *file is exchanged
+ * then. */
+int vivo_manifest_decode(FILE **file, struct vivo_err *err);
 
 int vivo_manifest_text_open(const char *path, struct manifest_text *t,
                             struct vivo_err *err);

@@ -187,6 +187,92 @@ static void test_records_follow_rfc_4180(void **state)
     folder_free(dir);
 }
 
+/* A kind by its bytes and its name. */
+static enum manifest_kind kind_as(const char *name, const void *data, size_t len)
+{
+    char *dir = folder_new(), *path;
+    enum manifest_kind kind;
+
+    folder_write(dir, name, data, len);
+    path = folder_path(dir, name);
+    kind = vivo_manifest_kind(path);
+    free(path);
+    folder_free(dir);
+    return kind;
+}
+
+static void test_workbooks_are_known_as_such(void **state)
+{
+    static const char zip[] = "PK\x03\x04 [Content_Types].xml … xl/workbook.xml …";
+    static const char compound[] = "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1";
+
+    (void)state;
+    assert_int_equal(kind_as("a.xlsx", "PK\x03\x04____", 8), MANIFEST_BOOK);
+    assert_int_equal(kind_as("a.ODS", "PK\x03\x04____", 8), MANIFEST_BOOK);
+    assert_int_equal(kind_as("a.xls", compound, sizeof compound), MANIFEST_BOOK);
+    assert_int_equal(kind_as("a", zip, sizeof zip), MANIFEST_BOOK);
+    assert_int_equal(kind_as("a.zip", "PK\x03\x04____", 8), MANIFEST_NONE);
+    assert_int_equal(kind_as("a", compound, sizeof compound), MANIFEST_NONE);
+    assert_int_equal(kind_as("a.xlsx", "SeriesInstanceUID\n1.2.3.4.5.6", 29),
+                     MANIFEST_TABLE);
+}
+
+/* ASCII text as UTF-16 behind its mark. */
+static size_t widen(const char *text, bool big, char *out)
+{
+    size_t n = 2;
+
+    memcpy(out, big ? "\xFE\xFF" : "\xFF\xFE", 2);
+    for (; *text; text++, n += 2) {
+        out[n + big] = *text;
+        out[n + !big] = '\0';
+    }
+    return n;
+}
+
+static void test_utf_16_is_read_as_utf_8(void **state)
+{
+    static const char text[] = "Series UID\tURL\r\n1.2.3\ts3://b/1.dcm\r\n";
+    char wide[40000], record[4000];
+
+    (void)state;
+    for (int big = 0; big < 2; big++) {
+        size_t n = widen(text, big, wide);
+        assert_int_equal(kind_as("m.tsv", wide, n), MANIFEST_TABLE);
+        assert_int_equal(kind_as("m.tsv", wide, n - 1), MANIFEST_NONE); /* half */
+    }
+    /* Half of a pair: no text, and no line that looks like one. */
+    size_t n = widen("downloadServerUrl=x\n", false, wide);
+    assert_int_equal(kind_as("m", wide, n), MANIFEST_TCIA);
+    memcpy(wide + n,
+           "\x3D\xD8"
+           "a\0",
+           4);
+    assert_int_equal(kind_as("m", wide, n + 4), MANIFEST_NONE);
+
+    /* Characters of three and four bytes, over the blocks that it is read in. */
+    char *dir = folder_new(), *path;
+    struct manifest_text t;
+    struct vivo_err err = {0};
+    char *line;
+    n = widen("", false, wide);
+    for (size_t i = 0; i < 9000; i++, n += 4)
+        memcpy(wide + n, i % 100 == 99 ? "\r\0\n\0" : "\x3D\xD8\x80\xDE", 4);
+    folder_write(dir, "m", wide, n);
+    path = folder_path(dir, "m");
+    assert_int_equal(vivo_manifest_text_open(path, &t, &err), 0);
+    for (size_t i = 0; i < 99; i++)
+        memcpy(record + 4 * i, "\xF0\x9F\x9A\x80", 5);
+    for (size_t i = 0; i < 90; i++) {
+        assert_int_equal(vivo_manifest_line(&t, &line, &err), 1);
+        assert_string_equal(line, record);
+    }
+    assert_int_equal(vivo_manifest_line(&t, &line, &err), 0);
+    vivo_manifest_text_close(&t);
+    free(path);
+    folder_free(dir);
+}
+
 static int setup(void **state)
 {
     struct vivo_net_config cfg = {.retries = 0};
@@ -209,6 +295,8 @@ int main(void)
         cmocka_unit_test(test_rows_conform),
         cmocka_unit_test(test_kinds_are_told_by_content),
         cmocka_unit_test(test_records_follow_rfc_4180),
+        cmocka_unit_test(test_workbooks_are_known_as_such),
+        cmocka_unit_test(test_utf_16_is_read_as_utf_8),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

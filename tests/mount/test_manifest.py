@@ -9,6 +9,7 @@ import hashlib
 import http.server
 import os
 import threading
+import zipfile
 
 import pydicom
 import pytest
@@ -171,6 +172,21 @@ def test_old_tcia_manifests_say_why_not(tmp_path):
         with pytest.raises(OSError):
             os.listdir(m / "loc")
         assert "version 1 or 2" in m.log()
+
+
+def test_tables_of_excel_are_read_or_told_what_to_do(folder, tmp_path):
+    """ "Unicode text" of Excel is UTF-16 with tabs; a workbook is none."""
+    ds = pydicom.dcmread(objects(folder)[0])
+    text = ("Series UID\tSOP Instance UID\tCollection\tURL\r\n%s\t%s\tKöln\tfile://%s\r\n"
+            % (ds.SeriesInstanceUID, ds.SOPInstanceUID, objects(folder)[0]))
+    (tmp_path / "table.txt").write_bytes(text.encode("utf-16"))
+    with Mount({"loc": str(tmp_path / "table.txt")}) as m:
+        assert m.files("loc")[0].startswith("Koln_") and len(m.files("loc")) == 1
+    with zipfile.ZipFile(tmp_path / "table.xlsx", "w") as z:
+        z.writestr("[Content_Types].xml", "<Types/>")
+        z.writestr("xl/workbook.xml", "<workbook/>")
+    with pytest.raises(RuntimeError, match="save the sheet as CSV"):
+        Mount({"loc": str(tmp_path / "table.xlsx")})
 
 
 def test_quotes_empty_cells_and_bad_rows(folder, tmp_path):
