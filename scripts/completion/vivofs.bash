@@ -99,7 +99,8 @@ _vivofs_mounts() {
 
 # Values of a keyword in what is mounted, a line each, as far as catalogs answer by
 # themselves: `.explain` asks nobody, and tells whether listing the facet would. Whatever
-# hangs, two seconds (VIVOFS_COMPLETION_SECONDS) are the end of it. What `*`, `?` and the like mean is left to typing.
+# hangs, two seconds (VIVOFS_COMPLETION_SECONDS) are the end of it. Values with `*`, `?`
+# or quotes are left to typing.
 _vivofs_values() {
     timeout "${VIVOFS_COMPLETION_SECONDS:-2}" bash -c 'shopt -s nullglob
         for at in "${@:2}"; do for archive in "$at"/*/; do

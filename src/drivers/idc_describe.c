@@ -3,8 +3,9 @@
  * ct_index, mr_index and pt_index, of classic CT, MR and PET images.
  *
  * IDC takes them from the headers of a series: what differs within one as the least and
- * the greatest value or as all values, the rest, which it states to be constant there,
- * from one of its images. Only what has one value is told; nothing stands for unknown.
+ * the greatest value or as all values, the rest, of which its schema says column by
+ * column that it is constant there, from one of its images (idc.md). Only what has one
+ * value is told; null stands for unknown.
  * A release without such a table is asked for headers. */
 #include "idc.h"
 
@@ -106,10 +107,14 @@ static bool is_single(const json_t *v)
     return json_is_string(v) || json_is_number(v);
 }
 
-/* Values of an attribute of images that an array gives all of: of one only. */
-static bool differs(uint32_t tag)
+enum { ECHO_TIME = 0x00180081, B_VALUE = 0x00189087 };
+
+/* The values of all images that have one, as an array. Of EchoTime a single one is that
+ * of all ("single-echo series"); of b-values that is said of none at all alone
+ * ("empty array for non-DWI series"), as images without one may lie beside others. */
+static bool is_told(uint32_t tag, size_t n)
 {
-    return tag == 0x00180081 || tag == 0x00189087;
+    return tag == B_VALUE ? n == 0 : n == 1 || (n > 1 && tag != ECHO_TIME);
 }
 
 /* The values of an attribute as an array, or NULL: they are not known. */
@@ -123,24 +128,25 @@ static json_t *values_of(const json_t *row, size_t i)
         return json_pack("[O,O]", v, other);
     if (known[i].other && !json_equal(v, other))
         return NULL;
-    if (is_single(v))
+    if (is_single(v) && known[i].tag != B_VALUE)
         return json_pack("[O]", v);
     size_t n = json_array_size(v);
     for (size_t k = 0; k < n; k++)
         if (!is_single(json_array_get(v, k)))
             return NULL;
-    return n && !(n > 1 && differs(known[i].tag)) ? json_incref(v) : NULL;
+    return json_is_array(v) && is_told(known[i].tag, n) ? json_incref(v) : NULL;
 }
 
 static int put_values(struct describing *d, uint32_t tag, json_t *values)
 {
+    bool none = json_array_size(values) == 0; /* which is known, then */
     json_t *attribute = json_pack("{s:o}", "Value", values);
     if (!attribute)
         return -ENOMEM;
     vivo_buf_clear(&d->value);
     int rc = vivo_dicomjson_value(tag, vivo_dcm_vr_of(tag), attribute, &d->value);
     json_decref(attribute);
-    if (rc || !d->value.len)
+    if (rc || (!d->value.len && !none))
         return rc;
     return vivo_attrs_put(&d->attrs, tag, vivo_dcm_vr_of(tag), d->value.data,
                           d->value.len);

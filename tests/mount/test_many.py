@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import synthetic
 from archiveserver import ArchiveServer
 from queryrun import paths
 from vivomount import Mount
@@ -124,6 +125,23 @@ def test_tables_of_idc_say_what_the_headers_say(idc, tmp_path, query):
         idc(**knobs)
         assert paths(idc.source, query, tmp_path / str(i)) == there != []
     idc.reset()
+
+
+def test_b_values_of_idc_decide_only_where_there_are_none(tmp_path):
+    """Its list of them leaves out images that have none: one value is not all images'."""
+    (tmp_path / "scans").mkdir()
+    for s, i in ((1, 0), (1, 1), (3, 0), (3, 1)):
+        ds = synthetic.instance("b-values", 0, 0, s, i)
+        if (s, i) == (1, 0):
+            ds.DiffusionBValue = 1000.0
+        ds.save_as(tmp_path / f"scans/{s}{i}.dcm", write_like_original=False)
+    with ArchiveServer("idc", str(tmp_path / "scans")) as s:
+        found = paths(s.source, "DiffusionBValue>=800", tmp_path / "a")
+        read = {e["path"] for e in s.log() if e.get("range")}
+        assert len(found) == 1 and len(read) == 2  # nothing of the other series
+        assert len(paths(s.source, "missing DiffusionBValue", tmp_path / "a")) == 3
+        s(no_tables=1)
+        assert paths(s.source, "DiffusionBValue>=800", tmp_path / "b") == found
 
 
 @pytest.mark.parametrize("knobs", [{"odd_columns": 1}, {"odd_columns": 2}], ids=str)
