@@ -125,6 +125,15 @@ static int support(struct archive *a)
     return rc;
 }
 
+static bool begins_with(const struct pack_reader *r, const char *magic, size_t len)
+{
+    uint8_t head[8];
+
+    return r->file.size >= len &&
+           vivo_pread_full(r->file.fd, head, len, 0, NULL) == 0 &&
+           memcmp(head, magic, len) == 0;
+}
+
 static bool begins_like_one(const struct pack_reader *r)
 {
     static const struct {
@@ -138,13 +147,10 @@ static bool begins_like_one(const struct pack_reader *r)
                   5},
                  {"\x28\xb5\x2f\xfd", 4},
                  {"\x04\x22\x4d\x18", 4}};
-    uint8_t magic[8] = {0}, tar[5] = {0};
-    size_t n = (size_t)VIVO_MIN(r->file.size, (uint64_t)sizeof magic);
+    uint8_t tar[5] = {0};
 
-    if (vivo_pread_full(r->file.fd, magic, n, 0, NULL) < 0)
-        return false;
     for (size_t i = 0; i < VIVO_ARRAY_LEN(known); i++)
-        if (memcmp(magic, known[i].magic, known[i].len) == 0)
+        if (begins_with(r, known[i].magic, known[i].len))
             return true;
     return vivo_pread_full(r->file.fd, tar, sizeof tar, 257, NULL) == 0 &&
            memcmp(tar, "ustar", 5) == 0;
@@ -164,9 +170,18 @@ static int recognise(struct pack_reader *r, struct vivo_err *err)
         r->stream = archive_filter_count(r->a) > 1;
         return 0;
     }
+    unsigned long long size = (unsigned long long)r->file.size;
+    if (begins_with(r, "PK\3\4", 4))
+        return vivo_fail(
+            err, EBADMSG,
+            "is a damaged or truncated zip: the list of its members, which "
+            "stands at the end, is not there at byte %llu",
+            size);
     if (begins_like_one(r))
         return vivo_fail(err, EBADMSG,
-                         "is a damaged or truncated zip or tar, or holds neither");
+                         "is a damaged or truncated zip or tar, or holds neither: no "
+                         "member could be read of its %llu bytes",
+                         size);
     return vivo_fail(err, EINVAL,
                      "is a file that is no zip or tar, and no "
                      "manifest (.tcia, s5cmd, URLs, or a table with a column "
@@ -216,12 +231,39 @@ bool pack_reader_is_stream(const struct pack_reader *r)
 
 /* ---- bytes of a member --------------------------------------------------------- */
 
-static int damaged(const struct pack_reader *r, struct vivo_err *err)
+static bool is_tar(const struct pack_reader *r)
 {
+    return (archive_format(r->a) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
+}
+
+/* Who made the archive wants to know how far it came. whole: members before that. */
+static int damaged(const struct pack_reader *r, uint64_t whole, struct vivo_err *err)
+{
+    unsigned long long size = (unsigned long long)r->file.size;
+    unsigned long long at = (unsigned long long)archive_filter_bytes(r->a, -1);
+
     if (r->file.failed)
         return vivo_fail(err, EIO, "the archive file cannot be read");
-    return vivo_fail(err, EBADMSG, "the archive is damaged or truncated at member %llu",
-                     (unsigned long long)r->number);
+    if (!is_tar(r)) /* whose list of members is whole */
+        return vivo_fail(err, EBADMSG, "the archive is damaged at member %llu",
+                         (unsigned long long)r->number);
+    if (r->file.pos >= r->file.size)
+        return vivo_fail(err, EBADMSG,
+                         "the archive is truncated: it ends at byte %llu, with %llu "
+                         "whole members",
+                         size, (unsigned long long)whole);
+    return vivo_fail(err, EBADMSG,
+                     "the archive is damaged near byte %llu of %llu, behind %llu whole "
+                     "members",
+                     at, size, (unsigned long long)whole);
+}
+
+/* Members up to the present one, which was passed; of a plain tar without looking at
+ * its bytes, which may lie behind the end. */
+static uint64_t passed(const struct pack_reader *r)
+{
+    bool cut = !r->stream && is_tar(r) && r->start > r->file.size;
+    return r->number - (cut && r->number > 0);
 }
 
 static int check_bomb(const struct pack_reader *r, uint64_t to, struct vivo_err *err)
@@ -258,7 +300,7 @@ static int next_block(struct pack_reader *r, const uint8_t **data, size_t *len,
         return 0;
     }
     if (rc == ARCHIVE_FATAL)
-        return damaged(r, &op->err);
+        return damaged(r, r->number - 1, &op->err);
     uint64_t to = (uint64_t)at + *len;
     if (rc != ARCHIVE_OK || at < 0 || (uint64_t)at < r->done || to > PACK_MEMBER_MAX)
         return PACK_BAD_MEMBER;
@@ -372,11 +414,10 @@ int pack_reader_copy(struct pack_reader *r, int fd, uint64_t off, uint64_t *len,
 static int check_tar_end(const struct pack_reader *r, struct vivo_err *err)
 {
     uint64_t pos = (uint64_t)archive_filter_bytes(r->a, 0);
-    bool tar = (archive_format(r->a) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
 
-    if (!tar || r->number == 0 || pos >= r->start + TAR_BLOCK)
+    if (!is_tar(r) || r->number == 0 || pos >= r->start + TAR_BLOCK)
         return 0;
-    return damaged(r, err);
+    return damaged(r, passed(r), err);
 }
 
 static void begin_member(struct pack_reader *r)
@@ -440,7 +481,7 @@ int pack_reader_next(struct pack_reader *r, struct pack_entry *e, struct vivo_op
         return rc;
     }
     if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN)
-        return damaged(r, &op->err);
+        return damaged(r, passed(r), &op->err);
     begin_member(r);
     describe(r, e);
     return 1;

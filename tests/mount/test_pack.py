@@ -179,12 +179,35 @@ def test_a_dicomdir_stands_for_its_folder(tmp_path):
         assert contents(m) == want and len(want) > 20
 
 
-def test_a_cut_archive_shows_nothing(tmp_path, members):
-    path = pack(tmp_path / "a.tar", members)
-    os.truncate(path, os.path.getsize(path) // 2)
+def test_a_cut_archive_shows_nothing(tmp_path):
+    path = pack(tmp_path / "a.tar", [(f"{i}.dcm", os.urandom(100000)) for i in range(8)])
+    size = os.path.getsize(path) // 2
+    with tarfile.open(path) as t:
+        ends = [i.offset_data + i.size for i in t]
+    os.truncate(path, size)
     with Mount({"loc": path}, faults=True) as m:
         with pytest.raises(OSError):
             os.listdir(m / "loc/all")
+        whole = sum(end <= size for end in ends)
+        assert whole in (3, 4)
+        assert f"truncated: it ends at byte {size}, with {whole} whole members" in m.log()
+
+
+@pytest.mark.parametrize("kind, words", [
+    ("tar.gz", "truncated: it ends at byte %d, with "), ("zip", "is not there at byte %d")])
+def test_a_cut_archive_says_where_it_ends(tmp_path, kind, words):
+    path = pack(tmp_path / ("a." + kind),
+                [(f"{i}.dcm", os.urandom(100000)) for i in range(8)])
+    size = os.path.getsize(path) * 3 // 4
+    os.truncate(path, size)
+    if kind == "zip":
+        with pytest.raises(RuntimeError, match=words % size):
+            Mount({"loc": path})
+        return
+    with Mount({"loc": path}, faults=True) as m:
+        with pytest.raises(OSError):
+            os.listdir(m / "loc/all")
+        assert words % size in m.log()
 
 
 def test_thousands_of_members_are_listed_and_read(tmp_path):
