@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of archives that know their files by ids, or not by UIDs, have in common."""
+"""What the mount tests of one archive each have in common."""
 import fnmatch
 import os
 

@@ -39,3 +39,11 @@ def mount(folder):
     """One mount for all tests of a file that change nothing."""
     with Mount({"loc": folder}) as m:
         yield m
+
+
+@pytest.fixture
+def server(shared_server):
+    """The archive that a file runs for all of its tests, without knobs and log."""
+    shared_server.reset()
+    yield shared_server
+    shared_server.reset()

@@ -10,6 +10,7 @@ import pytest
 import orthanc
 import synthetic
 from archiveserver import ArchiveServer
+from shelfserver import originals, read
 from vivomount import Mount
 
 
@@ -20,25 +21,8 @@ class Server(ArchiveServer):
 
 @pytest.fixture(scope="module")
 def shared_server(folder):
-    s = Server(folder)
-    yield s
-    s.close()
-
-
-@pytest.fixture
-def server(shared_server):
-    shared_server.get("/__reset")
-    yield shared_server
-    shared_server.get("/__reset")
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
-
-
-def originals(folder):
-    return sorted(read(os.path.join(folder, n)) for n in os.listdir(folder))
+    with Server(folder) as s:
+        yield s
 
 
 def test_objects_are_what_the_server_has(server, folder):

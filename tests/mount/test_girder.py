@@ -20,13 +20,6 @@ def shared_server(folder):
         yield s
 
 
-@pytest.fixture
-def server(shared_server):
-    shared_server.get("/__reset")
-    yield shared_server
-    shared_server.get("/__reset")
-
-
 def test_collections_hold_what_their_folders_hold(server, folder):
     with Mount({"g": server.source}) as m:
         assert os.listdir(m / "g")[0] and server.content() == 0
@@ -51,7 +44,7 @@ def test_walking_asks_once_for_each_thing_and_remounting_nothing(server, tmp_pat
         asked = [(e["path"], e["query"], e["range"]) for e in server.log()]
         assert len(asked) == len(set(asked))
         assert sum("/download" in path for path, _, _ in asked) == 24 + 2
-    server.get("/__reset")
+    server.reset()
     with Mount({"g": server.source}, "offline", home=str(tmp_path)) as m:
         assert m.files("g") == names
     assert server.log() == []
@@ -118,7 +111,7 @@ def test_rest_of_the_archive_stays_usable(server, knobs):
             os.listdir(m / "g/Brains")
         assert e.value.errno in (errno.EIO, errno.EBADMSG)
         assert "g: " in m.log() and "items of a folder" in m.log()
-        server.get("/__reset")
+        server.reset()
         (other,) = [t for t in tops if t.startswith("Lungs")]
         assert len(m.files("g/" + other)) == 12
 

@@ -8,6 +8,7 @@ import pydicom
 import pytest
 
 from archiveserver import ArchiveServer
+from shelfserver import originals, read
 from vivomount import Mount
 
 
@@ -26,16 +27,8 @@ class Server(ArchiveServer):
 
 @pytest.fixture(scope="module")
 def shared_server(folder):
-    s = Server(folder)
-    yield s
-    s.close()
-
-
-@pytest.fixture
-def server(shared_server):
-    shared_server.get("/__reset")
-    yield shared_server
-    shared_server.get("/__reset")
+    with Server(folder) as s:
+        yield s
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +36,6 @@ def large(folder):
     s = Server(folder, "--rows", "20000")
     yield s
     s.close()
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
-
-
-def originals(folder):
-    return sorted(read(os.path.join(folder, n)) for n in os.listdir(folder))
 
 
 def found(m, archive, expr):
@@ -108,14 +92,14 @@ def test_idc_remount_asks_for_no_content_that_is_kept(server, tmp_path):
         names = m.files("idc")
         for f in names[:3]:
             read(m / ("idc/" + f))
-    server.get("/__reset")
+    server.reset()
     before = server.content()
     with Mount({"idc": server.idc}, options) as m:
         assert m.files("idc") == names
         for f in names[:3]:
             read(m / ("idc/" + f))
     assert server.content() == before and not server.ranges()
-    server.get("/__reset")
+    server.reset()
     with Mount({"idc": server.idc}, options + ",offline") as m:
         assert m.files("idc") == names
     assert not server.log()
@@ -193,7 +177,7 @@ def test_s3_remount_reads_no_header_again(server, tmp_path):
     options = "refresh=0,cache=%s" % tmp_path
     with Mount({"s3": server.s3}, options) as m:
         names = m.files("s3")
-    server.get("/__reset")
+    server.reset()
     with Mount({"s3": server.s3}, options) as m:
         assert m.files("s3") == names
         assert not server.ranges()

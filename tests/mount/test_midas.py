@@ -18,13 +18,6 @@ def shared_server(folder):
         yield s
 
 
-@pytest.fixture
-def server(shared_server):
-    shared_server.get("/__reset")
-    yield shared_server
-    shared_server.get("/__reset")
-
-
 def test_communities_hold_what_their_folders_hold(server, folder, tmp_path):
     with Mount({"m": server.source}, home=str(tmp_path)) as m:
         names = m.files("m")
@@ -35,7 +28,7 @@ def test_communities_hold_what_their_folders_hold(server, folder, tmp_path):
         asked = [(e["path"], e["query"], e["range"]) for e in server.log()]
         # Ranges are ignored, so that a file is asked for twice: its header, and all.
         assert len(asked) == len(set(asked))
-    server.get("/__reset")
+    server.reset()
     with Mount({"m": server.source}, "offline", home=str(tmp_path)) as m:
         assert m.files("m") == names
     assert server.log() == []
@@ -98,7 +91,7 @@ def test_rest_of_the_archive_stays_usable(server, knobs):
         assert e.value.errno in (errno.EIO, errno.EBADMSG)
         assert "m: " in m.log() and "what a folder holds" in m.log()
         assert "Doe" not in m.log()
-        server.get("/__reset")
+        server.reset()
         (other,) = [t for t in tops if t.startswith("Lungs")]
         assert len(m.files("m/" + other)) == 12
 

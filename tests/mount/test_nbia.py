@@ -10,6 +10,7 @@ import pytest
 
 import synthetic
 from archiveserver import ArchiveServer
+from shelfserver import originals, read
 from vivomount import Mount
 
 
@@ -24,25 +25,8 @@ class Server(ArchiveServer):
 
 @pytest.fixture(scope="module")
 def shared_server(folder):
-    s = Server(folder)
-    yield s
-    s.close()
-
-
-@pytest.fixture
-def server(shared_server):
-    shared_server.get("/__reset")
-    yield shared_server
-    shared_server.get("/__reset")
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
-
-
-def originals(folder):
-    return sorted(read(os.path.join(folder, n)) for n in os.listdir(folder))
+    with Server(folder) as s:
+        yield s
 
 
 def test_tree_is_collection_patient_study_series_file(server):
@@ -127,7 +111,7 @@ def test_listing_that_fails_is_eio_and_heals(server, knobs):
         with pytest.raises(OSError) as e:
             m.files("tcia")
         assert e.value.errno == errno.EIO
-        server.get("/__reset")
+        server.reset()
         end = time.monotonic() + 20
         while True:
             try:

@@ -19,13 +19,6 @@ def shared_server(folder):
         yield s
 
 
-@pytest.fixture
-def server(shared_server):
-    shared_server.get("/__reset")
-    yield shared_server
-    shared_server.get("/__reset")
-
-
 @pytest.fixture(scope="module")
 def login(tmp_path_factory):
     path = tmp_path_factory.mktemp("login") / "netrc"
@@ -57,7 +50,7 @@ def test_subjects_visits_and_zips(server, folder, login, tmp_path):
         assert not [e for e in log if e["authorization"] and "bucket" in e["path"]]
         assert "s3cret" not in m.log() and "X-Amz" not in m.log()
         assert b"s3cret" not in read(m / ".vivofs/status.json")
-    server.get("/__reset")
+    server.reset()
     with Mount({"n": server.source}, "offline", home=str(tmp_path)) as m:
         assert m.files("n") == names
     assert server.log() == []
@@ -84,7 +77,7 @@ def test_queries_fetch_no_more_than_they_may(server, login):
 def test_a_slow_zip_is_waited_for(server, folder, login, tmp_path):
     with Mount({"n": server.source}, login, home=str(tmp_path)) as m:
         names = [n for n in m.files("n") if "/20110115_V1" in n and "/CT_" in n]
-    server.get("/__reset")
+    server.reset()
     server(slow=1700)
     with Mount({"n": server.source}, login + ",timeout=1,retries=0", home=str(tmp_path)) as m:
         assert read(m / "n/" + names[0]) in originals(folder)
@@ -108,7 +101,7 @@ def test_a_frozen_query_mounts_as_it_was(server, login, tmp_path):
         text = read(m / f"{query}/.freeze.csv")
     assert len(before) == 24 and b"s3cret" not in text and b"X-Amz" not in text
     (tmp_path / "n.csv").write_bytes(text)
-    server.get("/__reset")
+    server.reset()
     with Mount({"n": str(tmp_path / "n.csv")}, login) as m:
         assert m.files("n") == sorted(before)
         assert server.log() == []
@@ -147,7 +140,7 @@ def test_rest_of_the_archive_stays_usable(server, login, knobs):
             m.files("n/package-1234567/" + first)
         assert e.value.errno in (errno.EIO, errno.EBADMSG)
         assert "n: " in m.log() and "s3cret" not in m.log()
-        server.get("/__reset")
+        server.reset()
         assert len(m.files("n/package-1234567/" + second)) == 12
 
 

@@ -19,13 +19,6 @@ def shared_server(folder):
         yield s
 
 
-@pytest.fixture
-def server(shared_server):
-    shared_server.get("/__reset")
-    yield shared_server
-    shared_server.get("/__reset")
-
-
 def test_subjects_are_named_by_their_labels_before_and_after_headers(server, folder):
     with Mount({"x": server.source}) as m:
         names = m.files("x")
@@ -53,7 +46,7 @@ def test_walking_asks_once_a_level_and_remounting_nothing(server, tmp_path):
         asked = [(e["path"], e["query"]) for e in server.log()]
         # Of a project its sessions, their assessors and its files; scans, files.
         assert len(asked) == len(set(asked)) == 2 + 3 * 2 + 4 + 8
-    server.get("/__reset")
+    server.reset()
     with Mount({"x": server.source}, "offline", home=str(tmp_path)) as m:
         assert m.files("x") == names
     assert server.paths() == []
@@ -91,7 +84,7 @@ def test_what_is_of_no_scan_is_where_its_headers_say(server, tmp_path):
         assert read(m / "x/" + lies) == b"lies.dcm of assessor"
         assert m.files("x/q/SliceThickness>0") == objects
         assert everything(m) == names
-    server.get("/__reset")
+    server.reset()
     with Mount({"x": server.source}, "offline", home=str(tmp_path)) as m:
         assert everything(m) == names
     assert server.paths() == []
@@ -116,7 +109,7 @@ def test_stale_sizes_are_made_exact_by_open(server, folder):
 
 def test_things_without_a_uid_of_their_own_stay_apart(server, folder):
     for knobs in ({"no_uid": "sessions,scans"}, {"same_uid": 1}):
-        server.get("/__reset")
+        server.reset()
         server(**knobs)
         with Mount({"x": server.source}) as m:
             names = m.files("x")
@@ -134,7 +127,7 @@ def test_a_session_shared_with_a_project_is_in_both(server, folder):
         assert sorted({read(m / "x/" + n) for n in names}) == originals(folder)
         both = m.files("x/q/Modality=CT and Manufacturer=ACME")
         assert len(both) == 18 and both == [n for n in names if "_CT_" in n]
-    server.get("/__reset")
+    server.reset()
     server(shared="demo_2", order="stable")
     with Mount({"x": server.source}) as m:
         assert m.files("x/q/Modality=CT and Manufacturer=ACME") == both
