@@ -212,6 +212,9 @@ struct vivo_put { /* a record as shown */
     /* 0, or of a search, which skips levels: those that the driver lists (vivo_driver),
      * so that the listing that will bring it again knows it for its own. */
     unsigned lists;
+    /* INSTANCE: the archive does not list InstanceNumber, so that a header that is here
+     * before the listing has no say in the name (DESIGN A1). */
+    bool unnumbered;
 };
 /* 0 and *row; -EEXIST as above; -ENOENT: the parent has been removed meanwhile. The
  * same locator again replaces what it was. */

@@ -272,14 +272,17 @@ static int put_new(struct vivo_catalog *c, struct vivo_sstate *ss,
     bool was_free;
     int rc;
 
-    vivo_catalog_put_uid(c, put, uid, sizeof uid);
     /* A key names whatever the header says, which may be learned later or never. */
+    struct vivo_attrs named = put->attrs;
+
+    if (put->key || put->unnumbered)
+        named = (struct vivo_attrs){NULL, 0};
+    vivo_catalog_put_uid(c, put, uid, sizeof uid);
     if (!vivo_catalog_frozen_name(put, VIVO_LEVEL_INSTANCE, name) &&
         !vivo_name_layout(w->names, VIVO_LEVEL_INSTANCE,
                           put->key ? (struct vivo_attrs){NULL, 0} : put->attrs, true,
                           put->label, name))
-        vivo_name_instance(put->key ? (struct vivo_attrs){NULL, 0} : put->attrs, uid,
-                           NULL, name);
+        vivo_name_instance(named, uid, NULL, name);
     vivo_short_name(uid, strlen(uid), u, 6);
     rc = vivo_catalog_insert_instance(w, ss, &n, &was_free, err);
     if (rc == 0 && !was_free)

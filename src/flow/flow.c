@@ -119,6 +119,14 @@ static void tell_policy(struct vivo_flow *f)
                  f->name, (unsigned long long)c.refused);
 }
 
+bool flow_lists_numbers(const struct vivo_driver *d)
+{
+    const uint32_t *tag = d->listed;
+    while (tag && *tag && *tag != VIVO_TAG_InstanceNumber)
+        tag++;
+    return !tag || *tag;
+}
+
 /* names=tcia: the names of files hang on numbers that some archives tell in headers
  * only. Those are learned first, so that no name changes once it is shown. */
 static int learn_numbers(struct vivo_flight *flight)
@@ -127,11 +135,8 @@ static int learn_numbers(struct vivo_flight *flight)
     const struct vivo_driver *d = f->archive->driver;
     struct vivo_entry e = {0};
     if (f->names != VIVO_NAMES_TCIA || flight->key.level != VIVO_LEVEL_SERIES ||
-        !(d->caps & VIVO_CAP_HEADERS) || !d->listed)
+        !(d->caps & VIVO_CAP_HEADERS) || flow_lists_numbers(d))
         return 0;
-    for (const uint32_t *tag = d->listed; *tag; tag++)
-        if (*tag == VIVO_TAG_InstanceNumber)
-            return 0;
     int rc = vivo_catalog_get(f->catalog, VIVO_LEVEL_SERIES, flight->key.row,
                               flow_copy_entry, &e, &flight->op.err);
     return rc || e.headers ? rc : scan_run_headers(flight);

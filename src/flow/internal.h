@@ -257,6 +257,8 @@ uint64_t query_digest(const struct vivo_query *q);
  * with something above, is known by its first child's. */
 int flow_locator(struct vivo_flow *f, enum vivo_level level, vivo_row row, bool member,
                  struct vivo_buf *out, struct vivo_err *err);
+/* Does it list InstanceNumber, or need headers for all it lists? */
+bool flow_lists_numbers(const struct vivo_driver *d);
 int flow_copy_entry(void *ctx, const struct vivo_entry *e);
 void flow_failed(struct vivo_flow *f, const struct vivo_err *err);
 /* Whoever reads it may have many archives: the text begins with this one's name. */

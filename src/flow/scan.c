@@ -92,6 +92,7 @@ static int put_locked(struct scan *s, struct vivo_put *put, struct vivo_err *err
     vivo_row row = 0;
     if (s->found)
         put->lists = s->flow->archive->driver->lists;
+    put->unnumbered = !flow_lists_numbers(s->flow->archive->driver);
     int rc = vivo_listing_put(s->listing, put, &row, err);
     if (!rc && s->found)
         return note_found(s->found, put->level, row, err);

@@ -80,6 +80,17 @@ def test_names_are_the_same_in_every_version_and_after_a_fetch(server):
         assert m.files("tcia") == names
 
 
+def test_names_are_the_same_when_headers_come_before_the_listing(server):
+    query = "loc/q/BitsAllocated>0/.paths.txt"
+    with Mount({"loc": server.source}) as m:
+        first = read(m / query)
+        assert first.count(b"\n") == 24 == len(m.files("loc"))
+    with Mount({"loc": server.source}) as m:
+        listed = m.files("loc")
+        assert ["loc/" + f for f in listed] == first.decode().splitlines()
+        assert read(m / query) == first
+
+
 def test_query_on_columns_is_answered_by_listings(server):
     before = server.content()
     with Mount({"tcia": server.source}) as m:
