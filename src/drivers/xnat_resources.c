@@ -177,8 +177,10 @@ int vivo_xnat_mark_assessors(struct xnat_listing *l)
     qsort(ids.rows, ids.n, sizeof *ids.rows, compare_ids);
     ids.dark = atomic_load(&l->x->defaults);
     int rc = ids.dark ? 0 : ask_assessed(l, &ids);
-    for (size_t i = 0; rc == 0 && ids.dark && i < l->count; i++)
-        l->rows[i].has |= XNAT_HAS_ASSESSORS;
+    /* Those of a session that is shared are in its own project's table. */
+    for (size_t i = 0; rc == 0 && i < l->count; i++)
+        if (ids.dark || l->rows[i].shared)
+            l->rows[i].has |= XNAT_HAS_ASSESSORS;
     free(ids.rows);
     return rc;
 }

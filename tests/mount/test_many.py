@@ -43,8 +43,8 @@ def test_xnat_tells_the_scans_of_many_sessions_at_once(xnat, tmp_path):
 
 
 @pytest.mark.parametrize("knobs", [
-    {}, {"refuse_join": 400}, {"refuse_join": 403}, {"refuse_join": 404}, {"ignore_ids": 1},
-    {"join_less": 1}, {"numbers": 1}, {"duplicates": 1}, {"same_uid": 1},
+    {}, {"resources": 1}, {"refuse_join": 400}, {"refuse_join": 403}, {"refuse_join": 404},
+    {"ignore_ids": 1}, {"join_less": 1}, {"numbers": 1}, {"duplicates": 1}, {"same_uid": 1},
     {"no_uid": "sessions,scans"}, {"types": 1}, {"fickle": 1},
     {"silent_columns": "xnat:imageScanData/modality"},
     {"silent_columns": "xnat:imageScanData/extension_item/element_name"},

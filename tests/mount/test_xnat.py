@@ -127,6 +127,12 @@ def test_a_session_shared_with_a_project_is_in_both(server, folder):
         assert sorted({read(m / "x/" + n) for n in names}) == originals(folder)
         both = m.files("x/q/Modality=CT and Manufacturer=ACME")
         assert len(both) == 18 and both == [n for n in names if "_CT_" in n]
+    server(resources=1)
+    with Mount({"x": server.source}) as m:
+        # The session's own and its assessor's are in both, too.
+        assert len(m.files("x/DEMO1")) == 12 + 4 and len(m.files("x/demo_2")) == 24 + 3
+        names = m.files("x/demo_2")
+        assert len({read(m / "x/demo_2/" + n) for n in names}) == len(names)
     server.reset()
     server(shared="demo_2", order="stable")
     with Mount({"x": server.source}) as m:

@@ -266,7 +266,10 @@ class Handler(base.Handler):
 
     def beside(self, parts, query):
         """Answers what is asked of resources and assessors; false: it is none of that."""
-        k, path = self.k, "/".join(parts)
+        k = self.k
+        if parts[2:3] == ["subjects"]:  # also of a project that it is shared with
+            parts = ["projects", self.server.tables["experiments"][0]["project"]] + parts[2:]
+        path = "/".join(parts)
         if parts[-1] == "assessors":
             first = self.server.knobs["resources"] and parts[1] == "XNAT_E00000"
             self.table("assessors", [{"ID": ASSESSOR, "label": "ROI_1", "session_ID": parts[1],
