@@ -25,13 +25,14 @@ struct wing { /* one archive */
     bool closed;          /* browse=no */
     enum vivo_names names;
     struct vivo_archive *archive; /* until a flow owns it */
+    struct vivo_err down; /* why it was not there when nothing was known of it */
 };
 
 struct house {
     struct vivo_store *store;
     struct wing *wings;
     struct vivo_flow **flows;
-    size_t n, started;
+    size_t n, started, down; /* down: those not there */
     bool network;
     struct vivo_query_list *lists[LISTS_MAX];
     size_t nlists;
@@ -264,10 +265,10 @@ static int note_listed(void *ctx, const struct vivo_entry *e)
     return 0;
 }
 
-/* A wrong URL is told at once; an archive that is down and known already is not in the
- * way of what is kept. */
-static int probe(struct vivo_archive *a, struct vivo_flow *f, const struct source *s,
-                 struct vivo_err *err)
+/* A wrong URL is told at once; an archive that is down is not in the way of what is
+ * kept of it, nor of the others, if there is one that is not. */
+static int probe(struct house *h, struct wing *w, struct vivo_archive *a,
+                 struct vivo_flow *f, struct vivo_err *err)
 {
     struct vivo_op op;
     vivo_op_init(&op, PROBE_MS);
@@ -276,11 +277,24 @@ static int probe(struct vivo_archive *a, struct vivo_flow *f, const struct sourc
     bool listed = false;
     vivo_catalog_get(vivo_flow_catalog(f), VIVO_LEVEL_NONE, 0, note_listed, &listed,
                      NULL);
+    bool down = op.err.errnum == EIO || op.err.errnum == ETIMEDOUT;
+    const char *name = w->source->name;
+    if (!listed && (!down || ++h->down == h->n))
+        return vivo_fail(err, op.err.errnum, "%s: %s", name, op.err.text);
     if (!listed)
-        return vivo_fail(err, op.err.errnum, "%s: %s", s->name, op.err.text);
-    vivo_log(VIVO_LOG_WARN, "mount", "%s: %s; showing what is known", s->name,
-             op.err.text);
+        w->down = op.err;
+    else
+        vivo_log(VIVO_LOG_WARN, "mount", "%s: %s; showing what is known", name,
+                 op.err.text);
     return 0;
+}
+
+static void tell_down(const struct house *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (h->wings[i].down.errnum)
+            fprintf(stderr, "vivofs: %s is down, the others are mounted: %s\n",
+                    h->wings[i].source->name, h->wings[i].down.text);
 }
 
 static int start_flow(struct house *h, size_t i, const struct house_hooks *hooks,
@@ -317,7 +331,7 @@ static int start_flow(struct house *h, size_t i, const struct house_hooks *hooks
     h->started++;
     if (hooks->probe && !o->offline &&
         (hooks->insist || !vivo_flow_recent(h->flows[i])))
-        rc = probe(a, h->flows[i], w->source, err);
+        rc = probe(h, w, a, h->flows[i], err);
     return rc ? rc : vivo_flow_start(h->flows[i], err);
 }
 
@@ -383,6 +397,7 @@ int house_build(const struct source *sources, size_t n, const struct house_hooks
         house_free(h);
         return rc;
     }
+    tell_down(h);
     *out = h;
     return 0;
 }

@@ -311,6 +311,39 @@ def test_a_hung_archive_does_not_stop_ls_of_the_others(server, tmp_path):
 # ---- gone and back
 
 
+def test_an_archive_that_is_down_at_mount_is_not_in_the_way_of_others(server, tmp_path):
+    (tmp_path / "loc").mkdir()
+    synthetic.make(str(tmp_path / "loc"), patients=1)
+    server.stop()
+    try:
+        with Mount({"pacs": server.source, "loc": str(tmp_path / "loc")}, "retries=0",
+                   faults=True) as m:
+            assert "pacs" in m.log() and "is down" in m.log()
+            assert len(m.files("loc")) == 12 and "pacs" in os.listdir(m.path)
+            with pytest.raises(OSError) as e:
+                os.listdir(m / "pacs")
+            assert e.value.errno == errno.EIO
+            told(m, "connect")
+            server.start()
+            wait_for(lambda: not raises(os.listdir, m / "pacs"))
+            assert len(m.files("pacs")) == 12
+            server.stop()
+        run = failing_mount(server, tmp_path, "-o", "deid=none,retries=0",
+                            f"other={server.source}")
+        said = [l for l in run.stderr.splitlines() if l.startswith("vivofs: ")]
+        assert len(said) == 1 and said[0].startswith("vivofs: pacs: ")
+    finally:
+        server.start()
+
+
+def raises(fn, *args):
+    try:
+        fn(*args)
+    except OSError:
+        return True
+    return False
+
+
 def test_an_archive_that_comes_back_is_used_again(server):
     with remote(server, "retries=0,timeout=5") as m:
         path = first(m)
