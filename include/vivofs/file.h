@@ -30,6 +30,11 @@ int vivo_mkdirs(const char *path, mode_t mode, struct vivo_err *err);
  * or dir is NULL); the caller closes it. Raw bytes of an archive live only here. */
 int vivo_file_nameless(const char *dir, struct vivo_err *err);
 
+/* Makes room in this process for as many descriptors as it may have, 1,024 at most. To
+ * be called while there is one thread: when the kernel has to make room later, every
+ * thread that opens something waits for it, tens of milliseconds each time. */
+void vivo_file_make_room(void);
+
 /* Where a part of this program is that is a file of its own (vivofs-pixels, a module):
  * beside it, where it was built; above it, in tests; in libexec, installed. -EIO when
  * it is nowhere. */

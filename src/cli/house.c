@@ -377,6 +377,7 @@ int house_build(const struct source *sources, size_t n, const struct house_hooks
     struct house *h = calloc(1, sizeof *h);
     if (!h)
         return vivo_fail(err, ENOMEM, "out of memory");
+    vivo_file_make_room(); /* threads begin below */
     h->wings = calloc(n, sizeof *h->wings);
     for (size_t i = 0; h->wings && i < n; i++)
         h->wings[i].netrc_fd = -1;

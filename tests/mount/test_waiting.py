@@ -4,6 +4,7 @@ interrupted, and failures have a reason (DESIGN C3, A7, D5)."""
 import errno
 import glob
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -195,6 +196,14 @@ def test_one_object_is_fetched_once_for_many_readers(both, server):
     sums = {k.communicate(timeout=20)[0] for k in kids}
     assert len(sums) == 1
     assert both.archive("pacs")["fetches"] == before + 1
+
+
+def test_room_for_descriptors_is_there_before_it_is_needed(folder):
+    """The kernel makes it slowly while there are threads, and all of them wait."""
+    with Mount({"loc": folder}) as m:
+        with open(f"/proc/{m.proc.pid}/status") as f:
+            [size] = [int(line.split()[1]) for line in f if line.startswith("FDSize:")]
+        assert size >= min(1024, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 SERIES = 12
