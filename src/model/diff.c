@@ -35,6 +35,33 @@ static bool same(const struct cursor *a, const struct cursor *b)
     return a->size == b->size && memcmp(a->start, b->start, a->size) == 0;
 }
 
+/* Bytes that both begin with. */
+static size_t common(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    enum { BLOCK = 64 };
+    size_t n = 0;
+    while (len - n >= BLOCK && memcmp(a + n, b + n, BLOCK) == 0)
+        n += BLOCK;
+    while (n < len && a[n] == b[n])
+        n++;
+    return n;
+}
+
+/* Past all elements from here on that are the same in both. Most are, and so they are
+ * looked at in one of the two only. */
+static void skip_same(struct cursor *a, struct cursor *b)
+{
+    const uint8_t *from = a->start;
+    size_t n =
+        common(from, b->start, VIVO_MIN(a->size + a->rest.len, b->size + b->rest.len));
+    while (a->more && (size_t)(a->rest.data - from) <= n)
+        advance(a);
+    size_t skipped = (size_t)(a->start - from);
+    b->rest.len = b->size + b->rest.len - skipped;
+    b->rest.data = b->start + skipped;
+    advance(b);
+}
+
 int vivo_attrs_diff(struct vivo_attrs base, struct vivo_attrs full,
                     struct vivo_buf *out)
 {
@@ -50,9 +77,10 @@ int vivo_attrs_diff(struct vivo_attrs base, struct vivo_attrs full,
         } else if (!b.more || f.e.tag < b.e.tag) {
             rc = vivo_buf_add(out, f.start, f.size);
             advance(&f);
+        } else if (same(&b, &f)) {
+            skip_same(&b, &f);
         } else {
-            if (!same(&b, &f))
-                rc = vivo_buf_add(out, f.start, f.size);
+            rc = vivo_buf_add(out, f.start, f.size);
             advance(&b);
             advance(&f);
         }

@@ -277,6 +277,43 @@ static void fill_random(struct vivo_buf *b, uint32_t *seed)
     }
 }
 
+/* Full, but for one letter of one value. */
+static void fill_near(struct vivo_buf *b, const struct vivo_buf *full, uint32_t seed)
+{
+    assert_int_equal(vivo_buf_add(b, full->data, full->len), 0);
+    for (size_t i = seed % full->len; i < full->len; i++)
+        if (b->data[i] >= 'a' && b->data[i] <= 'd') {
+            b->data[i] = 'z';
+            return;
+        }
+}
+
+static void test_diff_is_of_what_differs_alone(void **state)
+{
+    (void)state;
+    uint32_t seed = 5;
+    for (int round = 0; round < 2000; round++) {
+        struct vivo_buf base, full, diff, back;
+        vivo_buf_init(&base, 4096);
+        vivo_buf_init(&full, 4096);
+        vivo_buf_init(&diff, 4096);
+        vivo_buf_init(&back, 4096);
+        put(&full, 0x00080000, "LO", "a");
+        fill_random(&full, &seed);
+        fill_near(&base, &full, seed >> 8);
+        bool equal = memcmp(base.data, full.data, full.len) == 0;
+        assert_int_equal(vivo_attrs_diff(as_attrs(&base), as_attrs(&full), &diff), 0);
+        assert_true(equal ? diff.len == 0 : diff.len == 10 || diff.len == 14);
+        assert_int_equal(vivo_attrs_merge(as_attrs(&base), as_attrs(&diff), &back), 0);
+        assert_int_equal(back.len, full.len);
+        assert_memory_equal(back.data, full.data, full.len);
+        vivo_buf_free(&base);
+        vivo_buf_free(&full);
+        vivo_buf_free(&diff);
+        vivo_buf_free(&back);
+    }
+}
+
 static void test_merge_undoes_diff(void **state)
 {
     (void)state;
@@ -327,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_hostile_bytes_are_read_within_bounds),
         cmocka_unit_test(test_length_beyond_the_end_ends_iteration),
         cmocka_unit_test(test_diff_holds_changes_and_tombstones_only),
+        cmocka_unit_test(test_diff_is_of_what_differs_alone),
         cmocka_unit_test(test_merge_undoes_diff),
         cmocka_unit_test(test_level_names),
     };
