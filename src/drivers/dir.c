@@ -8,6 +8,7 @@
  * Source:   PS3.10 section 7 (file format); openat2(2), inotify(7). */
 #include "drivers/beneath.h"
 #include "drivers/follow.h"
+#include "drivers/media_records.h"
 #include "drivers/package.h"
 #include "vivofs/driver.h"
 #include "vivofs/file.h"
@@ -111,7 +112,7 @@ struct walk {
     char path[PATH_MAX];  /* of the entry being looked at, relative to the root */
     size_t folder_len;    /* of it: the folder with its slash; 0 = the root */
     struct {
-        uint64_t folders, files, links, special, deep, own;
+        uint64_t folders, files, links, special, deep, own, missing;
     } skipped;
 };
 
@@ -309,6 +310,7 @@ static void log_skipped(const struct walk *w)
     sum = sum * 1000003 + w->skipped.links;
     sum = sum * 1000003 + w->skipped.special;
     sum = sum * 1000003 + w->skipped.own;
+    sum = sum * 1000003 + w->skipped.missing;
     if (atomic_exchange(&w->d->told, sum) == sum)
         return;
     if (w->skipped.folders + w->skipped.files + w->skipped.deep > 0)
@@ -316,11 +318,38 @@ static void log_skipped(const struct walk *w)
                  "%" PRIu64 " folders and %" PRIu64 " files cannot be read, %" PRIu64
                  " have too long a path: left out",
                  w->skipped.folders, w->skipped.files, w->skipped.deep);
+    if (w->skipped.missing > 0)
+        vivo_log(VIVO_LOG_WARN, "drivers.dir",
+                 "the DICOMDIR names %" PRIu64
+                 " files that are not there: is the copy of the medium whole?",
+                 w->skipped.missing);
     if (w->skipped.links + w->skipped.special + w->skipped.own > 0)
         vivo_log(VIVO_LOG_INFO, "drivers.dir",
                  "%" PRIu64 " symbolic links not followed, %" PRIu64
                  " special files and %" PRIu64 " mounts of vivofs left out",
                  w->skipped.links, w->skipped.special, w->skipped.own);
+}
+
+/* What a DICOMDIR names and nobody finds is counted among the others. */
+static void emit_missing(void *ctx, const char *path)
+{
+    struct walk *w = ctx;
+    char locator[PATH_MAX];
+    w->skipped.missing++;
+    snprintf(locator, sizeof locator, "DICOMDIR//%s", path); /* no path of a file */
+    if (!w->in->known(w->in, locator, "missing"))
+        w->in->other(w->in, locator, "missing");
+}
+
+static int look_at_media(struct walk *w)
+{
+    bool broken = false;
+    int rc = vivo_media_missing(w->d->rootfd, emit_missing, w, &broken, w->op);
+    if (rc == 0 && broken)
+        vivo_log(VIVO_LOG_INFO, "drivers.dir",
+                 "the DICOMDIR cannot be read to its end: what it names and is not "
+                 "there is not counted");
+    return rc;
 }
 
 static int emit_words(void *ctx, const char *collection, const char *license,
@@ -350,6 +379,8 @@ static int list(struct vivo_archive *self, enum vivo_level level VIVO_UNUSED,
         rc = vivo_fail(&op->err, ENOMEM, "no memory for a listing");
     while (rc == 0 && w->todo.len > 0)
         rc = read_folder(w);
+    if (rc == 0)
+        rc = look_at_media(w);
     if (rc == 0)
         rc = vivo_package_words(w->package, w->d->rootfd, emit_words, w, &op->err);
     if (rc == 0)

@@ -9,9 +9,11 @@ import tarfile
 import time
 import zipfile
 
+import pydicom
 import pytest
 
 from vivomount import BINARY, Mount
+from webserver import wait_for
 
 FILES = "/usr/lib/python3/dist-packages/pydicom/data"
 NAMES = ["CT_small.dcm", "MR_small.dcm", "rtplan.dcm", "JPEG2000.dcm", "693_J2KI.dcm"]
@@ -177,6 +179,27 @@ def test_a_dicomdir_stands_for_its_folder(tmp_path):
         want = contents(m)
     with Mount({"loc": medium / "DICOMDIR"}) as m:
         assert contents(m) == want and len(want) > 20
+
+
+def test_what_a_dicomdir_names_and_is_not_there_is_counted(tmp_path):
+    medium = tmp_path / "cd"
+    shutil.copytree(f"{FILES}/test_files/dicomdirtests", medium)
+    named = ["/".join(r.ReferencedFileID) for r in
+             pydicom.dcmread(medium / "DICOMDIR").DirectoryRecordSequence
+             if "ReferencedFileID" in r]
+    present = [n for n in named if (medium / n).exists()]
+    assert len(present) > 20
+    with Mount({"loc": medium}) as m:
+        m.files("loc")
+        before = m.archive("loc")["hidden"]
+        (medium / present[0]).rename(tmp_path / "lost")
+        (medium / present[1]).unlink()
+        wait_for(lambda: m.files("loc") and m.archive("loc")["hidden"] == before + 2)
+        missing = len(named) - len(present) + 2
+        wait_for(lambda: f"the DICOMDIR names {missing} files that are not there" in m.log())
+        assert present[0] not in m.log()
+        (tmp_path / "lost").rename(medium / present[0])
+        wait_for(lambda: m.files("loc") and m.archive("loc")["hidden"] == before + 1)
 
 
 def test_a_cut_archive_shows_nothing(tmp_path):
