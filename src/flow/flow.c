@@ -119,14 +119,6 @@ static void tell_policy(struct vivo_flow *f)
                  f->name, (unsigned long long)c.refused);
 }
 
-bool flow_lists_numbers(const struct vivo_driver *d)
-{
-    const uint32_t *tag = d->listed;
-    while (tag && *tag && *tag != VIVO_TAG_InstanceNumber)
-        tag++;
-    return !tag || *tag;
-}
-
 /* names=tcia: the names of files hang on numbers that some archives tell in headers
  * only. Those are learned first, so that no name changes once it is shown. */
 static int learn_numbers(struct vivo_flight *flight)

@@ -205,6 +205,8 @@ int flow_open_extra(struct vivo_flow *f, const struct vivo_extra_entry *e,
 void copies_compare(struct vivo_flow *f, struct vivo_put *put, vivo_row other);
 
 /* label.c: the archive's own names of things, as shown. */
+/* Does it list InstanceNumber, or need headers for all it lists? */
+bool flow_lists_numbers(const struct vivo_driver *d);
 enum { LABEL_MAX = 64 }; /* bytes */
 void label_collection(const struct vivo_flow *f, const char *name,
                       char out[LABEL_MAX + 1]);
@@ -257,8 +259,6 @@ uint64_t query_digest(const struct vivo_query *q);
  * with something above, is known by its first child's. */
 int flow_locator(struct vivo_flow *f, enum vivo_level level, vivo_row row, bool member,
                  struct vivo_buf *out, struct vivo_err *err);
-/* Does it list InstanceNumber, or need headers for all it lists? */
-bool flow_lists_numbers(const struct vivo_driver *d);
 int flow_copy_entry(void *ctx, const struct vivo_entry *e);
 void flow_failed(struct vivo_flow *f, const struct vivo_err *err);
 /* Whoever reads it may have many archives: the text begins with this one's name. */

@@ -72,3 +72,11 @@ void label_key(const struct vivo_flow *f, const char *key, char out[LABEL_MAX + 
     vivo_hex(digest, sizeof digest, hex);
     vivo_deid_name(f->deid, "key", hex, out);
 }
+
+bool flow_lists_numbers(const struct vivo_driver *d)
+{
+    const uint32_t *tag = d->listed;
+    while (tag && *tag && *tag != VIVO_TAG_InstanceNumber)
+        tag++;
+    return !tag || *tag;
+}
