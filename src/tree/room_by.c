@@ -288,7 +288,7 @@ static int lookup_value(struct vivo_tree *t, const struct node *dir, const char 
     vivo_buf_init(&text, 4096);
     vivo_buf_init(&range, 4096);
     kind = ranges_kind(path->vr);
-    if ((kind == RANGE_NUMBERS || kind == RANGE_AGES) && !range_of(name, &range))
+    if (kind != RANGE_NONE && !range_of(name, &range))
         rc = vivo_buf_printf(&text, "%s=%s", dir->text, (const char *)range.data);
     else
         rc = expression(dir->text, "=", name, &text);

@@ -53,6 +53,8 @@ def test_a_range_has_facets_of_its_own_values(ranges):
 def test_dates_are_years_then_their_parts(ranges):
     assert os.listdir(ranges / "loc/by/StudyDate") == ["2017", "2018", "2019"]
     assert ranges.files("loc/by/StudyDate/2018") == ranges.files("loc/q/StudyDate=2018")
+    assert ranges.files("loc/by/StudyDate/2018-03..2019") == ranges.files(
+        "loc/q/StudyDate=2018-03..2019") != []
     days = os.listdir(ranges / "loc/by/StudyDate/2018/by/StudyDate")
     assert days and all(d.startswith("2018") and len(d) == 8 for d in days)
 
