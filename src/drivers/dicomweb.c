@@ -8,6 +8,7 @@
  * Source:   PS3.18 sections 8, 10.4 (WADO-RS), 10.6 (QIDO-RS), annex F (JSON);
  *           Orthanc REST API of 1.10. Quirks: dicomweb.md. */
 #include "dicomweb.h"
+#include "source_url.h"
 
 #include <errno.h>
 #include <string.h>
@@ -27,29 +28,11 @@ static void close_dicomweb(struct vivo_archive *self)
 /* "https://host/dicom-web" without slashes at the end, from the source as typed. */
 static int read_source(const char *source, char **out, struct vivo_err *err)
 {
-    static const char prefix[] = "dicomweb+";
-    size_t n = sizeof prefix - 1;
-    if (strncmp(source, prefix, n) != 0 || (strncmp(source + n, "http://", 7) != 0 &&
-                                            strncmp(source + n, "https://", 8) != 0))
-        return vivo_fail(err, EINVAL,
-                         "expected dicomweb+https://HOST[:PORT]/dicom-web");
-    const char *url = source + n;
-    const char *host = strstr(url, "://") + 3;
-    size_t host_len = strcspn(host, "/?#");
-    if (memchr(host, '@', host_len))
-        return vivo_fail(err, EINVAL,
-                         "a user name or password inside a URL is refused: "
-                         "use netrc=FILE");
-    if (host_len == 0)
-        return vivo_fail(err, EINVAL, "the URL names no host");
-    if (strpbrk(url, "?#") || strpbrk(url, " \t\r\n\""))
-        return vivo_fail(err, EINVAL,
-                         "the URL of a DICOMweb server has no query, "
-                         "fragment or spaces");
-    size_t len = strlen(url);
-    while (url[len - 1] == '/')
-        len--;
-    *out = strndup(url, len);
+    const char *url = vivo_source_url(source, "dicomweb+", false,
+                                      "dicomweb+https://HOST[:PORT]/dicom-web", err);
+    if (!url)
+        return -EINVAL;
+    *out = vivo_source_base(url, strlen(url));
     return *out ? 0 : vivo_fail(err, ENOMEM, "dicomweb: out of memory");
 }
 

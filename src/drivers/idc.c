@@ -12,6 +12,7 @@
 
 #include "drivers/crew.h"
 #include "drivers/locator.h"
+#include "source_url.h"
 #include "vivofs/hash.h"
 
 #include <errno.h>
@@ -94,31 +95,25 @@ static int read_source(struct idc *c, const struct vivo_archive_config *cfg,
 {
     char host[256];
     struct vivo_s3_config store = {.endpoint = cfg->endpoint};
-    const char *url = cfg->source + strlen("idc+");
+    static const char form[] = "idc: or idc+https://HOST[:PORT]/v3";
+    const char *url = API;
     if (strcmp(cfg->source, "idc:") == 0 || strcmp(cfg->source, "idc://") == 0) {
-        url = API;
         if (!store.endpoint)
             store.endpoint = BUCKETS;
-    } else if (strncmp(cfg->source, "idc+http://", 11) != 0 &&
-               strncmp(cfg->source, "idc+https://", 12) != 0) {
-        return vivo_fail(err, EINVAL, "expected idc: or idc+https://HOST[:PORT]/v3");
+    } else {
+        url = vivo_source_url(cfg->source, "idc+", false, form, err);
+        if (!url)
+            return -EINVAL;
     }
     const char *name = strstr(url, "://") + 3;
     size_t n = strcspn(name, "/?#");
-    if (memchr(name, '@', n))
-        return vivo_fail(err, EINVAL,
-                         "a user name or password inside a URL is refused");
-    if (n == 0 || strpbrk(url, "?# \t\r\n\"") ||
-        (size_t)(name - url) + n >= sizeof host)
-        return vivo_fail(err, EINVAL, "expected idc+https://HOST[:PORT]/v3");
+    if ((size_t)(name - url) + n >= sizeof host)
+        return vivo_fail(err, EINVAL, "expected %s", form);
     if (!store.endpoint) {
         snprintf(host, sizeof host, "%.*s", (int)((size_t)(name - url) + n), url);
         store.endpoint = host;
     }
-    size_t len = strlen(url);
-    while (len && url[len - 1] == '/')
-        len--;
-    c->api = strndup(url, len);
+    c->api = vivo_source_base(url, strlen(url));
     if (!c->api)
         return vivo_fail(err, ENOMEM, "idc: out of memory");
     return vivo_s3_new(&store, &c->base, &c->store, err);

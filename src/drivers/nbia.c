@@ -7,6 +7,7 @@
  * and UIDs, see nbia.h Source:   NBIA REST API v1 and v4, as in the server's source and
  * its OpenAPI description of 2025-11. Quirks: nbia.md. */
 #include "nbia.h"
+#include "source_url.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,22 +21,6 @@ static void close_nbia(struct vivo_archive *self)
         explicit_bzero(n->bearer, strlen(n->bearer));
     free(n->bearer);
     free(n);
-}
-
-static int check_url(const char *url, struct vivo_err *err)
-{
-    const char *host = strstr(url, "://") + 3;
-    size_t host_len = strcspn(host, "/?#");
-    if (memchr(host, '@', host_len))
-        return vivo_fail(err, EINVAL,
-                         "a user name or password inside a URL is refused: "
-                         "use bearer=FILE or netrc=FILE");
-    if (host_len == 0)
-        return vivo_fail(err, EINVAL, "the URL names no host");
-    if (strpbrk(url, "?#") || strpbrk(url, " \t\r\n\""))
-        return vivo_fail(err, EINVAL,
-                         "the URL of an NBIA server has no query, fragment or spaces");
-    return 0;
 }
 
 /* "/services/v1" at the end pins the version and is cut off. */
@@ -56,24 +41,17 @@ static size_t take_version(const char *url, size_t len, enum nbia_version *out)
 
 static int read_source(const char *source, struct nbia *n, struct vivo_err *err)
 {
-    static const char prefix[] = "nbia+";
-    size_t skip = sizeof prefix - 1;
     enum nbia_version pinned;
-    if (strncmp(source, prefix, skip) != 0 ||
-        (strncmp(source + skip, "http://", 7) != 0 &&
-         strncmp(source + skip, "https://", 8) != 0))
-        return vivo_fail(err, EINVAL, "expected nbia+https://HOST[:PORT]/nbia-api");
-    const char *url = source + skip;
-    int rc = check_url(url, err);
-    if (rc)
-        return rc;
-    size_t len = strlen(url);
-    while (url[len - 1] == '/')
-        len--;
-    len = take_version(url, len, &pinned);
+    const char *url = vivo_source_url(source, "nbia+", false,
+                                      "nbia+https://HOST[:PORT]/nbia-api", err);
+    if (!url)
+        return -EINVAL;
+    n->url = vivo_source_base(url, strlen(url));
+    if (!n->url)
+        return vivo_fail(err, ENOMEM, "nbia: out of memory");
+    n->url[take_version(n->url, strlen(n->url), &pinned)] = '\0';
     atomic_init(&n->version, (int)pinned);
-    n->url = strndup(url, len);
-    return n->url ? 0 : vivo_fail(err, ENOMEM, "nbia: out of memory");
+    return 0;
 }
 
 static int open_nbia(const struct vivo_archive_config *cfg, struct vivo_archive **out,
