@@ -207,7 +207,7 @@ struct vivo_model *vivo_alike_begin(const struct vivo_deid *d)
             return NULL;
         vivo_buf_init(&m->attrs, VIVO_ALIKE_ATTRS_KEPT);
     }
-    m->ready = m->cleaned = m->pixels = false;
+    m->ready = m->placed = m->cleaned = m->pixels = false;
     m->whole = true;
     m->used = ++all->clock;
     memcpy(m->digest, d->digest, sizeof m->digest);
@@ -315,29 +315,36 @@ const char *vivo_alike_vr(const struct vivo_model *m, const struct vivo_part *p)
 }
 
 /* The first element of the data set tells the syntax and stays what it is. */
-static void find_alone(struct vivo_model *m, const struct vivo_deid *d)
+static bool stands_alone(const struct vivo_model *m, const struct vivo_part *p,
+                         const struct vivo_deid *d)
 {
-    uint32_t before = 0;
-    for (uint32_t i = 0; i < m->n; before = m->parts[i].tag, i++) {
-        struct vivo_part *p = &m->parts[i];
-        const struct vivo_dict *dict = vivo_dcm_dict(p->tag);
-        bool meta = p->tag >> 16 == 0x0002;
-        p->alone = p->simple && (meta || before >> 16 != 0x0002) &&
-                   vivo_alike_stands_alone(d, p->tag);
-        /* US or SS: told by another attribute where the stream does not say. */
-        if (m->syntax.implicit && dict && dict->either)
-            p->alone = false;
-        if (meta &&
-            memcmp(vivo_alike_vr(m, p), p->tag == TAG_META_LENGTH ? "UL" : "UI", 2))
-            p->alone = false;
-        if (p->tag == TAG_META_LENGTH && p->len != 12)
-            p->alone = false;
-    }
+    const char *vr = vivo_alike_vr(m, p);
+    bool meta = p->tag >> 16 == 0x0002;
+    if (!p->simple || !vivo_alike_stands_alone(d, p->tag))
+        return false;
+    if (p->tag == TAG_META_LENGTH)
+        return !memcmp(vr, "UL", 2) && p->len == 12;
+    if (meta)
+        return !memcmp(vr, "UI", 2);
+    if (p == m->parts || p[-1].tag >> 16 == 0x0002)
+        return false;
+    /* US or SS: told by another attribute where the stream does not say. */
+    const struct vivo_dict *dict = vivo_dcm_dict(p->tag);
+    return !m->syntax.implicit || !dict || !dict->either;
+}
+
+bool vivo_alike_alone(struct vivo_model *m, struct vivo_part *p,
+                      const struct vivo_deid *d)
+{
+    if (!p->alone)
+        p->alone = stands_alone(m, p, d) ? 2 : 1;
+    return p->alone == 2;
 }
 
 /* Where each part stands in the attributes. */
-static void find_shown(struct vivo_model *m, struct vivo_attrs attrs)
+static bool find_shown(struct vivo_model *m)
 {
+    const struct vivo_attrs attrs = {m->attrs.data, m->attrs.len};
     struct vivo_attrs it = attrs;
     struct vivo_attr a;
     uint32_t i = 0;
@@ -350,20 +357,26 @@ static void find_shown(struct vivo_model *m, struct vivo_attrs attrs)
         m->parts[i].shown = at;
         m->parts[i++].shown_len = (uint32_t)(attrs.len - it.len) - at;
     }
-    m->whole = m->whole && !it.len;
     for (; i < m->n; i++)
         m->parts[i].shown = (uint32_t)attrs.len;
+    return !it.len;
 }
 
 /* Do the attributes end with the first bytes of the pixel data? */
-static bool shows_pixels(const struct vivo_model *m, const uint8_t *lead,
-                         struct vivo_attrs attrs)
+static bool shows_pixels(const struct vivo_model *m)
 {
     const struct vivo_part *p = &m->parts[m->n - 1];
     return p->shown_len >= VIVO_ALIKE_BULK_SHOWN + 8 &&
-           p->shown + p->shown_len == attrs.len &&
-           !memcmp(attrs.data + attrs.len - VIVO_ALIKE_BULK_SHOWN,
-                   lead + p->at + p->head, VIVO_ALIKE_BULK_SHOWN);
+           p->shown + p->shown_len == m->attrs.len &&
+           !memcmp(m->attrs.data + m->attrs.len - VIVO_ALIKE_BULK_SHOWN,
+                   m->lead + p->at + p->head, VIVO_ALIKE_BULK_SHOWN);
+}
+
+bool vivo_alike_place(struct vivo_model *m)
+{
+    if (!m->placed)
+        m->placed = find_shown(m) && (!m->pixels || shows_pixels(m));
+    return m->placed;
 }
 
 /* Bytes of the source that are compared, and those of the pixels that are shown. */
@@ -376,7 +389,7 @@ static uint64_t compared(const struct vivo_model *m)
 
 void vivo_alike_shown(struct vivo_model *m, const uint8_t *lead, size_t len,
                       uint64_t size, struct vivo_attrs attrs,
-                      const struct vivo_deid_report *report, const struct vivo_deid *d)
+                      const struct vivo_deid_report *report)
 {
     if (!m->whole || !m->cleaned || report->refusal != VIVO_REFUSAL_NONE || !m->n ||
         m->parts[0].at != VIVO_ALIKE_PREAMBLE || m->size != size || compared(m) > len ||
@@ -386,10 +399,6 @@ void vivo_alike_shown(struct vivo_model *m, const uint8_t *lead, size_t len,
     if (vivo_buf_add(&m->attrs, attrs.data, attrs.len))
         return;
     memcpy(m->lead, lead, (size_t)compared(m));
-    find_alone(m, d);
-    find_shown(m, attrs);
-    if (!m->whole || (m->pixels && !shows_pixels(m, lead, attrs)))
-        return;
     m->shown_size = report->size;
     m->at_risk = report->at_risk;
     m->ready = true;

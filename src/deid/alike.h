@@ -23,14 +23,14 @@ struct vivo_part { /* a top-level element of a source */
     uint32_t tag;
     uint32_t at, len;          /* with its header */
     uint32_t shown, shown_len; /* in the attributes; where it would stand, 0 */
-    uint32_t out; /* bytes in the result; VIVO_ALIKE_OUT_UNKNOWN = not asked yet */
-    uint8_t head; /* bytes of its header */
-    bool simple;  /* a value of defined length, and no sequence */
-    bool alone;
+    uint32_t out;  /* bytes in the result; VIVO_ALIKE_OUT_UNKNOWN = not asked yet */
+    uint8_t head;  /* bytes of its header */
+    bool simple;   /* a value of defined length, and no sequence */
+    uint8_t alone; /* does it stand alone? 0 = nobody asked, 1 = no, 2 = yes */
 };
 
 struct vivo_model {
-    bool ready;
+    bool ready, placed;              /* placed: it is known where each part is shown */
     bool whole, cleaned;             /* while it is made: nothing unusual was seen */
     uint64_t used;                   /* when, by the thread's clock */
     uint8_t digest[VIVO_DIGEST_LEN]; /* of the profile, key included */
@@ -64,7 +64,7 @@ void vivo_alike_clean(struct vivo_model *m, const struct vivo_rewrite *r,
  * be alike to, the model serves. lead: the first bytes of the source of `size`. */
 void vivo_alike_shown(struct vivo_model *m, const uint8_t *lead, size_t len,
                       uint64_t size, struct vivo_attrs attrs,
-                      const struct vivo_deid_report *report, const struct vivo_deid *d);
+                      const struct vivo_deid_report *report);
 
 /* Appends the attributes that are shown of the source, and fills the report, if one of
  * the thread's models is like it. False: nothing was done, clean it whole. */
@@ -76,6 +76,11 @@ bool vivo_alike_describe(const struct vivo_deid *d, const uint8_t *lead, size_t 
 struct vivo_models *vivo_alike_models(bool make);
 /* The VR of a part, of the stream or, where it gives none, of the dictionary. */
 const char *vivo_alike_vr(const struct vivo_model *m, const struct vivo_part *p);
+/* Does the part stand alone? */
+bool vivo_alike_alone(struct vivo_model *m, struct vivo_part *p,
+                      const struct vivo_deid *d);
+/* Finds out where the parts are shown. False: it cannot be told. */
+bool vivo_alike_place(struct vivo_model *m);
 /* Bytes that a UID takes as a value (PS3.5 section 6.2). */
 uint32_t vivo_alike_even(const char *uid);
 /* Which tags may differ: where it is of that VR, does what is shown of the attribute,

@@ -39,8 +39,8 @@ static uint32_t like_part(const struct vivo_model *m, const struct vivo_part *p,
     return n <= room - p->head ? n + p->head : 0;
 }
 
-static bool compare(struct vivo_model *m, const uint8_t *lead, size_t len,
-                    uint64_t size, struct changes *out)
+static bool compare(const struct vivo_deid *d, struct vivo_model *m,
+                    const uint8_t *lead, size_t len, uint64_t size, struct changes *out)
 {
     size_t at = VIVO_ALIKE_PREAMBLE;
     uint32_t elements = m->n - m->pixels;
@@ -51,8 +51,8 @@ static bool compare(struct vivo_model *m, const uint8_t *lead, size_t len,
             at += p->len;
             continue;
         }
-        uint32_t n = p->alone ? like_part(m, p, lead + at, len - at) : 0;
-        if (!n || out->n == VIVO_ALIKE_CHANGES_MAX)
+        uint32_t n = like_part(m, p, lead + at, len - at);
+        if (!n || out->n == VIVO_ALIKE_CHANGES_MAX || !vivo_alike_alone(m, p, d))
             return false;
         out->c[out->n++] = (struct change){p, lead + at, n};
         at += n;
@@ -253,7 +253,7 @@ bool vivo_alike_describe(const struct vivo_deid *d, const uint8_t *lead, size_t 
     for (size_t i = 0; i < VIVO_ALIKE_MODELS; i++) {
         struct vivo_model *m = all->m[i];
         if (!m || !m->ready || memcmp(m->digest, d->digest, sizeof m->digest) ||
-            !compare(m, lead, len, size, &changes))
+            !compare(d, m, lead, len, size, &changes) || !vivo_alike_place(m))
             continue;
         m->used = ++all->clock;
         if (!describe(d, m, &changes, attrs, &report->size, &ignored)) {

@@ -472,7 +472,7 @@ static int describe_whole(const struct vivo_deid *d, struct job *job,
     if (!rc && job->model)
         vivo_alike_shown(
             job->model, job->reader.lead, job->reader.len, job->reader.base.size,
-            (struct vivo_attrs){attrs->data + before, attrs->len - before}, report, d);
+            (struct vivo_attrs){attrs->data + before, attrs->len - before}, report);
     give_up(job);
     return rc;
 }
