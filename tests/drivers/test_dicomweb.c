@@ -52,6 +52,9 @@ static void test_listing_is_complete_whatever_the_server_does(void **state)
         "close=1",
         "fail=503&fail_times=1",
         "fail=429&fail_times=1&retry_after=1",
+        "fail=429&fail_times=1",
+        "no_counts=1",
+        "no_counts=1&cap=1",
         "fail=400&fail_times=1",
     };
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
@@ -374,12 +377,13 @@ static int read_headers(const char *knobs, struct gathering *listed,
         if (listed->containers[i].level == VIVO_LEVEL_SERIES)
             rc = vivo_archive_headers(a, listed->containers[i].locator, &got->base, op);
     if (rc == 0)
-        assert_true(atomic_load(&a->dear_headers));
+        assert_int_equal(atomic_load(&a->dear_headers),
+                         strstr(knobs, "no_metadata") != NULL);
     vivo_archive_close(a);
     return rc;
 }
 
-static void test_headers_without_metadata_are_those_of_the_objects(void **state)
+static void test_headers_are_those_of_the_objects_in_every_form(void **state)
 {
     (void)state;
     static const char *const knobs[] = {
@@ -390,6 +394,10 @@ static void test_headers_without_metadata_are_those_of_the_objects(void **state)
         "no_metadata=501&accept=single",
         "no_metadata=501&accept=single&ranges=0",
         "no_metadata=501&fail=503&fail_times=1",
+        /* Those that have it, bulk data by reference, send it in any way. */
+        "match=metadata&chunked=1",
+        "match=metadata&close=1",
+        "match=metadata&fail=429&fail_times=1",
     };
     for (size_t i = 0; i < VIVO_ARRAY_LEN(knobs); i++) {
         struct gathering listed;
@@ -423,6 +431,9 @@ static void test_metadata_that_fails_today_is_an_error(void **state)
         {"no_metadata=503", -EIO, false},
         {"no_metadata=500", -EIO, false},
         {"no_metadata=401", -EACCES, false},
+        {"match=metadata&html=1", -EIO, false},
+        {"match=metadata&close=1&cut=300", -EBADMSG, false},
+        {"match=metadata&chunked=1&cut=300", -EIO, false},
         {"no_metadata=501&no_one_metadata=503", -EIO, false},
         {"match=metadata|instances/&no_metadata=501&cut=100", -EIO, true},
         {"match=metadata|instances/&no_metadata=501&wrong_object=1", -EIO, true},
@@ -476,7 +487,7 @@ int main(void)
         cmocka_unit_test(test_damaged_objects_are_errors),
         cmocka_unit_test(test_redirect_elsewhere_gets_no_token),
         cmocka_unit_test(test_records_carry_their_ancestors),
-        cmocka_unit_test(test_headers_without_metadata_are_those_of_the_objects),
+        cmocka_unit_test(test_headers_are_those_of_the_objects_in_every_form),
         cmocka_unit_test(test_metadata_that_fails_today_is_an_error),
         cmocka_unit_test(test_headers_of_what_is_gone_are_enoent),
     };

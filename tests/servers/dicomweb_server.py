@@ -91,6 +91,7 @@ DEFAULTS = {
     "no_wild": 0,           # * and ? mean themselves
     "escapes": "decode",    # | raw: percent-escapes of values are not undone
     "metadata_extra": 0,    # AvailableTransferSyntaxUID in metadata
+    "no_counts": 0,         # rows say nothing of how many series and instances
     "no_metadata": 0,       # metadata of series: this status
     "no_one_metadata": 404,  # metadata of an instance: this status
 }
@@ -474,6 +475,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if k["ignore_keys"]:
             keys = [(n, v) for n, v in keys if "UID" in n]
         rows = [f(self.server.archive, *args, fields) for f, args in makers]
+        for row in rows if k["no_counts"] else []:
+            for tag in ("00201206", "00201208", "00201209"):
+                row.pop(tag, None)
         for name, wanted in keys:
             rows = [r for r in rows if meets(r, name, wanted, k)]
         if k["order"] == "random":
