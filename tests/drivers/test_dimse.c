@@ -36,15 +36,21 @@ static unsigned conform(struct pacs *p, const char *settings, size_t objects)
     return vivo_conformance(&c);
 }
 
-static void test_dcmqrscp_with_get_conforms(void **state)
+/* Of two objects. */
+static void check_server(const char *const *argv)
 {
-    static const char *const argv[] = {DCMQRSCP, "--make", "1,2,1,1", NULL};
     struct pacs p;
-    (void)state;
     pacs_start(&p, argv);
     unsigned failures = conform(&p, "", 2);
     child_stop(&p.child);
     assert_int_equal(failures, 0);
+}
+
+static void test_dcmqrscp_with_get_conforms(void **state)
+{
+    static const char *const argv[] = {DCMQRSCP, "--make", "1,2,1,1", NULL};
+    (void)state;
+    check_server(argv);
 }
 
 static void test_unknown_title_is_refused_with_the_reason(void **state)
@@ -85,12 +91,8 @@ static void test_dcmqrscp_of_patients_conforms(void **state)
 {
     static const char *const argv[] = {DCMQRSCP,     "--make",     "1,2,1,1",
                                        "--flag=-QS", "--flag=-XF", NULL};
-    struct pacs p;
     (void)state;
-    pacs_start(&p, argv);
-    unsigned failures = conform(&p, "", 2);
-    child_stop(&p.child);
-    assert_int_equal(failures, 0);
+    check_server(argv);
 }
 
 static void test_patients_are_moved_here_too(void **state)
