@@ -77,6 +77,8 @@ struct vivo_deid;
 int vivo_deid_new(const char *profile, enum vivo_burned_in burned_in,
                   const struct vivo_key *key, struct vivo_deid **out,
                   struct vivo_err *err);
+/* Whether a profile is one: errors as above, before a key is made for it. */
+int vivo_deid_check(const char *profile, struct vivo_err *err);
 /* A pixel script (CTP's language) for the option clean-pixel-data, instead of the
  * built-in rules; before the profile is used. -EINVAL with file and line. */
 int vivo_deid_set_pixels(struct vivo_deid *d, const char *file, struct vivo_err *err);

@@ -151,7 +151,8 @@ int cmd_deid(int argc, char **argv)
     int rc = parse_args(&j, argc, argv);
     if (rc)
         return rc;
-    if (strcmp(j.profile, "none") != 0)
+    rc = vivo_deid_check(j.profile, &err);
+    if (!rc && strcmp(j.profile, "none") != 0)
         rc = cli_key(j.key, &key, &err);
     if (!rc)
         rc = vivo_deid_new(j.profile, j.burned_in, key, &deid, &err);

@@ -77,10 +77,13 @@ static int make_deid(struct wing *w, struct vivo_err *err)
     const struct options *o = &w->source->options;
     enum vivo_burned_in burned_in;
     int rc = cli_burned_in(o->burned_in, &burned_in, err);
-    if (!rc && strcmp(o->deid, "none") != 0)
-        rc = cli_key(o->key, &w->key, err);
+    if (!rc)
+        rc = vivo_deid_check(o->deid, err);
     if (!rc && o->filter[0])
         rc = vivo_filter_load(o->filter, &w->filter, err);
+    /* After all that may be mistyped: the first use makes a key. */
+    if (!rc && strcmp(o->deid, "none") != 0)
+        rc = cli_key(o->key, &w->key, err);
     if (!rc)
         rc = vivo_deid_new(o->deid, burned_in, w->key, &w->deid, err);
     if (!rc && o->pixels[0])

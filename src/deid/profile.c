@@ -271,6 +271,16 @@ int vivo_deid_new(const char *profile, enum vivo_burned_in burned_in,
     return 0;
 }
 
+int vivo_deid_check(const char *profile, struct vivo_err *err)
+{
+    struct vivo_deid *d = calloc(1, sizeof *d);
+    if (!d)
+        return vivo_fail(err, ENOMEM, "no memory for a profile");
+    int rc = parse(d, profile, err);
+    vivo_deid_free(d);
+    return rc;
+}
+
 int vivo_deid_set_pixels(struct vivo_deid *d, const char *file, struct vivo_err *err)
 {
     struct vivo_pixel_rules *rules = NULL;

@@ -311,6 +311,13 @@ def test_a_comma_in_a_value_is_escaped(cli, folder, where, tmp_path):
     assert cache.is_dir()
 
 
+def test_what_is_mistyped_makes_no_key(cli, folder, where):
+    for option in ("deid=bsic", "filter=/nix", "burned_in=x"):
+        one_line(cli("mount", "-o", option, folder, where), option.split("=")[1])
+    one_line(cli("deid", "--profile", "bsic", folder, where), "bsic")
+    assert not os.path.exists(cli.home + "/config/vivofs/key")
+
+
 # ---- status, umount, version, help
 
 
