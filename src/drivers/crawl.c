@@ -248,7 +248,9 @@ static int file_failed(struct crawl_run *run, const char *path, const char *vers
     vivo_err_clear(&op->err);
     atomic_fetch_add(&run->dead, 1);
     atomic_fetch_add(&run->locked, rc == -EACCES);
-    run->in->other(run->in, path, version);
+    /* Without a version it is asked for again: another time it may be open, and a
+     * listing of nothing but locked files must fail again. */
+    run->in->other(run->in, path, rc == -EACCES ? "" : version);
     return 0;
 }
 
