@@ -243,7 +243,9 @@ def test_what_no_column_has_is_read_from_headers(server, folder, knobs):
         if not knobs:
             assert asked == ["getSingleImage"] * len(cts)
         else:
-            assert asked.count("getImage") == len({h.SeriesInstanceUID for h in cts})
+            # By zips of series, of which two are kept: one may be asked for twice.
+            series = len({h.SeriesInstanceUID for h in cts})
+            assert series <= asked.count("getImage") <= 2 * series < len(cts)
         m.files(query)
         with open(m / "n/q/Modality=CT and InstanceNumber=2/.count") as f:
             assert f"instances {len(want)}\n" in f.read()
